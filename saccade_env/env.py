@@ -1,0 +1,118 @@
+"""The single environment: a batch of one. Rules in ``core.py``, spaces in ``spaces.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.error import ResetNeeded
+
+from saccade_env import spaces
+from saccade_env.classifiers import AUTO, Classifier
+from saccade_env.config import ActionKind, RewardKind
+from saccade_env.images import ImageSource
+from saccade_env.task import RENDER_MODES, Task, TaskHolder, check_render_mode
+
+
+class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
+    """Classify a picture by moving a fovea over it, one saccade at a time.
+
+    Args:
+        images: ``"sample"``, ``"imagenette"``, ``"imagenet:ROOT"``, a folder or an ImageSource;
+            by default ``$SACCADE_IMAGENET`` if set, else the sample.
+        classifier: A name, ``"auto"`` or a Classifier, see :func:`saccade_env.classifiers.create`.
+        fovea: Side of the square fovea in tokens, odd.
+        max_saccades: Budget of saccades per episode.
+        reward: See :func:`saccade_env.core.reward`.
+        saccade_cost: Subtracted per saccade.
+        action: ``"token"``, ``"grid"`` or ``"continuous"``.
+        stop_action: Adds a last discrete action that ends the episode.
+        device: Where the classifier runs.
+        on_error: ``"raise"`` for a picture that cannot be read, or ``"skip"`` to draw another.
+        render_mode: ``"rgb_array"`` or ``"ansi"``.
+
+    Raises:
+        ValueError: Unknown name or contradicting values; the message holds them.
+    """
+
+    metadata = {"render_modes": list(RENDER_MODES), "render_fps": 2}  # noqa: RUF012
+
+    def __init__(
+        self,
+        images: str | Path | ImageSource | None = None,
+        classifier: str | Classifier = AUTO,
+        fovea: int = 3,
+        max_saccades: int = 10,
+        reward: RewardKind = "certainty_gain",
+        saccade_cost: float = 0.0,
+        action: ActionKind = "token",
+        stop_action: bool = False,
+        device: str | torch.device = "cpu",
+        on_error: Literal["raise", "skip"] = "raise",
+        render_mode: str | None = None,
+    ) -> None:
+        self.render_mode = check_render_mode(render_mode)
+        self._task = Task(
+            images, classifier, fovea, max_saccades, reward, saccade_cost, action, stop_action,
+            device, on_error,
+        )  # fmt: skip
+        self.action_space = spaces.action_space(self.config)
+        self.observation_space = spaces.observation_space(self.config, self.patch_size)
+        self._over = True
+
+    def action_masks(self) -> np.ndarray:
+        """Actions that reveal something new, for MaskablePPO."""
+        mask = spaces.action_mask(self._running(), self.config)
+        return spaces.sb3_action_mask(mask, self.config)[0]
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[spaces.Observation, dict[str, Any]]:
+        """Start on a random picture, or on ``options={"index": i}``."""
+        super().reset(seed=seed)
+        drawn = self._task.draw(self.np_random, (options or {}).get("index"))
+        self._state = self._task.begin([drawn])
+        self._tokens = spaces.patches(self._state.images, self.patch_size)
+        self._history = [float(self._state.certainty)]
+        self._over = False
+        return self._observe(), self._info()
+
+    def step(self, action: Any) -> tuple[spaces.Observation, float, bool, bool, dict[str, Any]]:
+        """Make one saccade (or stop).
+
+        Raises:
+            ValueError: The action is out of range.
+            ResetNeeded: The episode is over, or was never begun.
+        """
+        if self._over:
+            raise ResetNeeded("the episode is over or was never begun: call reset()")
+        fixation = spaces.action_to_fixation(np.asarray(action)[None], self.config)
+        self._state, outcome = self._task.saccade(self._running(), fixation)
+        self._history.append(float(self._state.certainty))
+        self._over = bool(outcome.terminated)
+        return self._observe(), float(outcome.reward), self._over, False, self._info()
+
+    def render(self) -> Any:
+        """A frame (uint8 [H, W, 3]) or a text, as ``render_mode`` says."""
+        from saccade_env import rendering
+
+        names = self._task.class_names
+        if self.render_mode == "rgb_array":
+            return rendering.frame(
+                self._running(), self.config, self.patch_size, self._history, names
+            )
+        if self.render_mode == "ansi":
+            return rendering.text(self._running(), self.config, names)
+        gym.logger.warn("render() without render_mode; pass render_mode='rgb_array' to gym.make")
+        return None
+
+    def _observe(self) -> spaces.Observation:
+        batch = spaces.observe(self._running(), self._tokens, self.config)
+        return {key: value[0] for key, value in batch.items()}
+
+    def _info(self) -> dict[str, Any]:
+        batch = spaces.info(self._running(), self.config)
+        return {key: v[0].item() if v.ndim == 1 else v[0] for key, v in batch.items()}

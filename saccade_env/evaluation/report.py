@@ -1,0 +1,80 @@
+"""The summary of an evaluation, as plain data and as a table for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.table import Table
+
+from saccade_env.evaluation import metrics
+
+_SHOWN = (1, 2, 3, 5, 7, 10)
+
+
+def summarise(records: pd.DataFrame) -> dict[str, Any]:
+    """Per-saccade means of every policy, and the full image's; unknown values are None."""
+    table = metrics.per_saccade(records)
+    results = {
+        policy: {name: _plain(column) for name, column in table.loc[policy].items()}
+        for policy in dict.fromkeys(table.index.get_level_values("policy"))
+    }
+    full = metrics.full_image(records)
+    return {"results": results, "full_image": {key: _known(value) for key, value in full.items()}}
+
+
+def table(summary: dict[str, Any]) -> Table:
+    """Accuracy per saccade, visible share and cumulative accuracy as a rich table, in per cent."""
+    last = len(next(iter(summary["results"].values()))["accuracy"])
+    shown = [saccade for saccade in _SHOWN if saccade < last] + [last]
+    built = Table(title=title(summary), caption=_caption(summary), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    built.add_column("policy", no_wrap=True)
+    built.add_column("sees\nimage", justify="center", no_wrap=True)
+    for heading in (*(f"@{n}" for n in shown), "ever\nright", "visible", "cert."):
+        built.add_column(heading, justify="right", no_wrap=True)
+    for policy, values in summary["results"].items():
+        built.add_row(
+            policy,
+            "yes" if summary["policies"][policy]["sees_full_image"] else "no",
+            *(_percent(values["accuracy"][saccade - 1]) for saccade in shown),
+            _percent(values["cumulative_accuracy"][-1]),
+            _percent(values["visible_share"][-1]),
+            f"{values['certainty'][-1]:.2f}",
+        )
+    return built
+
+
+def title(summary: dict[str, Any]) -> str:
+    """What was evaluated, in one line."""
+    full, config = summary["full_image"], summary["config"]
+    fovea, (rows, cols) = config["fovea"], config["grid"]
+    return (
+        f"{summary['classifier']['name']} on {full['images']} images of "
+        f"{summary['images']['name']}, {fovea}×{fovea} fovea, {rows}×{cols} tokens"
+    )
+
+
+def _caption(summary: dict[str, Any]) -> str:
+    full = summary["full_image"]
+    lines = [
+        f"accuracy (%) after saccade @n; whole image: {_percent(full['accuracy'])}",
+        "ever right, visible share (%) and certainty (0 to 1): after the last saccade",
+    ]
+    if summary["skipped"]:
+        lines.append(f"{len(summary['skipped'])} images skipped: they cannot be read")
+    if summary["images"]["labels"] == "own":
+        lines.append("the classes are not ImageNet's: accuracy means nothing here")
+    return "\n".join(lines)
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f}"
+
+
+def _plain(column: pd.Series) -> list[float | None]:
+    return [_known(value) for value in column.tolist()]
+
+
+def _known(value: float) -> float | None:
+    return None if value != value else value  # NaN is the only value that differs from itself

@@ -1,0 +1,68 @@
+"""One batch of images under one policy: the evaluator's use of the one transition."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from saccade_env import core
+from saccade_env.classifiers.base import Classifier
+from saccade_env.config import SaccadeConfig
+
+
+class Rollout(NamedTuple):
+    """What happened at every saccade of every image."""
+
+    scanpath: Int[np.ndarray, "batch saccades 2"]  # (row, col)
+    prediction: Int[np.ndarray, "batch saccades"]
+    correct: Bool[np.ndarray, "batch saccades"]
+    certainty: Float[np.ndarray, "batch saccades"]
+    visible_share: Float[np.ndarray, "batch saccades"]
+    true_class_probability: Float[np.ndarray, "batch saccades"]  # NaN without a label
+
+
+def rollout(
+    images: Tensor,
+    labels: Int[Tensor, " batch"],
+    policy: core.Policy,
+    config: SaccadeConfig,
+    classifier: Classifier,
+    memory: Any = None,
+) -> Rollout:
+    """Follow a policy for ``config.max_saccades`` saccades on every image.
+
+    Args:
+        images: uint8 [B, 3, H, W] on the classifier's device.
+        labels: Class of each image, -1 where unknown.
+        policy: Chooses the fixations; it is reset on the images first.
+        config: The task.
+        classifier: Judges what is revealed.
+        memory: ``classifier.begin(images)`` if it is at hand already.
+    """
+    place = torch.arange(len(images), device=images.device)
+    state = core.begin(images, labels, place, config, classifier, memory)
+    policy.reset(images)
+    states = []
+    for _ in range(config.max_saccades):
+        fixation = policy.act(core.view(state)).to(images.device)
+        state, _ = core.saccade(state, fixation, config, classifier)
+        states.append(state)
+    return _collect(states)
+
+
+def _collect(states: list[core.State]) -> Rollout:
+    def stack(values: list[Tensor]) -> np.ndarray:
+        return torch.stack(values, 1).cpu().numpy()
+
+    return Rollout(
+        scanpath=states[-1].fixations.cpu().numpy(),
+        prediction=stack([state.logits.argmax(-1) for state in states]),
+        correct=stack([core.correct(state) for state in states]),
+        certainty=stack([state.certainty for state in states]),
+        visible_share=stack([core.visible_share(state.revealed) for state in states]),
+        true_class_probability=stack([core.true_class_probability(state) for state in states]),
+    )

@@ -1,0 +1,246 @@
+"""Evaluation: every image once, every policy on it, records kept as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from saccade_env import core
+from saccade_env.card import card
+from saccade_env.classifiers import AUTO, Classifier
+from saccade_env.config import SaccadeConfig
+from saccade_env.evaluation.report import summarise
+from saccade_env.evaluation.rollout import Rollout, rollout
+from saccade_env.evaluation.store import SUMMARY, Store
+from saccade_env.images import BrokenImageError, ImageSource, Picture, stack
+from saccade_env.task import check_on_error, open_pair
+
+FIGURES = "figures"
+
+
+class Evaluation(NamedTuple):
+    """What an evaluation found.
+
+    ``records`` has one row per image, policy and saccade; ``summary`` is what ``summary.json``
+    holds; ``folder`` is where the files are, if any were asked for.
+    """
+
+    records: pd.DataFrame
+    summary: dict[str, Any]
+    folder: Path | None
+
+
+class _Batch(NamedTuple):
+    pictures: list[Picture]
+    broken: list[dict[str, str]]
+
+
+def evaluate(
+    policies: Mapping[str, core.Policy] | Sequence[core.Policy],
+    images: str | Path | ImageSource | None = None,
+    classifier: str | Classifier = AUTO,
+    *,
+    fovea: int = 3,
+    saccades: int = 10,
+    limit: int | None = None,
+    seed: int = 0,
+    batch_size: int = 32,
+    device: str | torch.device = "cpu",
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    on_error: Literal["raise", "skip"] = "raise",
+    progress: bool = True,
+) -> Evaluation:
+    """Evaluate policies on every image, exactly once (paper, figure 3).
+
+    Args:
+        policies: Policies to compare, or a mapping of the names they get in the records. Their
+            grid must be the classifier's.
+        images: See :func:`saccade_env.images.create`.
+        classifier: See :func:`saccade_env.classifiers.create`.
+        fovea: Side of the square fovea in tokens, odd.
+        saccades: Saccades per image.
+        limit: Evaluate a random sample of this many images, drawn by ``seed``.
+        seed: Draws the sample. A policy has its own seed.
+        batch_size: Images per forward; results do not depend on it.
+        device: Where the classifier runs.
+        out: Folder for ``records.parquet``, ``summary.json`` and ``figures/accuracy.png``. A run
+            that was interrupted goes on where it stopped.
+        overwrite: Drop another run's records in ``out`` instead of refusing.
+        on_error: ``"skip"`` skips, counts and reports images that cannot be read.
+        progress: Show a progress bar with the time left.
+
+    Raises:
+        BrokenImageError: An image cannot be read and ``on_error="raise"``.
+        FileExistsError: ``out`` holds another run.
+        OSError: ``out`` cannot be written; what is finished is kept.
+        ValueError: A name or value is wrong; the message says which.
+    """
+    named = _named(policies)
+    check_on_error(on_error)
+    source, judge = open_pair(images, classifier, torch.device(device))
+    config = SaccadeConfig(judge.grid, fovea, saccades)
+    run = {
+        **card(config, judge, source),
+        "policies": {name: describe(policy) for name, policy in named.items()},
+        "limit": limit,
+        "seed": seed,
+    }
+    store = Store(out, run, overwrite) if out is not None else None
+    finished = store.read() if store else []
+    done = {image for part in finished for image in part["image"].unique()}
+    sample = _sample(len(source), limit, seed)
+    left = [i for i in sample if source.id(i) not in done]
+    broken: list[dict[str, str]] = []
+    bar = tqdm(
+        total=len(sample), initial=len(sample) - len(left), unit="image", disable=not progress
+    )
+    with bar:
+        for batch in _batches(source, left, batch_size, on_error):
+            broken += batch.broken
+            if batch.pictures:
+                part = _records(batch.pictures, named, config, judge, torch.device(device))
+                finished.append(part)
+                if store:
+                    store.add(part)
+            bar.update(len(batch.pictures) + len(batch.broken))
+    records = _join(finished, [source.id(i) for i in sample], list(named))
+    summary = {**summarise(records), "skipped": broken, **run}
+    if store:
+        _write(store, records, summary)
+    return Evaluation(records, summary, store.folder if store else None)
+
+
+def describe(policy: core.Policy) -> dict[str, Any]:
+    """Name, parameters and weights of a policy, as plain data."""
+    public = {key: value for key, value in vars(policy).items() if not key.startswith("_")}
+    plain = {key: v for key, v in public.items() if isinstance(v, (str, int, float, bool, tuple))}
+    weights = getattr(policy, "weights", None)
+    described = {"name": policy.name, "sees_full_image": policy.sees_full_image, **plain}
+    return {**described, "weights": vars(weights)} if weights else described
+
+
+def _named(policies: Mapping[str, core.Policy] | Sequence[core.Policy]) -> dict[str, core.Policy]:
+    named = (
+        dict(policies)
+        if isinstance(policies, Mapping)
+        else {policy.name: policy for policy in policies}
+    )
+    if not named or len(named) != len(policies):
+        raise ValueError(
+            "evaluate needs one or more policies with different names; "
+            f"got {[getattr(policy, 'name', policy) for policy in policies]}"
+        )
+    return named
+
+
+def _sample(count: int, limit: int | None, seed: int) -> list[int]:
+    """Indices to evaluate: all, or a random sample, in the source's order."""
+    if limit is None or limit >= count:
+        return list(range(count))
+    if limit < 1:
+        raise ValueError(f"limit must be ≥ 1; got {limit}")
+    return sorted(np.random.default_rng(seed).permutation(count)[:limit].tolist())
+
+
+def _batches(source: ImageSource, indices: list[int], size: int, on_error: str) -> Iterator[_Batch]:
+    """Batches of decoded pictures; the next one is decoded while this one is evaluated."""
+    if size < 1:
+        raise ValueError(f"batch_size must be ≥ 1; got {size}")
+    chunks = [indices[start : start + size] for start in range(0, len(indices), size)]
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") as pool:
+        ahead = pool.submit(_decode, source, chunks[0], on_error) if chunks else None
+        for following in [*chunks[1:], None] if ahead else []:
+            batch = ahead.result()  # type: ignore[union-attr]
+            if following is not None:
+                ahead = pool.submit(_decode, source, following, on_error)
+            yield batch
+
+
+def _decode(source: ImageSource, indices: list[int], on_error: str) -> _Batch:
+    batch = _Batch([], [])
+    for index in indices:
+        try:
+            batch.pictures.append(source[index])
+        except BrokenImageError as error:
+            if on_error == "raise":
+                raise
+            batch.broken.append({"image": source.id(index), "reason": str(error)})
+    return batch
+
+
+def _records(
+    pictures: list[Picture],
+    policies: dict[str, core.Policy],
+    config: SaccadeConfig,
+    classifier: Classifier,
+    device: torch.device,
+) -> pd.DataFrame:
+    """Every policy on one batch; the images are taken in and seen in full once."""
+    images, labels = (tensor.to(device) for tensor in stack(pictures))
+    memory = classifier.begin(images)
+    everything = torch.ones(len(images), *config.grid, dtype=torch.bool, device=device)
+    logits = core.check_logits(classifier.classify(memory, everything)[0], classifier)
+    frames = [
+        _frame(
+            name, pictures, labels, logits, rollout(images, labels, p, config, classifier, memory)
+        )
+        for name, p in policies.items()
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _frame(
+    name: str, pictures: list[Picture], labels: Tensor, full_logits: Tensor, result: Rollout
+) -> pd.DataFrame:
+    batch, saccades = result.prediction.shape
+    spread = {
+        "image": np.array([picture.id for picture in pictures], dtype=object),
+        "label": labels.cpu().numpy(),
+        "full_prediction": full_logits.argmax(-1).cpu().numpy(),
+        "full_certainty": core.certainty(full_logits).cpu().numpy(),
+    }
+    return pd.DataFrame(
+        {
+            "image": np.repeat(spread["image"], saccades),
+            "label": np.repeat(spread["label"], saccades),
+            "policy": name,
+            "saccade": np.tile(np.arange(1, saccades + 1), batch),
+            "row": result.scanpath[..., 0].ravel(),
+            "col": result.scanpath[..., 1].ravel(),
+            "prediction": result.prediction.ravel(),
+            "correct": result.correct.ravel(),
+            "certainty": result.certainty.ravel(),
+            "visible_share": result.visible_share.ravel(),
+            "true_class_probability": result.true_class_probability.ravel(),
+            "full_prediction": np.repeat(spread["full_prediction"], saccades),
+            "full_certainty": np.repeat(spread["full_certainty"], saccades),
+        }
+    )
+
+
+def _join(parts: list[pd.DataFrame], images: list[str], policies: list[str]) -> pd.DataFrame:
+    """All records in the source's order, whatever order they were made in."""
+    if not parts:
+        raise BrokenImageError("not one image could be read")
+    records = pd.concat(parts, ignore_index=True)
+    place = records["image"].map({image: place for place, image in enumerate(images)})
+    rank = records["policy"].map({policy: rank for rank, policy in enumerate(policies)})
+    order = np.lexsort((records["saccade"], rank, place))
+    return records.iloc[order].reset_index(drop=True)
+
+
+def _write(store: Store, records: pd.DataFrame, summary: dict[str, Any]) -> None:
+    from saccade_env.evaluation import figures
+
+    store.finish(records)
+    store.write_json(SUMMARY, summary)
+    figures.accuracy(summary, store.folder / FIGURES / "accuracy.png")

@@ -1,0 +1,168 @@
+"""Pictures to look at: :func:`create` a source by name or path, :func:`load_batch` from it.
+
+Importing this module is cheap; ``torchvision`` and ``timm`` come with the first source.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
+from saccade_env.core import UNLABELLED
+from saccade_env.images.base import BrokenImageError, ImageSource, LabelKind, Picture
+from saccade_env.images.classes import class_names_imagenet, synset_ids_imagenet
+from saccade_env.images.folder import FolderSource
+from saccade_env.images.hub import cache_dir, imagenet, imagenette
+from saccade_env.images.preprocess import Preprocess, decode
+from saccade_env.registry import unknown_name
+
+__all__ = [
+    "BrokenImageError",
+    "FolderSource",
+    "ImageSource",
+    "LabelKind",
+    "Picture",
+    "Preprocess",
+    "available",
+    "cache_dir",
+    "check_same_size",
+    "class_names_imagenet",
+    "create",
+    "decode",
+    "imagenet",
+    "imagenette",
+    "load_batch",
+    "stack",
+    "synset_ids_imagenet",
+]
+
+SAMPLE = Path(__file__).parent / "sample"
+
+Spec = str | os.PathLike[str] | ImageSource | None
+
+
+def available() -> dict[str, str]:
+    """What :func:`create` takes, with one line about each."""
+    return {
+        "sample": "seven pictures that come with this package, each of an ImageNet class",
+        "imagenette": "ten easy ImageNet classes; 1.6 GB, downloaded once",
+        "imagenet:ROOT": "ImageNet-1k validation set; ROOT holds the archives or their contents",
+        "PATH": "a folder of class folders, or of pictures without labels",
+    }
+
+
+def create(spec: Spec = None, preprocess: Preprocess | None = None, **keywords: Any) -> ImageSource:
+    """Build an image source.
+
+    Args:
+        spec: ``"sample"``, ``"imagenette"``, ``"imagenet:ROOT"``, the path of a folder (write
+            ``./sample`` for a folder of that name), or a source, which is returned as it is.
+            ``None`` means ``$SACCADE_IMAGENET`` if set, else the sample.
+        preprocess: Brings each picture to one size; a ready source keeps its own.
+        **keywords: Handed to the builder: ``split`` and ``root``, or ``name``.
+
+    Raises:
+        ValueError: No known name and no existing path; the message suggests the nearest name.
+        TypeError: ``spec`` is neither text nor a source.
+    """
+    if spec is None:
+        return _default(preprocess, **keywords)
+    if not isinstance(spec, (str, os.PathLike)):
+        return _as_source(spec)
+    text = os.fspath(spec)
+    kind, colon, root = text.partition(":")
+    if text == "sample":
+        return FolderSource(SAMPLE, preprocess, **{"name": "sample", **keywords})
+    if text == "imagenette":
+        return imagenette(preprocess=preprocess, **keywords)
+    if kind == "imagenet" and colon and root:
+        return imagenet(root, preprocess=preprocess, **keywords)
+    if not os.path.exists(os.path.expanduser(text)):
+        raise _no_such_images(text)
+    return FolderSource(text, preprocess, **keywords)
+
+
+def load_batch(
+    source: ImageSource, indices: Sequence[int] | Int[Tensor, " batch"]
+) -> tuple[UInt8[Tensor, "batch 3 height width"], Int[Tensor, " batch"]]:
+    """Decode pictures into one batch.
+
+    Args:
+        source: Where they come from.
+        indices: Their places in it.
+
+    Returns:
+        uint8 [B, 3, H, W], and int64 [B] labels, ``UNLABELLED`` (-1) where there is none.
+
+    Raises:
+        IndexError: There is no such picture.
+        BrokenImageError: A file cannot be read.
+        ValueError: There are no indices, or the source broke its promise of one size.
+    """
+    pictures = [source[int(i)] for i in indices]
+    check_same_size(pictures, source.image_size)
+    return stack(pictures)
+
+
+def stack(
+    pictures: Sequence[Picture],
+) -> tuple[UInt8[Tensor, "batch 3 height width"], Int[Tensor, " batch"]]:
+    """Put pictures of one size into one batch.
+
+    Returns:
+        uint8 [B, 3, H, W], and int64 [B] labels, ``UNLABELLED`` (-1) where there is none.
+
+    Raises:
+        ValueError: There are none, or they differ in size.
+    """
+    if not pictures:
+        raise ValueError("a batch needs at least one picture; got none")
+    height, width = pictures[0].image.shape[1:]
+    check_same_size(pictures, (height, width))
+    labels = [UNLABELLED if picture.label is None else picture.label for picture in pictures]
+    return torch.stack([picture.image for picture in pictures]), torch.tensor(labels)
+
+
+def check_same_size(pictures: Iterable[Picture], image_size: tuple[int, int]) -> None:
+    """Let pictures pass that are uint8 [3, H, W] with ``image_size`` = (H, W) pixels.
+
+    Raises:
+        ValueError: One is not; the message names it.
+    """
+    for picture in pictures:
+        shape, dtype = tuple(picture.image.shape), picture.image.dtype
+        if shape != (3, *image_size) or dtype != torch.uint8:
+            raise ValueError(
+                f"picture {picture.id!r} must be uint8 {(3, *image_size)}; got {dtype} {shape}"
+            )
+
+
+def _default(preprocess: Preprocess | None, **keywords: Any) -> ImageSource:
+    place = os.environ.get("SACCADE_IMAGENET")
+    if not place:
+        return create("sample", preprocess, **keywords)
+    try:
+        return create(place, preprocess, **keywords)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ValueError(f"the images of $SACCADE_IMAGENET cannot be used: {error}") from error
+
+
+def _as_source(spec: Any) -> ImageSource:
+    # FolderSource first: before Python 3.12 a protocol check reads every property, and identity
+    # looks at every file.
+    if isinstance(spec, (FolderSource, ImageSource)):
+        return spec
+    raise TypeError(f"images must be a name, a path or an ImageSource; got {type(spec).__name__}")
+
+
+def _no_such_images(text: str) -> ValueError:
+    if text.rstrip(":") == "imagenet":
+        return ValueError("'imagenet' needs the folder of the data set: 'imagenet:ROOT'")
+    place = os.path.abspath(os.path.expanduser(text))
+    return ValueError(f"{unknown_name('images', text, available())} {place} does not exist either.")

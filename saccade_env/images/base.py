@@ -1,0 +1,65 @@
+"""What a collection of pictures must offer: :class:`ImageSource`.
+
+Pictures are decoded when asked for, never before, so one broken file spoils one reading and not
+the collection. Sizes are (height, width); a picture is uint8 [3, H, W], channels in RGB order.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
+
+from jaxtyping import UInt8
+from torch import Tensor
+
+LabelKind = Literal["imagenet", "own", "none"]
+
+
+class Picture(NamedTuple):
+    """One picture, ready for a classifier."""
+
+    image: UInt8[Tensor, "3 height width"]
+    label: int | None  # index into the source's class_names
+    id: str  # path relative to the source's root, with forward slashes
+
+
+class BrokenImageError(ValueError):
+    """A file that cannot be read as a picture; the message names it and what is wrong."""
+
+
+@runtime_checkable
+class ImageSource(Protocol):
+    """A fixed, ordered collection of pictures of one size."""
+
+    @property
+    def name(self) -> str:
+        """Short name for reports."""
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) in pixels of every picture."""
+
+    @property
+    def labels(self) -> LabelKind:
+        """What labels mean: ImageNet-1k class indices, the source's own, or there are none."""
+
+    @property
+    def class_names(self) -> list[str]:
+        """Name of each label; empty without labels."""
+
+    @property
+    def identity(self) -> str:
+        """Which data these are: sha256 (hex) over relative paths, file sizes and labels."""
+
+    def __len__(self) -> int:
+        """Number of pictures."""
+
+    def __getitem__(self, i: int, /) -> Picture:
+        """Decode picture ``i``; negative numbers count from the end.
+
+        Raises:
+            IndexError: There is no such picture.
+            BrokenImageError: Its file cannot be read.
+        """
+
+    def id(self, i: int, /) -> str:
+        """Path of picture ``i`` relative to the root, without decoding it."""

@@ -1,0 +1,85 @@
+"""Data sets that ``torchvision`` knows how to fetch or unpack, as :class:`FolderSource`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from saccade_env.images.folder import FolderSource
+from saccade_env.images.preprocess import Preprocess
+
+Split = Literal["train", "val"]
+
+IMAGENETTE = "imagenette2"  # the folder inside the archive of the full-size pictures
+
+
+def cache_dir() -> Path:
+    """Where downloads are kept: ``$SACCADE_CACHE``, else ``saccade_env`` in the user's cache.
+
+    The user's cache is ``$XDG_CACHE_HOME``, else ``~/.cache``. The folder need not exist yet.
+    """
+    if own := os.environ.get("SACCADE_CACHE"):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "saccade_env"
+
+
+def imagenette(
+    root: str | os.PathLike[str] | None = None,
+    split: Split = "val",
+    preprocess: Preprocess | None = None,
+) -> FolderSource:
+    """Ten easy ImageNet classes at full size; 1.6 GB are downloaded the first time.
+
+    Args:
+        root: Holds, or will hold, the folder ``imagenette2``; by default :func:`cache_dir`.
+        split: ``"val"`` or ``"train"``.
+        preprocess: See :class:`FolderSource`.
+
+    Raises:
+        RuntimeError: It is not there and cannot be downloaded; the message says what to do.
+    """
+    home = cache_dir() if root is None else Path(root).expanduser()
+    try:
+        _fetch_imagenette(home, split)
+    except (OSError, RuntimeError) as error:
+        raise RuntimeError(
+            f"cannot get Imagenette into {home} ({error}). Connect to the network and try again "
+            f"(remove an incomplete {home / IMAGENETTE} first), or unpack imagenette2.tgz from "
+            f"https://github.com/fastai/imagenette there, or use the images 'sample'"
+        ) from error
+    return FolderSource(home / IMAGENETTE / split, preprocess, name="imagenette")
+
+
+def imagenet(
+    root: str | os.PathLike[str], split: Split = "val", preprocess: Preprocess | None = None
+) -> FolderSource:
+    """ImageNet-1k (ILSVRC 2012), unpacked by ``torchvision`` the first time.
+
+    Args:
+        root: Holds the archives as downloaded from image-net.org, or what was unpacked from them.
+        split: ``"val"`` or ``"train"``.
+        preprocess: See :class:`FolderSource`.
+
+    Raises:
+        RuntimeError: Neither is there; the message says what to do.
+    """
+    from torchvision.datasets import ImageNet
+
+    home = Path(root).expanduser()
+    try:
+        folder = ImageNet(home, split=split).split_folder
+    except (ImportError, OSError, RuntimeError) as error:
+        raise RuntimeError(
+            f"cannot open ImageNet in {home} ({error}). Put ILSVRC2012_devkit_t12.tar.gz and "
+            f"ILSVRC2012_img_{split}.tar from https://image-net.org there; if the pictures are in "
+            f"class folders already, give that folder as images, such as '{home / split}'"
+        ) from error
+    return FolderSource(folder, preprocess, name="imagenet")
+
+
+def _fetch_imagenette(home: Path, split: Split) -> None:
+    from torchvision.datasets import Imagenette
+
+    absent = not (home / IMAGENETTE).exists()  # some versions refuse to download a second time
+    Imagenette(home, split=split, size="full", download=absent)

@@ -1,0 +1,193 @@
+"""From a file to a picture of fixed size: :func:`decode`, then :class:`Preprocess`.
+
+Sizes are (height, width). A box is Pillow's (left, top, right, bottom), in pixels of the source.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from saccade_env.images.base import BrokenImageError
+from saccade_env.registry import unknown_name
+
+# Named, because Pillow would otherwise also try formats that start other programs (EPS).
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "GIF")
+
+PreprocessMode = Literal["crop", "squash"]
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """Bring a picture to ``image_size`` with bicubic interpolation.
+
+    Attributes:
+        image_size: (height, width) of the result in pixels.
+        resize: Length in pixels to which ``"crop"`` brings the shorter side before it cuts.
+            ``None`` is 256 for 224 × 224 and in proportion for other sizes (256 / 224 of the
+            shorter side of ``image_size``).
+        mode: ``"crop"`` keeps the aspect: shorter side to ``resize``, then centre crop, as in
+            DINO's linear evaluation. Where the resized picture would be smaller than the crop,
+            it is enlarged until it covers it, so nothing is ever padded. ``"squash"`` ignores
+            the aspect and keeps the whole picture.
+
+    Raises:
+        ValueError: A size is not positive, or the mode is unknown.
+    """
+
+    image_size: tuple[int, int] = (224, 224)
+    resize: int | None = None
+    mode: PreprocessMode = "crop"
+
+    def __post_init__(self) -> None:
+        if min(self.image_size) < 1:
+            raise ValueError(f"image_size must be positive; got {self.image_size}")
+        if self.resize is not None and self.resize < 1:
+            raise ValueError(f"resize must be positive; got {self.resize}")
+        if self.mode not in get_args(PreprocessMode):
+            raise unknown_name("mode", str(self.mode), get_args(PreprocessMode))
+
+    def __repr__(self) -> str:  # goes into result files: a number says more there than None
+        size, side = self.image_size, self.shorter_side
+        return f"Preprocess(image_size={size}, resize={side}, mode={self.mode!r})"
+
+    @property
+    def shorter_side(self) -> int:
+        """Length in pixels to which ``"crop"`` brings the shorter side."""
+        return round(min(self.image_size) * 256 / 224) if self.resize is None else self.resize
+
+    def __call__(self, image: Image.Image) -> UInt8[Tensor, "3 height width"]:
+        """Resize and cut an image of any mode; RGB channels first."""
+        rgb = image if image.mode == "RGB" else to_rgb(image)
+        whole = (0.0, 0.0, float(rgb.width), float(rgb.height))
+        box = self.box((rgb.height, rgb.width)) if self.mode == "crop" else whole
+        small = _resize(rgb, box, self.image_size)
+        return torch.from_numpy(np.array(small)).permute(2, 0, 1).contiguous()
+
+    def box(self, size: tuple[int, int]) -> Box:
+        """Part of a source of ``size`` that ``"crop"`` keeps.
+
+        It lies where ``torchvision``'s ``Resize(shorter_side)`` and ``CenterCrop(image_size)``
+        put it, roundings included, wherever these need no padding.
+        """
+        resized = _resized(size, self.shorter_side, self.image_size)
+        top, left = (round((r - c) / 2) for r, c in zip(resized, self.image_size, strict=True))
+        y, x = size[0] / resized[0], size[1] / resized[1]
+        bottom, right = (top + self.image_size[0]) * y, (left + self.image_size[1]) * x
+        return left * x, top * y, min(right, size[1]), min(bottom, size[0])
+
+
+def decode(path: str | os.PathLike[str]) -> Image.Image:
+    """Read a picture file as RGB, upright as its EXIF orientation says.
+
+    Raises:
+        BrokenImageError: The file is missing, empty, truncated, no picture, or has more than
+            ``PIL.Image.MAX_IMAGE_PIXELS`` pixels (looked up before anything is decoded).
+    """
+    try:
+        return _decode(path)
+    except Exception as error:  # Pillow's decoders let through whatever their parsers trip over
+        raise BrokenImageError(f"cannot read {os.fspath(path)}: {_reason(error)}") from error
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert an image of any mode to RGB, 8 bits a channel.
+
+    Grey is repeated in all channels, 16 bits lose the lower 8, and what is transparent turns
+    white.
+
+    Raises:
+        ValueError: Pixels are floats or need more than 16 bits, so their range is unknown.
+    """
+    if image.mode.startswith(("I", "F")):
+        image = Image.fromarray(_high_byte(image))
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), rgba)
+    return image.convert("RGB")
+
+
+def _decode(path: str | os.PathLike[str]) -> Image.Image:
+    with open(path, "rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            raise ValueError("the file is empty")
+        with Image.open(file, formats=FORMATS) as image:
+            _check_pixels(image)
+            image.load()
+            _turn_upright(image)
+            return to_rgb(image)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return f"not a picture in a format known here ({', '.join(FORMATS)})"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+def _check_pixels(image: Image.Image) -> None:
+    limit = Image.MAX_IMAGE_PIXELS  # Pillow itself only warns up to twice the limit
+    if limit is not None and image.width * image.height > limit:
+        raise ValueError(
+            f"{image.height}×{image.width} pixels are more than PIL.Image.MAX_IMAGE_PIXELS = "
+            f"{limit}; it may be a decompression bomb"
+        )
+
+
+def _turn_upright(image: Image.Image) -> None:
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except Exception:  # a spoilt EXIF block does not spoil the picture
+        return
+
+
+def _high_byte(image: Image.Image) -> UInt8[np.ndarray, "height width"]:
+    values = np.asarray(image)
+    if image.mode.startswith("F") or values.min() < 0 or values.max() > 65535:
+        raise ValueError(
+            f"values from {values.min()} to {values.max()} (mode {image.mode}) have no known "
+            "range; expected 8 or 16 bits a channel"
+        )
+    return (values >> 8).astype(np.uint8)
+
+
+def _resize(rgb: Image.Image, box: Box, image_size: tuple[int, int]) -> Image.Image:
+    """Resize the box alone, first along the rows, then along the columns.
+
+    The whole picture is never resized: 60000 × 1 pixels would become four thousand million.
+    Pillow's own order of the two passes depends on its version and, from 13 on, on the shape of
+    the picture around the box; as it rounds in between, that would be seen in the result.
+    """
+    left, top, right, bottom = box
+    height, width = image_size
+    reach = 2 * max(1.0, (bottom - top) / height) + 1  # of the bicubic filter, in source pixels
+    first = max(0, math.floor(top - reach))
+    count = min(rgb.height, math.ceil(bottom + reach)) - first
+    rows = rgb.crop((0, first, rgb.width, first + count))
+    rows = rows.resize((width, count), Image.Resampling.BICUBIC, (left, 0, right, count))
+    edges = (0, top - first, width, min(bottom - first, count))
+    return rows.resize((width, height), Image.Resampling.BICUBIC, edges)
+
+
+def _resized(
+    size: tuple[int, int], shorter_side: int, image_size: tuple[int, int]
+) -> tuple[int, int]:
+    """Size of the whole picture after the resize, rounded as ``torchvision`` rounds it."""
+    longer_side = int(shorter_side * max(size) / min(size))
+    tall = size[0] > size[1]
+    height, width = (longer_side, shorter_side) if tall else (shorter_side, longer_side)
+    enlarge = max(1.0, image_size[0] / height, image_size[1] / width)
+    return (
+        max(image_size[0], round(height * enlarge)),
+        max(image_size[1], round(width * enlarge)),
+    )

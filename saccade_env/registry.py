@@ -1,0 +1,83 @@
+"""Names to things: one table an entry a line, built when asked for.
+
+Classifiers and policies each keep a :class:`Registry`. Listing never imports what it lists.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> ValueError:
+    """Build the error for a misspelt name; it suggests the nearest known one."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return ValueError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names)}.")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that can be created by name.
+
+    Attributes:
+        target: ``"module:callable"`` that builds it.
+        summary: One line for listings.
+        defaults: Keyword arguments this name stands for.
+        requires: Modules that must be importable.
+        extra: The extra of this package that installs them.
+        licence: Licence of the weights, if any.
+        size_mb: Size of the weights in whole megabytes, 0 without.
+    """
+
+    target: str
+    summary: str
+    defaults: tuple[tuple[str, Any], ...] = ()
+    requires: tuple[str, ...] = ()
+    extra: str = ""
+    licence: str = ""
+    size_mb: int = 0
+
+    def missing(self) -> str:
+        """Why it cannot be created here, with what to do about it; empty if it can."""
+        absent = [name for name in self.requires if importlib.util.find_spec(name) is None]
+        if not absent:
+            return ""
+        fix = f"pip install 'saccade-env[{self.extra}]'" if self.extra else "reinstall saccade-env"
+        return f"needs {', '.join(absent)}: {fix}"
+
+
+class Registry:
+    """A table of entries of one kind."""
+
+    def __init__(self, kind: str, entries: dict[str, Entry]) -> None:
+        self.kind = kind
+        self.entries = entries
+
+    def __getitem__(self, name: str) -> Entry:
+        if name not in self.entries:
+            raise unknown_name(self.kind, name, self.entries)
+        return self.entries[name]
+
+    def available(self) -> list[str]:
+        """Names that can be created on this machine."""
+        return [name for name, entry in self.entries.items() if not entry.missing()]
+
+    def create(self, name: str, **keywords: Any) -> Any:
+        """Build the thing called ``name``.
+
+        Raises:
+            ValueError: No such name; the message suggests the nearest.
+            ImportError: A package it needs is missing; the message gives the install command.
+        """
+        entry = self[name]
+        if reason := entry.missing():
+            raise ImportError(f"{self.kind} {name!r} {reason}")
+        module, _, attribute = entry.target.partition(":")
+        build: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+        return build(**{**dict(entry.defaults), **keywords})

@@ -1,0 +1,177 @@
+"""Episodes to look at: frames, text, GIF and MP4.
+
+A frame is uint8 ``[height, width, 3]``. Its size depends on the shape of the image alone and is a
+multiple of 16 both ways, as video codecs want it. Nothing here keeps state or opens a window.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from jaxtyping import UInt8
+
+from saccade_env import core, drawing, spaces, video
+from saccade_env.config import SaccadeConfig
+
+FIXATION_MARKS = "123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def frame(
+    state: core.State,
+    config: SaccadeConfig,
+    patch_size: int,
+    history: Sequence[float],
+    class_names: Sequence[str] | None = None,
+    row: int = 0,
+    title: str = "",
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Draw one episode: the picture with its scanpath, the top five classes, the certainty.
+
+    Hidden tokens are dark and almost grey, fixations are numbered, the current fovea is outlined.
+
+    Args:
+        state: A batch of episodes.
+        config: The task.
+        patch_size: Side of a token in pixels of the image.
+        history: Certainty after the reset and after every saccade, each 0 to 1.
+        class_names: One a class; of synonyms separated by commas the first is shown.
+        row: Which episode of the batch.
+        title: Headline, empty for none.
+
+    Returns:
+        RGB pixels; 480 × 832 for a square image.
+
+    Raises:
+        ValueError: The images do not have the grid of the task at this patch size.
+    """
+    shown = drawing.moment(state, config, patch_size, class_names, row)
+    return drawing.draw(shown, history, title)
+
+
+def text(
+    state: core.State,
+    config: SaccadeConfig,
+    class_names: Sequence[str] | None = None,
+    row: int = 0,
+) -> str:
+    """Write one episode as text: the token grid, then what the classifier makes of it.
+
+    ``·`` is hidden, ``░`` revealed, ``1`` to ``9`` and then ``a`` to ``z`` are fixations in their
+    order (``+`` after those); where two fall on one token the later is shown.
+
+    Args:
+        state: A batch of episodes.
+        config: The task.
+        class_names: One a class, or none.
+        row: Which episode of the batch.
+    """
+    done = int(state.saccades_done[row])
+    cells = [["·░"[seen] for seen in line] for line in state.revealed[row].tolist()]
+    for order, (cell_row, cell_col) in enumerate(state.fixations[row, :done].tolist()):
+        cells[cell_row][cell_col] = FIXATION_MARKS[order : order + 1] or "+"
+    share, prediction = state.logits[row].softmax(-1).max(-1)
+    lines = [
+        f"saccade     {done} of {config.max_saccades}",
+        f"visible     {float(core.visible_share(state.revealed)[row]):.1%}",
+        f"prediction  {drawing.class_name(int(prediction), class_names)} ({float(share):.1%})",
+        f"certainty   {float(state.certainty[row]):.3f}",
+    ]
+    if (label := int(state.labels[row])) != core.UNLABELLED:
+        lines.append(f"label       {drawing.class_name(label, class_names)}")
+    return "\n".join([*map(" ".join, cells), *lines])
+
+
+def save(
+    frames: Sequence[UInt8[np.ndarray, "height width 3"]],
+    path: str | Path,
+    seconds_per_frame: float = 0.7,
+) -> None:
+    """Write frames as GIF (loops for ever) or MP4 (H.264, yuv420p), as the suffix says.
+
+    The last frame is held longer. Missing folders are made, and an existing file is replaced only
+    once the new one is complete. Equal frames in a row may become one longer frame of a GIF.
+
+    Args:
+        frames: At least one, all of one size; even height and width for MP4.
+        path: Ends in ``.gif`` or ``.mp4``.
+        seconds_per_frame: More than 0.
+
+    Raises:
+        ValueError: Another suffix, unusable frames, or a time that is not positive.
+        OSError: The file cannot be written; nothing is left behind.
+    """
+    path = Path(path)
+    encode = video.encoder(path)
+    if not 0 < seconds_per_frame < math.inf:
+        raise ValueError(f"seconds_per_frame must be finite and > 0; got {seconds_per_frame}")
+    shapes = {np.shape(pixels) for pixels in frames}
+    if len(shapes) != 1:
+        raise ValueError(f"frames must be at least one, all of one size; got {sorted(shapes)}")
+    _write(path, encode(frames, seconds_per_frame))
+
+
+def record(
+    env: gym.Env[Any, Any],
+    policy: core.Policy,
+    path: str | Path,
+    seed: int | None = None,
+    index: int | None = None,
+) -> dict[str, Any]:
+    """Play one episode with a policy and save it.
+
+    Args:
+        env: A SaccadeEnv, wrapped or not, made with ``render_mode="rgb_array"``.
+        policy: Where to look.
+        path: Ends in ``.gif`` or ``.mp4``, see :func:`save`.
+        seed: Seed of the reset.
+        index: Which image; by default the environment chooses.
+
+    Returns:
+        ``path``, ``saccades`` made, and the last ``prediction``, ``certainty`` and ``correct``.
+
+    Raises:
+        ValueError: Another render mode or suffix.
+        OSError: The file cannot be written.
+    """
+    video.encoder(Path(path))
+    if env.render_mode != "rgb_array":
+        raise ValueError(f"record needs render_mode='rgb_array'; got {env.render_mode!r}")
+    inner: Any = env.unwrapped
+    _, info = env.reset(seed=seed, options=None if index is None else {"index": index})
+    policy.reset(inner.images)
+    frames: list[Any] = [env.render()]
+    over = False
+    while not over:
+        fixation = int(policy.act(inner.view)[0])
+        action = spaces.fixation_to_action(fixation, inner.config)
+        _, _, terminated, truncated, info = env.step(action)
+        frames.append(env.render())
+        over = terminated or truncated
+    save(frames, path)
+    return {
+        "path": str(path),
+        "saccades": int(inner.view.saccades_done[0]),
+        "prediction": int(info["prediction"]),
+        "certainty": float(info["certainty"]),
+        "correct": bool(info["correct"]),
+    }
+
+
+def _write(path: Path, data: bytes) -> None:
+    part = path.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot write {path}: {error.strerror}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()

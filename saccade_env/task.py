@@ -1,0 +1,184 @@
+"""What the single and the vector environment share: pictures in, episodes out.
+
+Both hold a :class:`Task` and a state; the rules are in ``core.py``, the spaces in ``spaces.py``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from gymnasium.error import ResetNeeded
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
+from saccade_env import classifiers, core, images
+from saccade_env.card import card
+from saccade_env.classifiers import AUTO, Classifier
+from saccade_env.config import ActionKind, RewardKind, SaccadeConfig
+from saccade_env.geometry import grid_of
+from saccade_env.images import BrokenImageError, ImageSource, Picture
+from saccade_env.registry import unknown_name
+
+RENDER_MODES = ("rgb_array", "ansi")
+_DRAWS = 100
+
+
+class Task:
+    """Images, classifier and rules of one environment; see :class:`saccade_env.SaccadeEnv`."""
+
+    def __init__(
+        self,
+        images: str | Path | ImageSource | None = None,
+        classifier: str | Classifier = AUTO,
+        fovea: int = 3,
+        max_saccades: int = 10,
+        reward: RewardKind = "certainty_gain",
+        saccade_cost: float = 0.0,
+        action: ActionKind = "token",
+        stop_action: bool = False,
+        device: str | torch.device = "cpu",
+        on_error: Literal["raise", "skip"] = "raise",
+    ) -> None:
+        self.device = torch.device(device)
+        self.source, self.classifier = open_pair(images, classifier, self.device)
+        self.config = SaccadeConfig(
+            self.classifier.grid, fovea, max_saccades, reward, saccade_cost, action, stop_action
+        )
+        self.on_error = check_on_error(on_error)
+        self._refuse_unlabelled()
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """Configuration, classifier, images and versions."""
+        return card(self.config, self.classifier, self.source)
+
+    @property
+    def class_names(self) -> Sequence[str] | None:
+        """Names of the classifier's classes where they are ImageNet's 1000."""
+        return images.class_names_imagenet() if self.classifier.num_classes == 1000 else None
+
+    def draw(self, generator: np.random.Generator, index: int | None) -> tuple[int, Picture]:
+        """Pick a picture: the one asked for, or a random one.
+
+        Raises:
+            BrokenImageError: It cannot be read, and was asked for or ``on_error="raise"``.
+            IndexError: There is no such index.
+        """
+        if index is not None:
+            return int(index) % len(self.source), self.source[int(index)]
+        for _ in range(_DRAWS):
+            drawn = int(generator.integers(len(self.source)))
+            try:
+                return drawn, self.source[drawn]
+            except BrokenImageError as error:
+                if self.on_error == "raise":
+                    raise
+                warnings.warn(f"skipped: {error}", stacklevel=2)
+        raise BrokenImageError(f"{_DRAWS} pictures in a row of {self.source.name!r} are broken")
+
+    def begin(self, drawn: Sequence[tuple[int, Picture]]) -> core.State:
+        """Start an episode on every picture drawn."""
+        pixels, labels = images.stack([picture for _, picture in drawn])
+        indices = torch.tensor([index for index, _ in drawn])
+        return core.begin(
+            pixels.to(self.device),
+            labels.to(self.device),
+            indices.to(self.device),
+            self.config,
+            self.classifier,
+        )
+
+    def saccade(
+        self, state: core.State, fixation: Int[Tensor, " batch"]
+    ) -> tuple[core.State, core.Outcome]:
+        """The transition, on the task's device."""
+        return core.saccade(state, fixation.to(self.device), self.config, self.classifier)
+
+    def _refuse_unlabelled(self) -> None:
+        if self.config.needs_label and self.source.labels == "none":
+            raise ValueError(
+                f"reward {self.config.reward!r} needs labelled images, and {self.source.name!r} "
+                "has no class folders; use reward='certainty_gain' or sort them into class folders"
+            )
+
+
+def open_pair(
+    source: str | Path | ImageSource | None, classifier: str | Classifier, device: torch.device
+) -> tuple[ImageSource, Classifier]:
+    """Open images and a classifier that fits their size.
+
+    Raises:
+        ValueError: A name is unknown, or a given classifier is of another image size.
+    """
+    opened = images.create(source)
+    judge = classifiers.create(classifier, device=device, image_size=opened.image_size)
+    if grid_of(opened.image_size, judge.patch_size) != tuple(judge.grid):
+        raise ValueError(
+            f"images of {opened.image_size} pixels do not give the grid {judge.grid} of classifier "
+            f"{judge.name!r} with patches of {judge.patch_size} pixels"
+        )
+    return opened, judge
+
+
+def check_on_error(on_error: str) -> Literal["raise", "skip"]:
+    """Pass ``"raise"`` or ``"skip"`` through.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f"on_error must be 'raise' or 'skip'; got {on_error!r}")
+    return on_error  # type: ignore[return-value]
+
+
+class TaskHolder:
+    """The part of both environments that only looks at the task and the state."""
+
+    _task: Task
+    _state: core.State | None = None
+
+    @property
+    def config(self) -> SaccadeConfig:
+        """The rules of the task."""
+        return self._task.config
+
+    @property
+    def patch_size(self) -> int:
+        """Side of a token in pixels."""
+        return self._task.classifier.patch_size
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """Classifier, weights hash, images, configuration and versions."""
+        return self._task.card
+
+    @property
+    def images(self) -> UInt8[Tensor, "batch 3 height width"]:
+        """The pictures of the running episodes."""
+        return self._running().images
+
+    @property
+    def view(self) -> core.View:
+        """What a policy may see of the running episodes."""
+        return core.view(self._running())
+
+    def _running(self) -> core.State:
+        if self._state is None:
+            raise ResetNeeded("call reset() first")
+        return self._state
+
+
+def check_render_mode(render_mode: str | None) -> str | None:
+    """Pass a known render mode through.
+
+    Raises:
+        ValueError: It is none of ``RENDER_MODES``.
+    """
+    if render_mode is not None and render_mode not in RENDER_MODES:
+        raise unknown_name("render mode", render_mode, RENDER_MODES)
+    return render_mode

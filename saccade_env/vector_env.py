@@ -1,0 +1,196 @@
+"""The native vector environment: B episodes in one batch, each row its own.
+
+Finished rows are replaced in the same step (``AutoresetMode.SAME_STEP``); what they ended on is
+in ``infos["final_obs"]`` and ``infos["final_info"]``. Row i is seeded ``seed + i``: equal to
+``SyncVectorEnv`` of single environments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.utils.seeding import np_random
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from saccade_env import core, spaces
+from saccade_env.env import SaccadeEnv
+from saccade_env.rows import replace_rows, take_rows
+from saccade_env.task import Task, TaskHolder, check_render_mode
+
+Infos = dict[str, Any]
+
+
+class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray]):
+    """``num_envs`` episodes of :class:`saccade_env.SaccadeEnv` in one batch.
+
+    Args:
+        num_envs: Number of rows.
+        render_mode: ``"rgb_array"`` or ``"ansi"``.
+        **task: All other keywords of :class:`saccade_env.SaccadeEnv`.
+
+    Raises:
+        ValueError: Unknown name or contradicting values; the message holds them.
+    """
+
+    metadata = {**SaccadeEnv.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        render_mode: str | None = None,
+        **task: Any,
+    ) -> None:
+        if num_envs < 1:
+            raise ValueError(f"num_envs must be ≥ 1; got {num_envs}")
+        self.num_envs, self.render_mode = num_envs, check_render_mode(render_mode)
+        self._task = Task(**task)
+        self.single_action_space = spaces.action_space(self.config)
+        self.single_observation_space = spaces.observation_space(self.config, self.patch_size)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self._generators = [np_random(None) for _ in range(num_envs)]
+
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:
+        """Seed of every row's generator."""
+        return tuple(seed for _, seed in self._generators)
+
+    @property
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
+        """Every row's generator."""
+        return tuple(generator for generator, _ in self._generators)
+
+    def action_masks(self) -> np.ndarray:
+        """Actions that reveal something new, bool [B, actions], for MaskablePPO."""
+        mask = spaces.action_mask(self._running(), self.config)
+        return spaces.sb3_action_mask(mask, self.config)
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[spaces.Observation, Infos]:
+        """Start every row; ``seed`` as one number or one a row, ``options={"index": i or [B]}``."""
+        seeds = _per_row(seed, self.num_envs, "seed", step=1)
+        indices = _per_row((options or {}).get("index"), self.num_envs, "index", step=0)
+        for row, value in enumerate(seeds):
+            if value is not None:
+                self._generators[row] = np_random(int(value))
+        drawn = [
+            self._task.draw(generator, index)
+            for generator, index in zip(self.np_random, indices, strict=True)
+        ]
+        self._state = self._task.begin(drawn)
+        self._tokens = spaces.patches(self._state.images, self.patch_size)
+        self._history = np.full((self.num_envs, self.config.max_saccades + 1), np.nan)
+        self._write_history(range(self.num_envs))
+        return self._observe(), _masked(spaces.info(self._state, self.config), self.num_envs)
+
+    def step(
+        self, actions: Any
+    ) -> tuple[spaces.Observation, np.ndarray, np.ndarray, np.ndarray, Infos]:
+        """One saccade in every row; finished rows start anew within the step.
+
+        Raises:
+            ValueError: An action is out of range, or there is not one a row.
+            ResetNeeded: There was no reset yet.
+        """
+        state = self._running()
+        fixation = spaces.action_to_fixation(actions, self.config)
+        if len(fixation) != self.num_envs:
+            raise ValueError(f"expected {self.num_envs} actions; got {len(fixation)}")
+        self._state, outcome = self._task.saccade(state, fixation)
+        self._write_history(range(self.num_envs))
+        observation, info = self._observe(), spaces.info(self._state, self.config)
+        rewards = outcome.reward.double().cpu().numpy()
+        terminated = outcome.terminated.cpu().numpy()
+        infos = self._autoreset(terminated, observation, info)
+        return observation, rewards, terminated, np.zeros_like(terminated), infos
+
+    def render(self) -> tuple[Any, ...] | None:
+        """One frame or text a row, as ``render_mode`` says."""
+        from saccade_env import rendering
+
+        if self.render_mode is None:
+            return None
+        state, names = self._running(), self._task.class_names
+        if self.render_mode == "ansi":
+            return tuple(rendering.text(state, self.config, names, i) for i in range(self.num_envs))
+        done = state.saccades_done.tolist()
+        return tuple(
+            rendering.frame(
+                state, self.config, self.patch_size, self._history[i, : done[i] + 1].tolist(),
+                names, i,
+            )
+            for i in range(self.num_envs)
+        )  # fmt: skip
+
+    def _observe(self) -> spaces.Observation:
+        return spaces.observe(self._running(), self._tokens, self.config)
+
+    def _write_history(self, rows: Any) -> None:
+        state = self._running()
+        done = state.saccades_done.cpu().numpy()
+        self._history[rows, done[rows]] = state.certainty.cpu().numpy()[rows]
+
+    def _autoreset(self, ended: np.ndarray, observation: spaces.Observation, info: Infos) -> Infos:
+        """Replace finished rows; writes their first observation into ``observation``."""
+        if not ended.any():
+            return _masked(info, self.num_envs)
+        rows = np.flatnonzero(ended)
+        final_obs, final_info = _final(observation, info, ended)
+        self._state = self._replace(rows)
+        fresh = take_rows(self._state, torch.from_numpy(rows))
+        self._tokens[rows] = spaces.patches(fresh.images, self.patch_size)
+        self._write_history(rows)
+        for key, value in spaces.observe(fresh, self._tokens[rows], self.config).items():
+            observation[key][rows] = value
+        for key, value in spaces.info(fresh, self.config).items():
+            info[key][rows] = value
+        infos = _masked(info, self.num_envs)
+        return {
+            **infos,
+            "final_obs": final_obs,
+            "final_info": final_info,
+            "_final_obs": ended.copy(),
+            "_final_info": ended.copy(),
+        }
+
+    def _replace(self, rows: np.ndarray) -> core.State:
+        drawn = [self._task.draw(self._generators[row][0], None) for row in rows]
+        return replace_rows(self._running(), torch.from_numpy(rows), self._task.begin(drawn))
+
+
+def _per_row(value: Any, rows: int, name: str, step: int) -> list[Any]:
+    if value is None:
+        return [None] * rows
+    if isinstance(value, (int, np.integer)):
+        return [int(value) + step * row for row in range(rows)]
+    if len(value) != rows:
+        raise ValueError(f"{name} must be one number or {rows}, one a row; got {len(value)}")
+    return list(value)
+
+
+def _masked(info: Infos, rows: int) -> Infos:
+    """Gymnasium's form: beside every key, ``_key`` says which rows have it."""
+    return {**info, **{f"_{key}": np.ones(rows, dtype=bool) for key in info}}
+
+
+def _final(
+    observation: spaces.Observation, info: Infos, ended: np.ndarray
+) -> tuple[np.ndarray, Infos]:
+    """What finished rows ended on, in Gymnasium's form."""
+    final_obs = np.full(len(ended), None, dtype=object)
+    for row in np.flatnonzero(ended):
+        final_obs[row] = {key: np.copy(value[row])[()] for key, value in observation.items()}
+    final_info: Infos = {}
+    for key, value in info.items():
+        keep = ended.reshape(-1, *[1] * (value.ndim - 1))
+        final_info[key] = np.where(keep, value, np.zeros_like(value))
+        final_info[f"_{key}"] = ended.copy()
+    return final_obs, final_info

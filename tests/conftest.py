@@ -1,0 +1,88 @@
+"""Shared by all tests: real pictures, and two small classifiers that really depend on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor
+
+from saccade_env import geometry, images
+from saccade_env.classifiers.base import Weights
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of ImageNet pictures and goldens that cannot be published."""
+    if not SHARED.is_dir():
+        pytest.skip("needs the ../shared folder (ImageNet pictures and goldens), which is absent")
+    return SHARED
+
+
+class LinearClassifier:
+    """Logits are a fixed random linear function of the revealed patches' mean colours."""
+
+    name = "linear"
+    weights = Weights("random, seed 0", "-")
+
+    def __init__(
+        self, image_size: tuple[int, int] = (224, 224), patch_size: int = 16, num_classes: int = 7
+    ) -> None:
+        self.grid = geometry.grid_of(image_size, patch_size)
+        self.patch_size, self.num_classes = patch_size, num_classes
+        generator = torch.Generator().manual_seed(0)
+        tokens = self.grid[0] * self.grid[1]
+        self.matrix = torch.randn(tokens * 3, num_classes, generator=generator) / 4
+
+    def begin(
+        self, images: Shaped[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch tokens 3"]:
+        patches = geometry.patchify(images.float() / 255, self.patch_size)
+        return patches.reshape(*patches.shape[:2], 3, -1).mean(-1)
+
+    def classify(
+        self, memory: Float[Tensor, "batch tokens 3"], revealed: Bool[Tensor, "batch rows cols"]
+    ) -> tuple[Float[Tensor, "batch classes"], Tensor]:
+        seen = memory * revealed.flatten(1)[..., None]
+        return seen.flatten(1) @ self.matrix, memory
+
+
+@pytest.fixture(scope="session")
+def linear() -> LinearClassifier:
+    """A fast classifier whose answer depends on which tokens are revealed."""
+    return LinearClassifier(num_classes=1000)
+
+
+@pytest.fixture(scope="session")
+def make_linear() -> type[LinearClassifier]:
+    """The class of the fast classifier, for other grids and class counts."""
+    return LinearClassifier
+
+
+class InMemory:
+    """The sample, decoded once: an image source of the user's own making."""
+
+    def __init__(self) -> None:
+        source = images.create("sample")
+        self.name, self.image_size, self.labels = "sample", source.image_size, source.labels
+        self.identity, self.class_names = source.identity, source.class_names
+        self._pictures = [source[i] for i in range(len(source))]
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def __getitem__(self, index: int) -> images.Picture:
+        return self._pictures[index]
+
+    def id(self, index: int) -> str:
+        return self._pictures[index].id
+
+
+@pytest.fixture(scope="session")
+def sample() -> InMemory:
+    """The shipped pictures, decoded once."""
+    return InMemory()
