@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
 
@@ -23,10 +23,10 @@ class SB3VecEnv(VecEnv):
         ValueError: The environment does not reset finished rows in the same step.
     """
 
-    def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
+    def __init__(self, env: Any) -> None:
         if env.metadata.get("autoreset_mode") != AutoresetMode.SAME_STEP:
             raise ValueError("SB3VecEnv needs a vector env with AutoresetMode.SAME_STEP")
-        self.env = env
+        self.env: Any = env  # a VectorEnv, whose annotations know neither seeds nor frames a row
         self.render_mode = env.render_mode
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
 
@@ -46,7 +46,7 @@ class SB3VecEnv(VecEnv):
         """Step every row; a finished row's info holds ``terminal_observation``."""
         observation, rewards, terminated, truncated, infos = self.env.step(self._actions)
         rows = self._per_row(infos)
-        for row in np.flatnonzero(terminated | truncated):
+        for row in np.flatnonzero(terminated | truncated).tolist():
             rows[row] = self._final_row(infos, row)
             rows[row]["TimeLimit.truncated"] = bool(truncated[row] and not terminated[row])
         return observation, rewards.astype(np.float32), terminated | truncated, rows
@@ -82,7 +82,7 @@ class SB3VecEnv(VecEnv):
 
     def get_images(self) -> Sequence[np.ndarray | None]:
         """One frame a row."""
-        return list(self.env.render() or [])  # type: ignore[call-overload]
+        return list(self.env.render() or [])
 
     def _layers(self) -> list[Any]:
         layers: list[Any] = [self.env]

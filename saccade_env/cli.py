@@ -185,7 +185,10 @@ def _policies(names: list[str] | None, classifier: Any, seed: int, device: str) 
         base, keywords = _parse(name)
         if base == "random":
             keywords.setdefault("seed", seed)
-        built[name] = policies.create(base, grid=classifier.grid, device=device, **keywords)
+        try:
+            built[name] = policies.create(base, grid=classifier.grid, device=device, **keywords)
+        except TypeError as error:  # a parameter that the policy does not take
+            raise ValueError(f"policy {name!r}: {error}") from error
     return built
 
 
@@ -277,3 +280,7 @@ class _kept_on_interrupt:  # noqa: N801
                 err=True,
             )
             raise typer.Exit(130) from error
+
+
+if __name__ == "__main__":
+    app()

@@ -55,11 +55,11 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
         self._generators = [np_random(None) for _ in range(num_envs)]
 
     @property
-    def np_random_seed(self) -> tuple[int, ...]:
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
         """Seed of every row's generator."""
         return tuple(seed for _, seed in self._generators)
 
-    @property
+    @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
         """Every row's generator."""
         return tuple(generator for generator, _ in self._generators)

