@@ -26,6 +26,22 @@ REGISTRY = Registry(
     {
         "random": Entry("saccade_env.policies.simple:RandomPolicy", "uniform noise"),
         "centre": Entry("saccade_env.policies.simple:CentrePolicy", "from the centre outwards"),
+        "dino": Entry(
+            "saccade_env.policies.dino:DinoPolicy",
+            "[CLS] attention of DINO, any layer; the paper's",
+            requires=("timm",),
+            licence="Apache-2.0",
+            size_mb=93,
+            weights="dino_vits16",
+        ),
+        "gbvs": Entry("saccade_env.policies.gbvs:GBVSPolicy", "graph-based visual saliency"),
+        "unisal": Entry(
+            "saccade_env.policies.unisal:UnisalPolicy",
+            "UNISAL's density of human fixations",
+            licence="Apache-2.0",
+            size_mb=15,
+            weights="unisal",
+        ),
         "focus-attention": Entry(
             "saccade_env.policies.focus:FocusAttentionPolicy",
             "[CLS] attention of the Focus ViT, any block",
@@ -41,7 +57,7 @@ REGISTRY = Registry(
 
 
 def available() -> list[str]:
-    """Names of the policies that can be created on this machine."""
+    """Names of the policies that can be created here without the network."""
     return REGISTRY.available()
 
 
@@ -51,10 +67,11 @@ def create(name: str, **keywords: Any) -> Policy:
     Args:
         name: One of ``REGISTRY.entries``.
         **keywords: ``grid``, ``device``, and what the policy itself takes
-            (``seed`` for random; ``layer``, ``reduction`` for attention).
+            (``seed`` for random; ``layer``, ``reduction`` for attention; ``resolution`` for dino).
 
     Raises:
         ValueError: No such policy; the message suggests the nearest name.
         ImportError: A package it needs is missing; the message gives the install command.
+        WeightsError: Its weights cannot be had, or are not what they should be.
     """
     return REGISTRY.create(name, **keywords)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from saccade_env.classifiers.base import Weights
+from saccade_env.classifiers.vit import cls_attention
 from saccade_env.classifiers.weights import WeightsError, from_package
 from saccade_env.geometry import resize_map
 from saccade_env.policies.base import SaliencyPolicy
@@ -73,7 +74,8 @@ class FocusViT(nn.Module):
         patches = vit.patch_embed(normalise(images))
         tokens = torch.cat((vit.cls_token.expand(len(patches), -1, -1), patches), 1)
         tokens = vit.blocks[:layer](tokens + vit.pos_embed)
-        return _cls_row(vit.blocks[layer].attn, vit.blocks[layer].norm1(tokens))
+        block = vit.blocks[layer]
+        return cls_attention(block.attn, block.norm1(tokens)).unflatten(-1, PATCHES)
 
 
 def normalise(images: Images) -> Float[Tensor, "batch 3 224 224"]:
@@ -82,15 +84,6 @@ def normalise(images: Images) -> Float[Tensor, "batch 3 224 224"]:
     if pixels.shape[-2:] != PIXELS:
         pixels = F.interpolate(pixels, size=PIXELS, mode="bilinear", antialias=True)
     return (pixels - pixels.new_tensor(_MEAN).view(3, 1, 1)) / pixels.new_tensor(_STD).view(3, 1, 1)
-
-
-def _cls_row(attention: Any, tokens: Float[Tensor, "batch tokens width"]) -> Tensor:
-    # Fused attention never holds the weights, and this row of them needs k and one q alone.
-    (w_q, w_k, _), (b_q, b_k, _) = attention.qkv.weight.chunk(3), attention.qkv.bias.chunk(3)
-    q = F.linear(tokens[:, 0], w_q, b_q).unflatten(-1, (attention.num_heads, -1))
-    k = F.linear(tokens, w_k, b_k).unflatten(-1, (attention.num_heads, -1))
-    scores = torch.einsum("bhd,bnhd->bhn", q * attention.scale, k)
-    return scores.softmax(-1)[..., 1:].unflatten(-1, PATCHES)
 
 
 def load_focus_vit(device: str | torch.device = "cpu") -> FocusViT:

@@ -135,11 +135,31 @@ def record(
         typer.echo(f"wrote {out}")
 
 
+@app.command()
+def download(
+    name: Annotated[str, typer.Argument(help="dino_vits16, …, unisal, resnet50, or 'all'.")],
+    carried: Annotated[
+        Path | None,
+        typer.Option("--from", help="Install files carried by hand from this folder instead."),
+    ] = None,
+) -> None:
+    """Download weights into the cache, or install them from a folder on an offline machine."""
+    from saccade_env.classifiers import weights
+
+    with _clear_errors():
+        if carried is not None:
+            paths = weights.install(name, carried)
+        else:
+            groups = weights.names() if name == "all" else [name]
+            paths = [path for group in groups for path in weights.fetch(group)]
+        for path in paths:
+            typer.echo(f"ready: {path}")
+
+
 @app.command("list")
 def list_() -> None:
     """Show classifiers, policies and images, and what is available here."""
     from rich.console import Console
-    from rich.table import Table
 
     from saccade_env import classifiers, images, policies
 
@@ -148,15 +168,27 @@ def list_() -> None:
         ("Classifiers", classifiers.REGISTRY),
         ("Policies", policies.REGISTRY),
     ):
-        table = Table("name", "what it is", "licence", "MB", "here", title=heading)
+        table = _table(heading, "name", "what it is", "licence", "MB", "here")
         for name, entry in registry.entries.items():
-            size = str(entry.size_mb or "")
-            table.add_row(name, entry.summary, entry.licence, size, entry.missing() or "yes")
+            here = entry.blocked() or ("download" if entry.missing() else "yes")
+            table.add_row(name, entry.summary, entry.licence, str(entry.size_mb or ""), here)
         console.print(table)
-    table = Table("name", "what it is", title="Images")
+    table = _table("Images", "name", "what it is")
     for name, summary in images.available().items():
         table.add_row(name, summary)
     console.print(table)
+    console.print("download: happens at first use, or now by `saccade-env download NAME`")
+
+
+def _table(heading: str, first: str, *others: str) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column(first, no_wrap=True)
+    for other in others:
+        table.add_column(other)
+    return table
 
 
 def _plain_warning(message: Any, *_: Any, **__: Any) -> None:

@@ -33,6 +33,7 @@ class Entry:
         extra: The extra of this package that installs them.
         licence: Licence of the weights, if any.
         size_mb: Size of the weights in whole megabytes, 0 without.
+        weights: Name under which its weights are downloaded, see ``classifiers.weights``.
     """
 
     target: str
@@ -42,9 +43,20 @@ class Entry:
     extra: str = ""
     licence: str = ""
     size_mb: int = 0
+    weights: str = ""
 
     def missing(self) -> str:
-        """Why it cannot be created here, with what to do about it; empty if it can."""
+        """What it lacks on this machine, with what to do about it; empty if nothing."""
+        if reason := self.blocked():
+            return reason
+        from saccade_env.classifiers.weights import is_cached
+
+        if self.weights and not is_cached(self.weights):
+            return f"saccade-env download {self.weights}"
+        return ""
+
+    def blocked(self) -> str:
+        """Why it cannot be created even with network access; empty if it can."""
         absent = [name for name in self.requires if importlib.util.find_spec(name) is None]
         if not absent:
             return ""
@@ -65,7 +77,7 @@ class Registry:
         return self.entries[name]
 
     def available(self) -> list[str]:
-        """Names that can be created on this machine."""
+        """Names that can be created on this machine without the network."""
         return [name for name, entry in self.entries.items() if not entry.missing()]
 
     def create(self, name: str, **keywords: Any) -> Any:
@@ -74,9 +86,10 @@ class Registry:
         Raises:
             ValueError: No such name; the message suggests the nearest.
             ImportError: A package it needs is missing; the message gives the install command.
+            WeightsError: Its weights cannot be had, or are not what they should be.
         """
         entry = self[name]
-        if reason := entry.missing():
+        if reason := entry.blocked():
             raise ImportError(f"{self.kind} {name!r} {reason}")
         module, _, attribute = entry.target.partition(":")
         build: Callable[..., Any] = getattr(importlib.import_module(module), attribute)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, UInt8
 from torch import Tensor
 
 from saccade_env import core, geometry
@@ -111,11 +111,22 @@ def observe(state: core.State, tokens: np.ndarray, config: SaccadeConfig) -> Obs
     fixations = state.fixations.cpu().numpy()
     last = fixations[np.arange(len(done)), np.maximum(done - 1, 0)]
     return {
-        "tokens": tokens * revealed[..., None],
+        "tokens": _reveal(tokens, revealed),
         "revealed": revealed.astype(np.int8),
         "fixation": last,
         "saccades_left": config.max_saccades - done,
     }
+
+
+def _reveal(
+    tokens: UInt8[np.ndarray, "batch tokens pixels"], revealed: Bool[np.ndarray, "batch tokens"]
+) -> UInt8[np.ndarray, "batch tokens pixels"]:
+    """Tokens with the hidden ones zero; only the revealed ones are copied, which is cheapest."""
+    shown = np.zeros_like(tokens)
+    places = np.flatnonzero(revealed)
+    pixels = tokens.shape[-1]
+    shown.reshape(-1, pixels)[places] = tokens.reshape(-1, pixels)[places]
+    return shown
 
 
 def action_mask(state: core.State, config: SaccadeConfig) -> Bool[np.ndarray, "batch actions"]:

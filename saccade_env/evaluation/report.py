@@ -10,7 +10,7 @@ from rich.table import Table
 
 from saccade_env.evaluation import metrics
 
-_SHOWN = (1, 2, 3, 5, 7, 10)
+_SHOWN = (1, 3, 5, 7, 10)
 
 
 def summarise(records: pd.DataFrame) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def table(summary: dict[str, Any]) -> Table:
     )
     built.add_column("policy", no_wrap=True)
     built.add_column("sees\nimage", justify="center", no_wrap=True)
-    for heading in (*(f"@{n}" for n in shown), "ever\nright", "visible", "cert."):
+    for heading in (*(f"@{n}" for n in shown), "ever\nright", "seen", "cert."):
         built.add_column(heading, justify="right", no_wrap=True)
     for policy, values in summary["results"].items():
         built.add_row(
@@ -61,7 +61,7 @@ def _caption(summary: dict[str, Any]) -> str:
     full = summary["full_image"]
     lines = [
         f"accuracy (%) after saccade @n; whole image: {_percent(full['accuracy'])}",
-        "ever right, visible share (%) and certainty (0 to 1): after the last saccade",
+        "ever right (%), share of tokens seen (%), certainty (0 to 1): after the last saccade",
     ]
     if summary["skipped"]:
         lines.append(f"{len(summary['skipped'])} images skipped: they cannot be read")

@@ -6,22 +6,13 @@ import os
 from pathlib import Path
 from typing import Literal
 
+from saccade_env.cache import cache_dir
 from saccade_env.images.folder import FolderSource
 from saccade_env.images.preprocess import Preprocess
 
 Split = Literal["train", "val"]
 
 IMAGENETTE = "imagenette2"  # the folder inside the archive of the full-size pictures
-
-
-def cache_dir() -> Path:
-    """Where downloads are kept: ``$SACCADE_CACHE``, else ``saccade_env`` in the user's cache.
-
-    The user's cache is ``$XDG_CACHE_HOME``, else ``~/.cache``. The folder need not exist yet.
-    """
-    if own := os.environ.get("SACCADE_CACHE"):
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "saccade_env"
 
 
 def imagenette(

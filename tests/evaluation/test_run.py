@@ -63,7 +63,7 @@ def test_records_and_files(fixed: Any, sample: Any, linear: Any, tmp_path: Path)
     assert summary["images"]["identity"] == sample.identity
     assert len(summary["results"]["centre"]["accuracy"]) == 4
     with Image.open(out / "figures" / "accuracy.png") as figure:
-        assert figure.size == (1500, 630)
+        assert figure.size == (1500, 690)
     assert not list((out / "parts").iterdir())
 
 
@@ -184,6 +184,7 @@ def test_bad_values_are_refused(fixed: Any, sample: Any, linear: Any) -> None:
         run([policies.create("centre", grid=(7, 7))], sample, linear)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on(folder: Path, tmp_path: Path) -> None:
     """SIGKILL in the middle of the real command; the resumed records equal an unbroken run's."""
     call = [

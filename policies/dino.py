@@ -1,0 +1,54 @@
+"""DINO attention: the paper's policy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from saccade_env.classifiers.dino_network import DinoNetwork, load_network
+from saccade_env.policies.base import SaliencyPolicy
+
+
+class DinoPolicy(SaliencyPolicy):
+    """Follows the attention from [CLS] to the patches in one layer of DINO (paper, section 3).
+
+    The network is the classifier's own where both are DINO: it is loaded once.
+
+    Args:
+        network: ``dino_vits16`` (the paper's), ``dino_vits8``, ``dino_vitb16``, ``dino_vitb8``, or
+            a DinoNetwork.
+        layer: Counted from 0, negative from the end.
+        resolution: Resize the image to this (height, width), or square, in pixels first.
+        reduction: ``"max"`` (the paper) or ``"mean"`` over the heads.
+        **keywords: ``grid`` and ``device``.
+
+    Raises:
+        ValueError: No such layer or reduction.
+        WeightsError: The weights cannot be had.
+    """
+
+    name = "dino"
+
+    def __init__(
+        self,
+        network: str | DinoNetwork = "dino_vits16",
+        layer: int = -1,
+        resolution: int | tuple[int, int] | None = None,
+        reduction: str = "max",
+        **keywords: Any,
+    ) -> None:
+        super().__init__(**keywords)
+        loaded = load_network(network, self.device) if isinstance(network, str) else network
+        self.layer = loaded.check_attention(layer, reduction)
+        self.resolution, self.reduction = resolution, reduction
+        self.weights, self._network = loaded.weights, loaded
+
+    def saliency_map(
+        self, images: UInt8[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch rows cols"]:
+        maps = self._network.attention_map(
+            images, self.grid, self.layer, self.resolution, self.reduction
+        )
+        return maps.to(images.device)

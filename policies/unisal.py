@@ -1,0 +1,123 @@
+"""A policy that follows UNISAL's prediction of where people look.
+
+Pictures are squashed to the network's size, so that a map's cells are the picture's, whatever
+its shape. Source of network and weights: Droste, Jiao & Noble, "Unified Image and Video Saliency
+Modeling", ECCV 2020 (weights Apache-2.0).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn import functional as F
+
+from saccade_env.classifiers.base import Weights
+from saccade_env.geometry import resize_map
+from saccade_env.policies.base import SaliencyPolicy
+from saccade_env.policies.unisal_network import SOURCES, UNISAL
+from saccade_env.registry import unknown_name
+
+__all__ = ["SOURCES", "UNISAL", "UnisalPolicy", "load_unisal", "normalise"]
+
+_TOGETHER = 8  # pictures in one pass; more need more memory and are slower each
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet, RGB
+
+
+class UnisalPolicy(SaliencyPolicy):
+    """Follows UNISAL's density of fixations, averaged over each token.
+
+    Args:
+        source: Data whose viewers to predict: ``"DHF1K"``, ``"Hollywood"``, ``"UCFSports"``
+            (videos) or ``"SALICON"`` (pictures). Another is a ValueError.
+        static: Skip the recurrent unit. Otherwise a picture is the first frame of a video,
+            which is how the authors predict single pictures with the DHF1K source.
+        input_size: (height, width) in pixels the network sees, each at least 1; the authors'
+            is 224×384 for DHF1K. Another is a ValueError.
+        network: Use this one instead of the published weights.
+        **keywords: ``grid`` and ``device``.
+
+    Attributes:
+        weights: Where the published weights came from, and their SHA-256; a
+            policy that was given its network has none.
+    """
+
+    name = "unisal"
+    weights: Weights
+
+    def __init__(
+        self,
+        source: str = "DHF1K",
+        static: bool = False,
+        input_size: tuple[int, int] = (224, 384),
+        network: UNISAL | None = None,
+        **keywords: Any,
+    ) -> None:
+        if source not in SOURCES:
+            raise unknown_name("UNISAL source", source, SOURCES)
+        if len(input_size) != 2 or min(input_size) < 1:
+            raise ValueError(f"input_size must be (height, width), each ≥ 1; got {input_size}")
+        super().__init__(**keywords)
+        self.source, self.static, self.input_size = source, static, (input_size[0], input_size[1])
+        self._network = None if network is None else network.eval().to(self.device)
+        if network is None:  # bad weights are reported now, not at the first picture
+            self.weights = _load(_canonical(self.device))[1]
+
+    def saliency_map(
+        self, images: UInt8[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch rows cols"]:
+        # Published weights are asked for, not held: pickles stay small.
+        network = load_unisal(self.device) if self._network is None else self._network
+        with torch.inference_mode():
+            parts = [self._map_of(part, network) for part in images.split(_TOGETHER)]
+        return torch.cat(parts)  # out of inference mode: an ordinary tensor, fit for autograd
+
+    def _map_of(
+        self, images: UInt8[Tensor, "batch 3 height width"], network: UNISAL
+    ) -> Float[Tensor, "batch rows cols"]:
+        pixels = normalise(images.to(self.device), self.input_size)
+        # Channels last in memory saves a tenth of the time on CPU.
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        density = network(pixels, source=self.source, static=self.static).exp()
+        return resize_map(density, self.grid, mode="area").to(images.device)
+
+
+def normalise(
+    images: UInt8[Tensor, "batch 3 height width"], size: tuple[int, int]
+) -> Float[Tensor, "batch 3 rows cols"]:
+    """Squash to ``size`` (bilinear, antialiased) and normalise by ImageNet's mean and deviation."""
+    pixels = images.float() / 255
+    if tuple(pixels.shape[-2:]) != size:
+        pixels = F.interpolate(pixels, size=size, mode="bilinear", antialias=True)
+    return (pixels - pixels.new_tensor(_MEAN).view(3, 1, 1)) / pixels.new_tensor(_STD).view(3, 1, 1)
+
+
+def load_unisal(device: str | torch.device = "cpu") -> UNISAL:
+    """Load the published network in evaluation mode, frozen; once per process and device.
+
+    Raises:
+        WeightsError: The weights are missing, cannot be downloaded or are of another network.
+    """
+    return _load(_canonical(device))[0]
+
+
+def _canonical(device: str | torch.device) -> torch.device:
+    return torch.empty(0, device=device).device  # "cuda" and "cuda:0" are the same
+
+
+@cache
+@torch.inference_mode(False)  # whoever asks first: the network stays an ordinary one
+def _load(device: torch.device) -> tuple[UNISAL, Weights]:
+    from saccade_env.classifiers import weights
+
+    tensors: dict[str, Tensor] = weights.load("unisal")
+    with torch.random.fork_rng(devices=[]):  # loading must not move the caller's random stream
+        network = UNISAL()
+    try:
+        network.load_state_dict(tensors, strict=True)
+    except RuntimeError as error:
+        raise weights.WeightsError(f"the weights are not UNISAL's: {error}") from error
+    return network.requires_grad_(False).to(device), weights.record("unisal")

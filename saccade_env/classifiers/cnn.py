@@ -1,0 +1,78 @@
+"""Convolutional classifiers: they cannot drop tokens, so hidden ones are painted neutral.
+
+Neutral is what a network's normalisation maps to 0: its own mean colour.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor, nn
+
+from saccade_env.classifiers.base import Weights
+from saccade_env.geometry import grid_of, to_pixels
+
+Colour = tuple[float, float, float]
+
+
+class CnnClassifier:
+    """A frozen convolutional network as a classifier of partly revealed images.
+
+    Args:
+        name: What reports call it.
+        network: Maps normalised images of any size to logits.
+        mean: RGB value, 0 to 255, that normalises to 0.
+        std: RGB range, 0 to 255, that normalises to 1.
+        origin: Where the weights came from.
+        device: Where it runs.
+        image_size: (height, width) of the images in pixels.
+        patch_size: Side of a token in pixels.
+        num_classes: Number of classes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: nn.Module,
+        mean: Colour,
+        std: Colour,
+        origin: Weights,
+        device: str | torch.device = "cpu",
+        image_size: tuple[int, int] = (224, 224),
+        patch_size: int = 16,
+        num_classes: int = 1000,
+    ) -> None:
+        self.name, self.weights, self.num_classes = name, origin, num_classes
+        self.device = torch.device(device)
+        self.grid, self.patch_size = grid_of(image_size, patch_size), patch_size
+        network = network.eval().requires_grad_(False).to(self.device)
+        # channels_last doubles the speed of depthwise convolutions on a CPU.
+        self.network = network.to(memory_format=torch.channels_last)
+        self._mean, self._std = (
+            torch.tensor(value, device=self.device).view(3, 1, 1) for value in (mean, std)
+        )
+
+    def normalise(
+        self, images: Shaped[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """uint8 images as the network wants them; floating ones are taken as they are."""
+        images = images.to(self.device)
+        if not images.is_floating_point():
+            images = (images.float() - self._mean) / self._std
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def begin(
+        self, images: Shaped[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """Normalised images."""
+        return self.normalise(images)
+
+    @torch.inference_mode()
+    def classify(
+        self,
+        memory: Float[Tensor, "batch 3 height width"],
+        revealed: Bool[Tensor, "batch rows cols"],
+    ) -> tuple[Float[Tensor, "batch classes"], Tensor]:
+        """Logits with hidden tokens painted neutral."""
+        visible = to_pixels(revealed, self.patch_size)[:, None]
+        return self.network(memory * visible), memory

@@ -1,0 +1,33 @@
+"""ResNet-50 (torchvision, BSD-3-Clause): the paper's classifier of single crops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from saccade_env.classifiers import weights
+from saccade_env.classifiers.cnn import CnnClassifier
+
+_MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # ImageNet's, of 255
+
+
+def load(device: str | torch.device = "cpu", **keywords: Any) -> CnnClassifier:
+    """Load torchvision's ResNet-50 with its ImageNet weights.
+
+    Args:
+        device: Where it runs.
+        **keywords: ``image_size`` and ``patch_size``, see :class:`CnnClassifier`.
+
+    Raises:
+        WeightsError: The weights cannot be had, or are not what they should be.
+    """
+    from torchvision.models import resnet50
+
+    state = weights.load("resnet50")
+    network = resnet50()
+    weights.check_keys(state, network.state_dict(), "ResNet-50")
+    network.load_state_dict(state)
+    return CnnClassifier(
+        "resnet50", network, _MEAN, _STD, weights.record("resnet50"), device, **keywords
+    )

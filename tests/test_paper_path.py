@@ -1,0 +1,112 @@
+"""The paper's own path at full size, from files as they are published, with random weights.
+
+What the numbers are is proven on goldens (``classifiers/test_dino.py``); here every step runs.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from saccade_env import SaccadeEnv, classifiers, cli, images, policies, rendering
+from saccade_env.classifiers import dino_network, weights
+from saccade_env.evaluation import evaluate
+
+
+@pytest.fixture(scope="module")
+def carried(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ViT-S/16 files of the official names and layout, carried by hand."""
+    from timm.models.vision_transformer import VisionTransformer
+
+    folder = tmp_path_factory.mktemp("carried")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        backbone = VisionTransformer(patch_size=16, embed_dim=384, num_heads=6, num_classes=0)
+        head = torch.randn(1000, 1536) / 20
+    for block in backbone.blocks:  # timm's small initial values would give flat attention
+        torch.nn.init.normal_(block.attn.qkv.weight, std=0.06)
+    torch.save(backbone.state_dict(), folder / "dino_deitsmall16_pretrain.pth")
+    linear = {"module.linear.weight": head, "module.linear.bias": torch.zeros(1000)}
+    torch.save({"epoch": 100, "state_dict": linear}, folder / "dino_deitsmall16_linearweights.pth")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    dino_network.load_network.cache_clear()
+    classifiers.resolve_auto.cache_clear()
+
+
+@pytest.fixture
+def installed(carried: Path) -> None:
+    weights.install("dino_vits16", carried)
+
+
+def call(*arguments: str) -> str:
+    result = CliRunner().invoke(cli.app, list(arguments))
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_from_carried_files_to_a_table_and_a_film(carried: Path) -> None:
+    call("download", "dino_vits16", "--from", str(carried))
+    call(
+        "evaluate", "--policy", "dino", "--policy", "dino:layer=3,resolution=160", "--policy",
+        "random", "--saccades", "3", "--out", "out",
+    )  # fmt: skip
+    summary = json.loads(Path("out/summary.json").read_text())
+    assert summary["classifier"]["name"] == "dino_vits16", "auto is DINO once it is there"
+    assert "dino_deitsmall16_linearweights.pth" in summary["classifier"]["weights"]["source"]
+    assert summary["policies"]["dino"]["layer"] == 11
+    records = pd.read_parquet("out/records.parquet")
+    assert len(records) == 7 * 3 * 3
+    scanpaths = records.groupby("policy")[["row", "col"]].apply(lambda frame: frame.to_numpy())
+    assert (scanpaths["dino"] != scanpaths["random"]).any()
+    call("record", "--policy", "dino", "--saccades", "2", "--out", "film.gif")
+    assert Path("film.gif").read_bytes().startswith(b"GIF89a")
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_network_is_loaded_once() -> None:
+    classifier: Any = classifiers.create("dino_vits16")
+    policy: Any = policies.create("dino", layer=5)
+    assert policy._network is classifier.network
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("image_size", [(224, 224), (224, 384)], ids=str)
+def test_every_layer_and_resolution_on_both_shapes(image_size: tuple[int, int]) -> None:
+    source = images.create("sample", images.Preprocess(image_size, mode="squash"))
+    classifier: Any = classifiers.create("dino_vits16", image_size=image_size)
+    pictures, _ = images.load_batch(source, [0, 6])
+    maps = [classifier.attention_map(pictures, layer) for layer in range(12)]
+    assert all(tuple(found.shape) == (2, *classifier.grid) for found in maps)
+    assert all((a != b).any() for a, b in pairwise(maps))
+    for side in (160, 128, 96):
+        small = classifier.attention_map(pictures, resolution=side)
+        assert tuple(small.shape) == (2, *classifier.grid)
+    result = evaluate(
+        [policies.create("dino", grid=classifier.grid)], source, classifier,
+        fovea=5, saccades=2, limit=2, progress=False,
+    )  # fmt: skip
+    assert result.records["certainty"].between(0, 1).all()
+    env = SaccadeEnv(source, classifier, render_mode="rgb_array", max_saccades=2)
+    rendering.record(env, policies.create("dino", grid=classifier.grid), "wide.gif", index=0)
+
+
+def test_without_weights_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SACCADE_OFFLINE", "1")
+    result = CliRunner().invoke(cli.app, ["evaluate", "--classifier", "dino_vits16"])
+    assert result.exit_code == 1
+    assert "saccade-env download" in result.output
+    assert "Traceback" not in result.output
+    assert "dino" not in policies.available()
