@@ -5,8 +5,6 @@ python examples/evaluate.py
 
 from pathlib import Path
 
-from rich.console import Console
-
 from saccade_env import classifiers, policies
 from saccade_env.evaluation import evaluate, report
 
@@ -23,7 +21,7 @@ def main(out: Path = Path("saccade-runs/example"), saccades: int = 10) -> None:
         saccades=saccades,
         out=out,
     )
-    Console().print(report.table(result.summary))
+    report.show(result.summary)
     last = result.records[result.records["saccade"] == saccades]
     print(last[["image", "policy", "prediction", "certainty", "visible_share"]].to_string())
 

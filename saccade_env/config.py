@@ -6,6 +6,7 @@ Sizes are in tokens unless the name says otherwise; grids are (rows, cols).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal, get_args
 
 from saccade_env.registry import unknown_name
@@ -49,9 +50,10 @@ class SaccadeConfig:
         if min(self.grid) < 1:
             raise ValueError(f"grid must have at least one row and column; got {self.grid}")
         limit = min(self.grid)
-        if self.fovea != int(self.fovea) or self.fovea % 2 == 0 or not 1 <= self.fovea <= limit:
+        whole = isinstance(self.fovea, Integral)
+        if not whole or self.fovea % 2 == 0 or not 1 <= self.fovea <= limit:
             raise ValueError(f"fovea must be odd and ≤ {limit}; got {self.fovea}")
-        if self.max_saccades != int(self.max_saccades) or self.max_saccades < 1:
+        if not isinstance(self.max_saccades, Integral) or self.max_saccades < 1:
             raise ValueError(f"max_saccades must be a whole number ≥ 1; got {self.max_saccades}")
         if self.reward not in get_args(RewardKind):
             raise unknown_name("reward", str(self.reward), get_args(RewardKind))

@@ -14,7 +14,7 @@ from saccade_env import spaces
 from saccade_env.classifiers import AUTO, Classifier
 from saccade_env.config import ActionKind, RewardKind
 from saccade_env.images import ImageSource
-from saccade_env.task import RENDER_MODES, Task, TaskHolder, check_render_mode
+from saccade_env.task import RENDER_MODES, Task, TaskHolder, check_render_mode, index_option
 
 
 class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
@@ -73,7 +73,7 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
     ) -> tuple[spaces.Observation, dict[str, Any]]:
         """Start on a random picture, or on ``options={"index": i}``."""
         super().reset(seed=seed)
-        drawn = self._task.draw(self.np_random, (options or {}).get("index"))
+        drawn = self._task.draw(self.np_random, index_option(options))
         self._state = self._task.begin([drawn])
         self._tokens = spaces.patches(self._state.images, self.patch_size)
         self._history = [float(self._state.certainty)]

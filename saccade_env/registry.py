@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -60,8 +61,9 @@ class Entry:
         absent = [name for name in self.requires if importlib.util.find_spec(name) is None]
         if not absent:
             return ""
-        fix = f"pip install 'saccade-env[{self.extra}]'" if self.extra else "reinstall saccade-env"
-        return f"needs {', '.join(absent)}: {fix}"
+        packages = " ".join(name.replace("_", "-") for name in absent)
+        extra = f" (the extra {self.extra!r})" if self.extra else ""
+        return f"needs {', '.join(absent)}: pip install {packages}{extra}"
 
 
 class Registry:
@@ -84,7 +86,7 @@ class Registry:
         """Build the thing called ``name``.
 
         Raises:
-            ValueError: No such name; the message suggests the nearest.
+            ValueError: No such name, or no such parameter; the message says which.
             ImportError: A package it needs is missing; the message gives the install command.
             WeightsError: Its weights cannot be had, or are not what they should be.
         """
@@ -93,4 +95,10 @@ class Registry:
             raise ImportError(f"{self.kind} {name!r} {reason}")
         module, _, attribute = entry.target.partition(":")
         build: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
-        return build(**{**dict(entry.defaults), **keywords})
+        try:
+            return build(**{**dict(entry.defaults), **keywords})
+        except TypeError as error:
+            wrong = re.search("unexpected keyword argument '(.+)'", str(error))
+            if not wrong or wrong[1] not in keywords:
+                raise
+            raise ValueError(f"{self.kind} {name!r} has no parameter {wrong[1]!r}") from error

@@ -44,8 +44,8 @@ class Task:
         device: str | torch.device = "cpu",
         on_error: Literal["raise", "skip"] = "raise",
     ) -> None:
+        self.source, self.classifier = open_pair(images, classifier, device)
         self.device = torch.device(device)
-        self.source, self.classifier = open_pair(images, classifier, self.device)
         self.config = SaccadeConfig(
             self.classifier.grid, fovea, max_saccades, reward, saccade_cost, action, stop_action
         )
@@ -108,13 +108,17 @@ class Task:
 
 
 def open_pair(
-    source: str | Path | ImageSource | None, classifier: str | Classifier, device: torch.device
+    source: str | Path | ImageSource | None,
+    classifier: str | Classifier,
+    device: str | torch.device,
 ) -> tuple[ImageSource, Classifier]:
     """Open images and a classifier that fits their size.
 
     Raises:
-        ValueError: A name is unknown, or a given classifier is of another image size.
+        ValueError: A name is unknown, the device is not there, or a given classifier is of another
+            image size.
     """
+    _check_device(device)
     opened = images.create(source)
     judge = classifiers.create(classifier, device=device, image_size=opened.image_size)
     if grid_of(opened.image_size, judge.patch_size) != tuple(judge.grid):
@@ -123,6 +127,26 @@ def open_pair(
             f"{judge.name!r} with patches of {judge.patch_size} pixels"
         )
     return opened, judge
+
+
+def _check_device(device: str | torch.device) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch's, for a device that is not there
+        raise ValueError(f"device {str(device)!r} cannot be used: {error}") from error
+
+
+def index_option(options: dict[str, Any] | None) -> Any:
+    """The ``index`` of reset's options, None without.
+
+    Raises:
+        ValueError: There is another option.
+    """
+    options = options or {}
+    for name in options:
+        if name != "index":
+            raise unknown_name("reset option", name, ["index"])
+    return options.get("index")
 
 
 def check_on_error(on_error: str) -> Literal["raise", "skip"]:

@@ -19,7 +19,7 @@ from gymnasium.vector.utils import batch_space
 from saccade_env import spaces
 from saccade_env.env import SaccadeEnv
 from saccade_env.rows import replace_rows
-from saccade_env.task import Task, TaskHolder, check_render_mode
+from saccade_env.task import Task, TaskHolder, check_render_mode, index_option
 
 Infos = dict[str, Any]
 
@@ -77,7 +77,7 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
     ) -> tuple[spaces.Observation, Infos]:
         """Start every row; ``seed`` as one number or one a row, ``options={"index": i or [B]}``."""
         seeds = _per_row(seed, self.num_envs, "seed", step=1)
-        indices = _per_row((options or {}).get("index"), self.num_envs, "index", step=0)
+        indices = _per_row(index_option(options), self.num_envs, "index", step=0)
         for row, value in enumerate(seeds):
             if value is not None:
                 self._generators[row] = np_random(int(value))

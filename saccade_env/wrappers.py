@@ -14,6 +14,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 from jaxtyping import UInt8
@@ -40,37 +41,6 @@ class Observer(ABC):
     @abstractmethod
     def __call__(self, observation: Observation, fixed: np.ndarray) -> Any:
         """The new observation of a batch."""
-
-
-def ImageObservation(env: Any) -> Any:  # noqa: N802 - named as the wrapper it returns
-    """Observe an RGB image [H, W, 3] uint8 with hidden tokens neutral (127)."""
-    base = env.unwrapped
-    return _wrap(env, _Image(base.config.grid, base.patch_size))
-
-
-def PeripheryObservation(env: Any, size: int = 32) -> Any:  # noqa: N802
-    """Add ``periphery``: the whole picture at low resolution, uint8 [size, size, 3].
-
-    Raises:
-        ValueError: ``size`` is below 1.
-    """
-    if size < 1:
-        raise ValueError(f"size must be ≥ 1 pixel; got {size}")
-    return _wrap(env, _Periphery(size))
-
-
-def SaliencyObservation(env: Any, policy: Any) -> Any:  # noqa: N802
-    """Add ``saliency``: a policy's map, float32 [rows, cols], scaled to 0…1 for each picture.
-
-    ``policy`` is anything with ``saliency_map(images) -> [B, rows, cols]``, as every
-    SaliencyPolicy has.
-
-    Raises:
-        TypeError: The policy has no saliency map.
-    """
-    if not hasattr(policy, "saliency_map"):
-        raise TypeError(f"{policy!r} has no saliency_map(images)")
-    return _wrap(env, _Saliency(policy, env.unwrapped.config.grid))
 
 
 class _Image(Observer):
@@ -124,26 +94,35 @@ class _Saliency(Observer):
         return {**observation, "saliency": fixed.copy()}
 
 
-def _wrap(env: Any, observer: Observer) -> Any:
-    return (_VectorObserving if isinstance(env, VectorEnv) else _SingleObserving)(env, observer)
+class _Observing(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+    """Applies an observer to one environment; around a vector environment, makes its like."""
 
+    def __new__(cls, env: Any = None, *arguments: Any, **keywords: Any) -> Any:
+        if isinstance(env, VectorEnv):
+            return VectorObservation(env, cls.observer(env, *arguments, **keywords))
+        return super().__new__(cls)
 
-class _SingleObserving(gym.Wrapper[Any, Any, Any, Any]):
-    def __init__(self, env: gym.Env[Any, Any], observer: Observer) -> None:
-        super().__init__(env)
-        self.observer = observer
-        self.observation_space = observer.space(env.observation_space)  # type: ignore[arg-type]
+    def __init__(self, env: gym.Env[Any, Any], *arguments: Any, **keywords: Any) -> None:
+        RecordConstructorArgs.__init__(self, _disable_deepcopy=True, **keywords)
+        gym.Wrapper.__init__(self, env)
+        self._observer = self.observer(env, *arguments, **keywords)
+        self.observation_space = self._observer.space(env.observation_space)  # type: ignore[arg-type]
+
+    @staticmethod
+    def observer(env: Any) -> Observer:
+        """What turns the environment's observation into another."""
+        raise TypeError("use ImageObservation, PeripheryObservation or SaliencyObservation")
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         observation, info = self.env.reset(seed=seed, options=options)
-        self._fixed = self.observer.fixed(self.env.unwrapped.images)  # type: ignore[attr-defined]
-        return _observe_one(self.observer, observation, self._fixed), info
+        self._fixed = self._observer.fixed(self.env.unwrapped.images)  # type: ignore[attr-defined]
+        return _observe_one(self._observer, observation, self._fixed), info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
-        new = _observe_one(self.observer, observation, self._fixed)
+        new = _observe_one(self._observer, observation, self._fixed)
         return new, reward, terminated, truncated, info
 
     def action_masks(self) -> np.ndarray:
@@ -151,7 +130,63 @@ class _SingleObserving(gym.Wrapper[Any, Any, Any, Any]):
         return self.env.unwrapped.action_masks()  # type: ignore[attr-defined]
 
 
-class _VectorObserving(VectorWrapper):
+class ImageObservation(_Observing):
+    """Observe an RGB image [H, W, 3] uint8 with hidden tokens neutral (127).
+
+    Around a vector environment it makes a :class:`VectorObservation`.
+    """
+
+    def __init__(self, env: Any) -> None:
+        super().__init__(env)
+
+    @staticmethod
+    def observer(env: Any) -> Observer:
+        base = env.unwrapped
+        return _Image(base.config.grid, base.patch_size)
+
+
+class PeripheryObservation(_Observing):
+    """Add ``periphery``: the whole picture at low resolution, uint8 [size, size, 3].
+
+    Around a vector environment it makes a :class:`VectorObservation`.
+
+    Raises:
+        ValueError: ``size`` is below 1.
+    """
+
+    def __init__(self, env: Any, size: int = 32) -> None:
+        super().__init__(env, size=size)
+
+    @staticmethod
+    def observer(env: Any, size: int = 32) -> Observer:  # type: ignore[override]
+        if size < 1:
+            raise ValueError(f"size must be ≥ 1 pixel; got {size}")
+        return _Periphery(size)
+
+
+class SaliencyObservation(_Observing):
+    """Add ``saliency``: a policy's map, float32 [rows, cols], scaled to 0…1 for each picture.
+
+    ``policy`` is anything with ``saliency_map(images) -> [B, rows, cols]``, as every
+    SaliencyPolicy has. Around a vector environment it makes a :class:`VectorObservation`.
+
+    Raises:
+        TypeError: The policy has no saliency map.
+    """
+
+    def __init__(self, env: Any, policy: Any) -> None:
+        super().__init__(env, policy=policy)
+
+    @staticmethod
+    def observer(env: Any, policy: Any) -> Observer:  # type: ignore[override]
+        if not hasattr(policy, "saliency_map"):
+            raise TypeError(f"{policy!r} has no saliency_map(images)")
+        return _Saliency(policy, env.unwrapped.config.grid)
+
+
+class VectorObservation(VectorWrapper):
+    """Applies an observer to a vector environment."""
+
     def __init__(self, env: VectorEnv[Any, Any, Any], observer: Observer) -> None:
         super().__init__(env)
         self.observer = observer

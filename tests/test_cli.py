@@ -44,7 +44,7 @@ def test_evaluate_writes_what_it_says(elsewhere: Path) -> None:
     assert "efficientnet_lite0 on 7 images of sample" in output
     code, again = call("evaluate", *QUICK, "--policy", "random", "--seed", "3")
     assert code == 0
-    assert "7/7" in again, "the same command finds its finished run"
+    assert "14/14" in again, "the same command finds its finished run"
 
 
 def test_evaluate_policy_parameters_are_kept_apart() -> None:
@@ -88,6 +88,14 @@ def test_list() -> None:
         assert name in output
 
 
+def test_policy_parameters_are_read_as_what_they_are() -> None:
+    from saccade_env.console import parse_policy
+
+    name, keywords = parse_policy("p:a=-1,b=0.15,c=true,d=160x192,e=max")
+    assert name == "p"
+    assert keywords == {"a": -1, "b": 0.15, "c": True, "d": (160, 192), "e": "max"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -102,7 +110,7 @@ def test_list() -> None:
         (["evaluate", *QUICK, "--out", "file"], "file"),
         (["evaluate", *QUICK, "--device", "gpu"], "device 'gpu'"),
         (["evaluate", "--policy", "centre:layer"], "must be key=value; got 'layer'"),
-        (["evaluate", "--policy", "centre:layer=3"], "layer"),
+        (["evaluate", "--policy", "centre:layer=3"], "policy 'centre' has no parameter 'layer'"),
         (["evaluate", "--images", "torn", *QUICK], "b.jpg"),
         (["record", "--policy", "centre", "--out", "film.avi"], "film.avi"),
         (["record", "--policy", "centre", "--index", "99"], "99"),

@@ -225,6 +225,7 @@ def test_nan_is_refused(linear: Any) -> None:
         ({"fovea": 4}, "fovea must be odd and ≤ 14; got 4"),
         ({"fovea": 15}, "fovea must be odd and ≤ 14; got 15"),
         ({"fovea": -1}, "got -1"),
+        ({"fovea": 3.0}, "fovea must be odd and ≤ 14; got 3.0"),
         ({"max_saccades": 0}, "max_saccades must be a whole number ≥ 1; got 0"),
         ({"saccade_cost": -0.1}, "saccade_cost must be finite and ≥ 0; got -0.1"),
         ({"saccade_cost": math.nan}, "saccade_cost must be finite"),

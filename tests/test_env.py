@@ -67,6 +67,15 @@ def test_rendering_passes_the_checker(make: Any, mode: str) -> None:
     check_env(env)
 
 
+@pytest.mark.filterwarnings("ignore:.*is different from the unwrapped version:UserWarning")
+def test_wrapped_gym_make_can_be_recreated(sample: Any, linear: Any) -> None:
+    env = gym.make(saccade_env.ENV_ID, images=sample, classifier=linear)
+    env = SaliencyObservation(PeripheryObservation(env, size=8), policies.create("centre"))
+    assert isinstance(env, SaliencyObservation)
+    check_env(env, skip_render_check=True)
+    assert "periphery" in env.spec.make().reset(seed=0)[0]
+
+
 def test_gym_make_builds_the_default(linear: Any) -> None:
     env = gym.make(saccade_env.ENV_ID, images="sample", classifier=linear, fovea=5)
     observation, info = env.reset(seed=3)
@@ -133,6 +142,8 @@ def test_options_pick_the_picture(make: Any) -> None:
     assert env.reset(options={"index": -1})[1]["label"] == labels[-1]
     with pytest.raises(IndexError):
         env.reset(options={"index": 7})
+    with pytest.raises(ValueError, match="unknown reset option 'indx'. Did you mean 'index'"):
+        env.reset(options={"indx": 1})
 
 
 def test_certainty_gain_sums_to_final_minus_initial(make: Any) -> None:
@@ -226,6 +237,8 @@ def test_what_cannot_work_is_refused(linear: Any, make_linear: Any) -> None:
         SaccadeEnv("sample", "efficientnet")
     with pytest.raises(ValueError, match="do not give the grid"):
         SaccadeEnv("sample", make_linear(image_size=(320, 320)))
+    with pytest.raises(ValueError, match="device 'gpu' cannot be used"):
+        SaccadeEnv("sample", linear, device="gpu")
     with pytest.raises(ValueError, match="on_error must be"):
         SaccadeEnv("sample", linear, on_error="ignore")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="unknown render mode 'human'"):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
 from saccade_env.evaluation import metrics
@@ -28,9 +29,7 @@ def table(summary: dict[str, Any]) -> Table:
     """Accuracy per saccade, visible share and cumulative accuracy as a rich table, in per cent."""
     last = len(next(iter(summary["results"].values()))["accuracy"])
     shown = [saccade for saccade in _SHOWN if saccade < last] + [last]
-    built = Table(
-        title=title(summary), caption=_caption(summary), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
+    built = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     built.add_column("policy", no_wrap=True)
     built.add_column("sees\nimage", justify="center", no_wrap=True)
     for heading in (*(f"@{n}" for n in shown), "ever\nright", "seen", "cert."):
@@ -47,6 +46,13 @@ def table(summary: dict[str, Any]) -> Table:
     return built
 
 
+def show(summary: dict[str, Any], console: Console | None = None) -> None:
+    """Print what was evaluated, the table, and what its columns mean."""
+    console = console or Console()
+    for part in (title(summary), table(summary), legend(summary)):
+        console.print(part, highlight=False, markup=False)
+
+
 def title(summary: dict[str, Any]) -> str:
     """What was evaluated, in one line."""
     full, config = summary["full_image"], summary["config"]
@@ -57,7 +63,8 @@ def title(summary: dict[str, Any]) -> str:
     )
 
 
-def _caption(summary: dict[str, Any]) -> str:
+def legend(summary: dict[str, Any]) -> str:
+    """What the columns of the table mean, and what to beware of."""
     full = summary["full_image"]
     lines = [
         f"accuracy (%) after saccade @n; whole image: {_percent(full['accuracy'])}",

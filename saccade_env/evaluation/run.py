@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -94,24 +94,30 @@ def evaluate(
         "limit": limit,
         "seed": seed,
     }
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be ≥ 1; got {batch_size}")
+    sample = _sample(len(source), limit, seed)  # refuses a bad limit before anything is written
     store = Store(out, run, overwrite) if out is not None else None
     finished = store.read() if store else []
     done = {image for part in finished for image in part["image"].unique()}
-    sample = _sample(len(source), limit, seed)
     left = [i for i in sample if source.id(i) not in done]
     broken: list[dict[str, str]] = []
+    done_before, count = len(sample) - len(left), len(named)
     bar = tqdm(
-        total=len(sample), initial=len(sample) - len(left), unit="image", disable=not progress
+        total=len(sample) * count,
+        initial=done_before * count,
+        unit="scanpath",
+        disable=not progress,
     )
     with bar:
         for batch in _batches(source, left, batch_size, on_error):
             broken += batch.broken
+            bar.update(len(batch.broken) * count)
             if batch.pictures:
-                part = _records(batch.pictures, named, config, judge, torch.device(device))
+                part = _records(batch.pictures, named, config, judge, bar.update)
                 finished.append(part)
                 if store:
                     store.add(part)
-            bar.update(len(batch.pictures) + len(batch.broken))
     records = _join(finished, [source.id(i) for i in sample], list(named))
     summary = {**summarise(records), "skipped": broken, **run}
     if store:
@@ -156,8 +162,6 @@ def _sample(count: int, limit: int | None, seed: int) -> list[int]:
 
 def _batches(source: ImageSource, indices: list[int], size: int, on_error: str) -> Iterator[_Batch]:
     """Batches of decoded pictures; the next one is decoded while this one is evaluated."""
-    if size < 1:
-        raise ValueError(f"batch_size must be ≥ 1; got {size}")
     chunks = [indices[start : start + size] for start in range(0, len(indices), size)]
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") as pool:
         ahead = pool.submit(_decode, source, chunks[0], on_error) if chunks else None
@@ -185,19 +189,20 @@ def _records(
     policies: dict[str, core.Policy],
     config: SaccadeConfig,
     classifier: Classifier,
-    device: torch.device,
+    progressed: Callable[[int], object],
 ) -> pd.DataFrame:
     """Every policy on one batch; the images are taken in and seen in full once."""
-    images, labels = (tensor.to(device) for tensor in stack(pictures))
+    images, labels = stack(pictures)
+    images = images.to(getattr(classifier, "device", "cpu"))
+    labels = labels.to(images.device)
     memory = classifier.begin(images)
-    everything = torch.ones(len(images), *config.grid, dtype=torch.bool, device=device)
+    everything = torch.ones(len(images), *config.grid, dtype=torch.bool, device=images.device)
     logits = core.check_logits(classifier.classify(memory, everything)[0], classifier)
-    frames = [
-        _frame(
-            name, pictures, labels, logits, rollout(images, labels, p, config, classifier, memory)
-        )
-        for name, p in policies.items()
-    ]
+    frames = []
+    for name, policy in policies.items():
+        result = rollout(images, labels, policy, config, classifier, memory)
+        frames.append(_frame(name, pictures, labels, logits, result))
+        progressed(len(pictures))
     return pd.concat(frames, ignore_index=True)
 
 

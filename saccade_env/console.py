@@ -1,0 +1,100 @@
+"""What the command line says and how: errors, notes, tables, names. It knows no policy or agent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+
+def note(message: Any, *_: Any, **__: Any) -> None:
+    """Say something on standard error; also takes the place of ``warnings.showwarning``."""
+    typer.secho(f"note: {message}", fg="yellow", err=True)
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Errors that the user can mend end in one line; a bug keeps its traceback."""
+    from saccade_env.classifiers.weights import WeightsError
+
+    mendable = (ValueError, ImportError, OSError, IndexError, FloatingPointError, WeightsError)
+    try:
+        yield
+    except mendable as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        raise typer.Exit(1) from error
+
+
+@contextmanager
+def kept_on_interrupt(folder: Path) -> Iterator[None]:
+    """Ctrl-C says what is kept and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        goes_on = "what is finished is kept in {}; the same command goes on from there"
+        typer.secho("stopped: " + goes_on.format(folder), err=True)
+        raise typer.Exit(130) from error
+
+
+def parse_policy(name: str) -> tuple[str, dict[str, Any]]:
+    """``"dino:layer=5,resolution=160x192"`` to a name and keywords.
+
+    Values are whole numbers, decimals, true or false, (height)x(width), else text.
+
+    Raises:
+        ValueError: A parameter is not of the form key=value.
+    """
+    base, _, tail = name.partition(":")
+    keywords: dict[str, Any] = {}
+    for pair in filter(None, tail.split(",")):
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"policy parameter must be key=value; got {pair!r} in {name!r}")
+        keywords[key] = _value(value)
+    return base, keywords
+
+
+def _value(text: str) -> Any:
+    if re.fullmatch(r"-?\d+", text):
+        return int(text)
+    if re.fullmatch(r"\d+x\d+", text):
+        return tuple(int(side) for side in text.split("x"))
+    if text in ("true", "false"):
+        return text == "true"
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def default_folder(classifier: str, source: Any, policies: list[str], **options: Any) -> Path:
+    """A folder of its own for every set of options: the same command finds it again."""
+    what = [classifier, source.identity, sorted(policies), options]
+    key = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:8]
+    return Path("saccade-runs") / f"evaluate-{source.name}-{classifier}-{key}"
+
+
+def best(summary: dict[str, Any]) -> str:
+    """Policy with the highest last accuracy, then certainty; without labels by certainty alone."""
+    return max(
+        summary["results"].items(),
+        key=lambda item: (item[1]["accuracy"][-1] or 0, item[1]["certainty"][-1]),
+    )[0]
+
+
+def table(heading: str, first: str, *others: str) -> Any:
+    """A rich table that fits narrow terminals."""
+    from rich import box
+    from rich.table import Table
+
+    built = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    built.add_column(first, no_wrap=True)
+    for other in others:
+        built.add_column(other)
+    return built
