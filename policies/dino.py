@@ -25,7 +25,7 @@ class DinoPolicy(SaliencyPolicy):
         **keywords: ``grid`` and ``device``.
 
     Raises:
-        ValueError: No such layer or reduction.
+        ValueError: No such layer, reduction or resolution.
         WeightsError: The weights cannot be had.
     """
 
@@ -41,8 +41,8 @@ class DinoPolicy(SaliencyPolicy):
     ) -> None:
         super().__init__(**keywords)
         loaded = load_network(network, self.device) if isinstance(network, str) else network
-        self.layer = loaded.check_attention(layer, reduction)
-        self.resolution, self.reduction = resolution, reduction
+        self.layer, self.resolution = loaded.check_attention(layer, reduction, resolution)
+        self.reduction = reduction
         self.weights, self._network = loaded.weights, loaded
 
     def saliency_map(

@@ -162,8 +162,8 @@ class FocusAttentionPolicy(_FocusPolicy):
     name = "focus-attention"
 
     def __init__(self, layer: int = -1, reduction: str = "max", **keywords: Any) -> None:
-        if not -DEPTH <= layer < DEPTH:
-            raise ValueError(f"layer must be {-DEPTH} to {DEPTH - 1}; got {layer}")
+        if not isinstance(layer, int) or not -DEPTH <= layer < DEPTH:
+            raise ValueError(f"layer must be {-DEPTH} to {DEPTH - 1}; got {layer!r}")
         if reduction not in _REDUCTIONS:
             raise unknown_name("reduction", reduction, _REDUCTIONS)
         super().__init__(**keywords)

@@ -58,7 +58,7 @@ class UnisalPolicy(SaliencyPolicy):
     ) -> None:
         if source not in SOURCES:
             raise unknown_name("UNISAL source", source, SOURCES)
-        if len(input_size) != 2 or min(input_size) < 1:
+        if not isinstance(input_size, tuple) or len(input_size) != 2 or min(input_size) < 1:
             raise ValueError(f"input_size must be (height, width), each ≥ 1; got {input_size}")
         super().__init__(**keywords)
         self.source, self.static, self.input_size = source, static, (input_size[0], input_size[1])

@@ -167,12 +167,21 @@ def download(
 
     with clear_errors():
         if carried is not None:
-            paths = weights.install(name, carried)
-        else:
-            groups = weights.names() if name == "all" else [name]
-            paths = [path for group in groups for path in weights.fetch(group)]
-        for path in paths:
-            typer.echo(f"ready: {path}")
+            _say_ready(weights.install(name, carried))
+            return
+        failed = []
+        for group in weights.names() if name == weights.ALL else [name]:
+            try:
+                _say_ready(weights.fetch(group))
+            except weights.WeightsError as error:  # the others may be had all the same
+                failed.append(str(error))
+        if failed:
+            raise weights.WeightsError("\nerror: ".join(failed))
+
+
+def _say_ready(paths: list[Path]) -> None:
+    for path in paths:
+        typer.echo(f"ready: {path}")
 
 
 @app.command("list")
@@ -194,9 +203,9 @@ def list_() -> None:
             size = str(entry.size_mb or "")
             shown.add_row(name, entry.summary, entry.licence, size, escape(here))
         console.print(shown)
-    shown = table("Images", "name", "what it is")
-    for name, summary in images.available().items():
-        shown.add_row(name, summary)
+    shown = table("Images", "name", "what it is", "licence", "MB", "here")
+    for name, row in images.CATALOGUE.items():
+        shown.add_row(name, *row)
     console.print(shown)
     console.print("download: happens at first use, or now by `saccade-env download NAME`")
 

@@ -158,7 +158,7 @@ class PeripheryObservation(_Observing):
         super().__init__(env, size=size)
 
     @staticmethod
-    def observer(env: Any, size: int = 32) -> Observer:  # type: ignore[override]
+    def observer(env: Any, size: int = 32) -> Observer:
         if size < 1:
             raise ValueError(f"size must be ≥ 1 pixel; got {size}")
         return _Periphery(size)

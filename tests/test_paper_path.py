@@ -42,7 +42,7 @@ def carried(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    dino_network.load_network.cache_clear()
+    dino_network._load.cache_clear()
     classifiers.resolve_auto.cache_clear()
 
 
@@ -110,3 +110,32 @@ def test_without_weights_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPat
     assert "saccade-env download" in result.output
     assert "Traceback" not in result.output
     assert "dino" not in policies.available()
+
+
+def test_files_of_another_network_are_refused_and_not_pinned(tmp_path: Path) -> None:
+    torch.save({"w": torch.ones(3)}, tmp_path / "weights_best.pth")
+    for _ in range(2):
+        result = CliRunner().invoke(cli.app, ["download", "unisal", "--from", str(tmp_path)])
+        assert result.exit_code == 1
+        assert "weights of something else than unisal" in result.output
+    assert not weights.is_cached("unisal")
+    nowhere = CliRunner().invoke(cli.app, ["download", "unisal", "--from", "nowhere"])
+    assert "nowhere is no folder" in nowhere.output
+
+
+def test_download_all_tries_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SACCADE_OFFLINE", "1")
+    result = CliRunner().invoke(cli.app, ["download", "all"])
+    assert result.exit_code == 1
+    for name in ("dino_vitb8", "unisal", "resnet50"):
+        assert name in result.output
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("wrong", ["layer=99", "resolution=0", "reduction=maxx"])
+def test_wrong_policy_parameters_are_one_line(wrong: str) -> None:
+    call_ = ["evaluate", "--classifier", "efficientnet_lite0", "--policy", f"dino:{wrong}"]
+    result = CliRunner().invoke(cli.app, call_)
+    assert result.exit_code == 1
+    assert result.output.startswith("error: ")
+    assert len(result.output.splitlines()) == 1

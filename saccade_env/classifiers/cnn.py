@@ -59,7 +59,7 @@ class CnnClassifier:
         images = images.to(self.device)
         if not images.is_floating_point():
             images = (images.float() - self._mean) / self._std
-        return images.contiguous(memory_format=torch.channels_last)
+        return images.float().contiguous(memory_format=torch.channels_last)
 
     def begin(
         self, images: Shaped[Tensor, "batch 3 height width"]
@@ -67,7 +67,7 @@ class CnnClassifier:
         """Normalised images."""
         return self.normalise(images)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def classify(
         self,
         memory: Float[Tensor, "batch 3 height width"],

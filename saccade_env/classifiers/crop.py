@@ -75,7 +75,7 @@ class CropClassifier:
         batch = torch.arange(len(images), device=images.device)[:, None, None]
         return images[batch, :, row, col].permute(0, 3, 1, 2)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def classify(
         self,
         images: Shaped[Tensor, "batch 3 height width"],

@@ -15,7 +15,13 @@ from torch import Tensor, nn
 
 from saccade_env.classifiers import vit, weights
 from saccade_env.classifiers.base import Weights
-from saccade_env.classifiers.dino_network import FILES, DinoNetwork, build_backbone, load_network
+from saccade_env.classifiers.dino_network import (
+    FILES,
+    DinoNetwork,
+    advice,
+    build_backbone,
+    load_network,
+)
 from saccade_env.geometry import grid_of
 
 _LAST_LAYERS = 4
@@ -73,14 +79,14 @@ class DinoClassifier:
         network = DinoNetwork(build_backbone(backbone, num_heads), device)
         return cls(network, build_head(head, network.backbone.embed_dim), **keywords)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def begin(
         self, images: Shaped[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch tokens embed"]:
         """Patch projection and positions, once an episode."""
         return self.network.tokens(images)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def classify(
         self, memory: Float[Tensor, "batch tokens embed"], revealed: Bool[Tensor, "batch rows cols"]
     ) -> tuple[Float[Tensor, "batch classes"], Tensor]:
@@ -127,9 +133,13 @@ def load(
     Raises:
         WeightsError: The weights cannot be had, or are not what they should be.
     """
-    network = load_network(name, torch.device(device))
+    network = load_network(name, device)
     file = f"{FILES[name]}-linear"
-    head = build_head(weights.load(file), network.backbone.embed_dim)
+    state = weights.load(file)
+    try:
+        head = build_head(state, network.backbone.embed_dim)
+    except weights.WeightsError as error:
+        raise weights.WeightsError(f"{error} {advice(file, name)}") from error
     origin = _both(network.weights, weights.record(file))
     return DinoClassifier(network, head, image_size, name, origin)
 
@@ -142,9 +152,11 @@ def build_head(state: Mapping[str, Any], width: int) -> nn.Linear:
     """
     nested = state.get("state_dict", state)
     tensors = {key.rpartition("linear.")[2]: value for key, value in dict(nested).items()}
-    if set(tensors) != {"weight", "bias"}:
+    if set(tensors) != {"weight", "bias"} or tensors["weight"].dim() != 2:
         raise weights.WeightsError(f"no linear head: expected weight and bias; got {list(nested)}")
     classes, features = tensors["weight"].shape
+    if tensors["bias"].shape != (classes,):
+        raise weights.WeightsError(f"no linear head: {classes} rows, bias {tensors['bias'].shape}")
     if features not in (2 * width, _LAST_LAYERS * width):
         raise weights.WeightsError(
             f"the head reads {features} features; a network of width {width} gives "

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
@@ -61,7 +63,7 @@ class DinoNetwork:
         """uint8 by ImageNet's mean and deviation; floating images are taken as they are."""
         images = images.to(self.device)
         if images.is_floating_point():
-            return images
+            return images.float()
         mean, std = (torch.tensor(v, device=self.device).view(3, 1, 1) for v in (_MEAN, _STD))
         return (images.float() / 255 - mean) / std
 
@@ -75,7 +77,7 @@ class DinoNetwork:
         positions = vit.interpolate_positions(self.backbone.pos_embed, grid)
         return torch.cat((cls_token, patches), dim=1) + positions
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def attention_map(
         self,
         images: Shaped[Tensor, "batch 3 height width"],
@@ -97,10 +99,9 @@ class DinoNetwork:
         Raises:
             ValueError: No such layer or reduction, or a size that is no multiple of the patch.
         """
-        layer = self.check_attention(layer, reduction)
+        layer, size = self.check_attention(layer, reduction, resolution)
         images = self.normalise(images)
-        if resolution is not None:
-            size = (resolution, resolution) if isinstance(resolution, int) else tuple(resolution)
+        if size is not None:
             images = F.interpolate(images, size, mode="bilinear", antialias=True)
         own = grid_of((images.shape[-2], images.shape[-1]), self.patch_size)
         tokens = self.tokens(images)
@@ -110,22 +111,36 @@ class DinoNetwork:
         heads = vit.cls_attention(block.attn, block.norm1(tokens))
         return resize_map(_REDUCTIONS[reduction](heads, dim=1).unflatten(1, own), grid)
 
-    def check_attention(self, layer: int, reduction: str) -> int:
-        """The layer counted from 0.
+    def check_attention(
+        self, layer: Any, reduction: Any, resolution: Any
+    ) -> tuple[int, tuple[int, int] | None]:
+        """The layer counted from 0, and the resolution as (height, width).
 
         Raises:
-            ValueError: There is no such layer or reduction.
+            ValueError: There is no such layer, reduction or resolution.
         """
         depth = len(self.blocks)
-        if not -depth <= layer < depth:
-            raise ValueError(f"layer must be {-depth} to {depth - 1}; got {layer}")
+        if not isinstance(layer, (int, np.integer)) or not -depth <= layer < depth:
+            raise ValueError(f"layer must be {-depth} to {depth - 1}; got {layer!r}")
         if reduction not in _REDUCTIONS:
-            raise unknown_name("reduction", reduction, _REDUCTIONS)
-        return layer % depth
+            raise unknown_name("reduction", str(reduction), _REDUCTIONS)
+        return int(layer) % depth, self._size(resolution)
+
+    def _size(self, resolution: Any) -> tuple[int, int] | None:
+        if resolution is None:
+            return None
+        size = (resolution, resolution) if isinstance(resolution, Integral) else resolution
+        try:
+            height, width = (int(side) for side in size if isinstance(side, Integral))
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"resolution must be a number of pixels, or (height, width); got {resolution!r}"
+            ) from None
+        grid_of((height, width), self.patch_size)
+        return height, width
 
 
-@lru_cache(maxsize=8)
-def load_network(name: str, device: torch.device) -> DinoNetwork:
+def load_network(name: str, device: str | torch.device = "cpu") -> DinoNetwork:
     """One of the four published networks, once per process and device.
 
     Raises:
@@ -134,8 +149,27 @@ def load_network(name: str, device: torch.device) -> DinoNetwork:
     """
     if name not in FILES:
         raise unknown_name("DINO network", name, FILES)
+    return _load(name, torch.empty(0, device=device).device)  # "cuda" and "cuda:0" are the same
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)  # whoever asks first: the network stays an ordinary one
+def _load(name: str, device: torch.device) -> DinoNetwork:
     file = f"{FILES[name]}-backbone"
-    return DinoNetwork(build_backbone(weights.load(file)), device, weights.record(file))
+    state = weights.load(file)
+    try:
+        backbone = build_backbone(state)
+    except weights.WeightsError as error:
+        raise weights.WeightsError(f"{error} {advice(file, name)}") from error
+    return DinoNetwork(backbone, device, weights.record(file))
+
+
+def advice(file: str, name: str) -> str:
+    """What to do about a file that is in the cache and does not fit."""
+    path = weights.path(file)
+    if not path.is_file():
+        return ""
+    return f"(Delete {path} and {path}.sha256, then run `saccade-env download {name}`.)"
 
 
 def build_backbone(state: Mapping[str, Tensor], num_heads: int | None = None) -> nn.Module:
@@ -158,7 +192,9 @@ def build_backbone(state: Mapping[str, Tensor], num_heads: int | None = None) ->
         raise weights.WeightsError(
             f"these are not the weights of a DINO network: {error}"
         ) from error
-    heads = num_heads or width // 64
+    heads = num_heads or max(width // 64, 1)
+    if width % heads:
+        raise ValueError(f"num_heads must divide the width {width}; got {heads}")
     with torch.random.fork_rng(devices=[]):  # building must not move the caller's random stream
         network = VisionTransformer(
             img_size=side * patch_size,
@@ -168,10 +204,9 @@ def build_backbone(state: Mapping[str, Tensor], num_heads: int | None = None) ->
             num_heads=heads,
             num_classes=0,
         )
+    weights.check_keys(state, network.state_dict(), "a DINO network")
     try:
         network.load_state_dict(dict(state), strict=True)
     except RuntimeError as error:
-        raise weights.WeightsError(
-            f"these are not the weights of a DINO network: {error}"
-        ) from error
+        raise weights.WeightsError(f"a tensor does not fit the DINO network: {error}") from error
     return network

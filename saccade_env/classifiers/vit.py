@@ -55,7 +55,12 @@ def drop_hidden(
 
     Returns:
         The kept tokens, and which of them are real: padding is False.
+
+    Raises:
+        ValueError: ``revealed`` is of another grid.
     """
+    if revealed.shape[1] != tokens.shape[1] - 1:
+        raise ValueError(f"{tokens.shape[1] - 1} patches, but {revealed.shape[1]} in revealed")
     keep = F.pad(revealed, (1, 0), value=True)
     longest = int(keep.sum(-1).max())
     # A stable sort brings the kept ones to the front without changing their order.

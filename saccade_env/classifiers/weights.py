@@ -128,6 +128,8 @@ def install(name: str, folder: str | os.PathLike[str]) -> list[Path]:
             message lists them, and what was found is installed all the same.
     """
     files, home = members(name), Path(folder).expanduser()
+    if not home.is_dir():
+        raise WeightsError(f"{home} is no folder; give the one that holds the files")
     installed = [copy_file(file, found) for file in files if (found := _found(file, home))]
     missing = [file for file in files if not (installed and is_cached(file.name))]
     if missing:

@@ -122,10 +122,16 @@ def _verify(file: WeightsFile, arrived: Path, found: str, origin: str) -> None:
         )
     if _known(file):
         return
-    try:  # nothing tells whether it is right, but what is no weights file must not be recorded
-        load_state_dict(arrived)
+    try:  # no hash tells whether it is right, but what is another file must not be recorded
+        content = load_state_dict(arrived)
     except WeightsError as error:
         raise WeightsError(f"{origin} gave no weights; it was not kept: {error}") from error
+    keys = content.get("state_dict", content)
+    if lacking := [m for m in file.marks if not any(str(key).endswith(m) for key in keys)]:
+        raise WeightsError(
+            f"{origin} gave the weights of something else than {file.name}: there is no "
+            f"{', '.join(lacking)} in it. It was not kept; get the file from {file.url}"
+        )
 
 
 def _known(file: WeightsFile) -> list[tuple[str, str]]:

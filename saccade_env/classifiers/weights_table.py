@@ -26,6 +26,8 @@ class WeightsFile:
         sha256: Its hash as its publisher gives it, if so.
         what: One line about it.
         sha256_prefix: Leading hex digits of the hash, where the publisher gives only these.
+        marks: Keys that some key of the file must end with: tells it from another network's, since
+            a first download is pinned where no hash is published.
     """
 
     name: str
@@ -36,6 +38,7 @@ class WeightsFile:
     sha256: str | None = None
     what: str = ""
     sha256_prefix: str = ""
+    marks: tuple[str, ...] = ()
 
     @property
     def published_file(self) -> str:
@@ -46,7 +49,10 @@ class WeightsFile:
 def _dino(release: str, kind: str, suffix: str, size_mb: int, what: str) -> WeightsFile:
     file = f"{release}_{suffix}.pth"
     url = f"https://dl.fbaipublicfiles.com/dino/{release}_pretrain/{file}"
-    return WeightsFile(f"{release}-{kind}", url, file, "Apache-2.0", size_mb, what=what)
+    marks = {"backbone": ("cls_token", "blocks.0.attn.qkv.weight"), "linear": ("linear.weight",)}
+    return WeightsFile(
+        f"{release}-{kind}", url, file, "Apache-2.0", size_mb, what=what, marks=marks[kind]
+    )
 
 
 _DINO = {  # our name: name of the release, what it is, MB of its backbone
@@ -67,6 +73,7 @@ _FILES = (
         licence="Apache-2.0",
         size_mb=15,
         what="UNISAL, saliency of pictures and videos",
+        marks=("coarse_gaussians_dhf1k",),
     ),
     WeightsFile(
         name="resnet50",

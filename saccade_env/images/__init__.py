@@ -24,6 +24,7 @@ from saccade_env.images.preprocess import Preprocess, decode
 from saccade_env.registry import unknown_name
 
 __all__ = [
+    "CATALOGUE",
     "BrokenImageError",
     "FolderSource",
     "ImageSource",
@@ -48,14 +49,23 @@ SAMPLE = Path(__file__).parent / "sample"
 Spec = str | os.PathLike[str] | ImageSource | None
 
 
+# What there is: summary, licence, megabytes, whether it is here.
+CATALOGUE: dict[str, tuple[str, str, str, str]] = {
+    "sample": ("seven pictures, each of an ImageNet class", "free, see LICENSES.md", "", "yes"),
+    "imagenette": ("ten easy ImageNet classes", "ImageNet's terms", "1600", "download"),
+    "imagenet:ROOT": (
+        "ImageNet-1k validation set; ROOT holds the archives or their contents",
+        "ImageNet's terms",
+        "6400",
+        "your copy",
+    ),
+    "PATH": ("a folder of class folders, or of pictures without labels", "", "", "yours"),
+}
+
+
 def available() -> dict[str, str]:
     """What :func:`create` takes, with one line about each."""
-    return {
-        "sample": "seven pictures that come with this package, each of an ImageNet class",
-        "imagenette": "ten easy ImageNet classes; 1.6 GB, downloaded once",
-        "imagenet:ROOT": "ImageNet-1k validation set; ROOT holds the archives or their contents",
-        "PATH": "a folder of class folders, or of pictures without labels",
-    }
+    return {name: summary for name, (summary, *_) in CATALOGUE.items()}
 
 
 def create(spec: Spec = None, preprocess: Preprocess | None = None, **keywords: Any) -> ImageSource:
