@@ -45,7 +45,7 @@ class Task:
         on_error: Literal["raise", "skip"] = "raise",
     ) -> None:
         self.source, self.classifier = open_pair(images, classifier, device)
-        self.device = torch.device(device)
+        self.device = device_of(self.classifier, device)
         self.config = SaccadeConfig(
             self.classifier.grid, fovea, max_saccades, reward, saccade_cost, action, stop_action
         )
@@ -134,6 +134,11 @@ def _check_device(device: str | torch.device) -> None:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # torch's, for a device that is not there
         raise ValueError(f"device {str(device)!r} cannot be used: {error}") from error
+
+
+def device_of(classifier: Classifier, device: str | torch.device) -> torch.device:
+    """Where images must be: with the classifier, which may have been built elsewhere."""
+    return torch.device(getattr(classifier, "device", device))
 
 
 def index_option(options: dict[str, Any] | None) -> Any:

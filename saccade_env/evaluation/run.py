@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -10,18 +10,17 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 from tqdm.auto import tqdm
 
 from saccade_env import core
 from saccade_env.card import card
 from saccade_env.classifiers import AUTO, Classifier
 from saccade_env.config import SaccadeConfig
+from saccade_env.evaluation.records import join, records_of
 from saccade_env.evaluation.report import summarise
-from saccade_env.evaluation.rollout import Rollout, rollout
 from saccade_env.evaluation.store import SUMMARY, Store
-from saccade_env.images import BrokenImageError, ImageSource, Picture, stack
-from saccade_env.task import check_on_error, open_pair
+from saccade_env.images import BrokenImageError, ImageSource, Picture
+from saccade_env.task import check_on_error, device_of, open_pair
 
 FIGURES = "figures"
 
@@ -86,8 +85,8 @@ def evaluate(
     """
     named = _named(policies)
     check_on_error(on_error)
-    source, judge = open_pair(images, classifier, torch.device(device))
-    config = SaccadeConfig(judge.grid, fovea, saccades)
+    source, judge = open_pair(images, classifier, device)
+    place, config = device_of(judge, device), SaccadeConfig(judge.grid, fovea, saccades)
     run = {
         **card(config, judge, source),
         "policies": {name: describe(policy) for name, policy in named.items()},
@@ -114,11 +113,11 @@ def evaluate(
             broken += batch.broken
             bar.update(len(batch.broken) * count)
             if batch.pictures:
-                part = _records(batch.pictures, named, config, judge, bar.update)
+                part = records_of(batch.pictures, named, config, judge, place, bar.update)
                 finished.append(part)
                 if store:
                     store.add(part)
-    records = _join(finished, [source.id(i) for i in sample], list(named))
+    records = join(finished, [source.id(i) for i in sample], list(named))
     summary = {**summarise(records), "skipped": broken, **run}
     if store:
         _write(store, records, summary)
@@ -182,68 +181,6 @@ def _decode(source: ImageSource, indices: list[int], on_error: str) -> _Batch:
                 raise
             batch.broken.append({"image": source.id(index), "reason": str(error)})
     return batch
-
-
-def _records(
-    pictures: list[Picture],
-    policies: dict[str, core.Policy],
-    config: SaccadeConfig,
-    classifier: Classifier,
-    progressed: Callable[[int], object],
-) -> pd.DataFrame:
-    """Every policy on one batch; the images are taken in and seen in full once."""
-    images, labels = stack(pictures)
-    images = images.to(getattr(classifier, "device", "cpu"))
-    labels = labels.to(images.device)
-    memory = classifier.begin(images)
-    everything = torch.ones(len(images), *config.grid, dtype=torch.bool, device=images.device)
-    logits = core.check_logits(classifier.classify(memory, everything)[0], classifier)
-    frames = []
-    for name, policy in policies.items():
-        result = rollout(images, labels, policy, config, classifier, memory)
-        frames.append(_frame(name, pictures, labels, logits, result))
-        progressed(len(pictures))
-    return pd.concat(frames, ignore_index=True)
-
-
-def _frame(
-    name: str, pictures: list[Picture], labels: Tensor, full_logits: Tensor, result: Rollout
-) -> pd.DataFrame:
-    batch, saccades = result.prediction.shape
-    spread = {
-        "image": np.array([picture.id for picture in pictures], dtype=object),
-        "label": labels.cpu().numpy(),
-        "full_prediction": full_logits.argmax(-1).cpu().numpy(),
-        "full_certainty": core.certainty(full_logits).cpu().numpy(),
-    }
-    return pd.DataFrame(
-        {
-            "image": np.repeat(spread["image"], saccades),
-            "label": np.repeat(spread["label"], saccades),
-            "policy": name,
-            "saccade": np.tile(np.arange(1, saccades + 1), batch),
-            "row": result.scanpath[..., 0].ravel(),
-            "col": result.scanpath[..., 1].ravel(),
-            "prediction": result.prediction.ravel(),
-            "correct": result.correct.ravel(),
-            "certainty": result.certainty.ravel(),
-            "visible_share": result.visible_share.ravel(),
-            "true_class_probability": result.true_class_probability.ravel(),
-            "full_prediction": np.repeat(spread["full_prediction"], saccades),
-            "full_certainty": np.repeat(spread["full_certainty"], saccades),
-        }
-    )
-
-
-def _join(parts: list[pd.DataFrame], images: list[str], policies: list[str]) -> pd.DataFrame:
-    """All records in the source's order, whatever order they were made in."""
-    if not parts:
-        raise BrokenImageError("not one image could be read")
-    records = pd.concat(parts, ignore_index=True)
-    place = records["image"].map({image: place for place, image in enumerate(images)})
-    rank = records["policy"].map({policy: rank for rank, policy in enumerate(policies)})
-    order = np.lexsort((records["saccade"], rank, place))
-    return records.iloc[order].reset_index(drop=True)
 
 
 def _write(store: Store, records: pd.DataFrame, summary: dict[str, Any]) -> None:
