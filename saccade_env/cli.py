@@ -16,6 +16,7 @@ from saccade_env.console import (
     note,
     parse_policy,
     table,
+    worth_showing,
 )
 
 app = typer.Typer(
@@ -79,7 +80,9 @@ def evaluate(
     on_error: Annotated[
         str, typer.Option(help="Images that cannot be read: 'raise' stops, 'skip' counts them.")
     ] = "raise",
-    gif: Annotated[bool, typer.Option(help="Record the best policy on the first image.")] = True,
+    gif: Annotated[
+        bool, typer.Option(help="Record the best policy on an image that it gets right.")
+    ] = True,
 ) -> None:
     """Evaluate policies: a table, records, a figure and a GIF.
 
@@ -123,10 +126,11 @@ def evaluate(
         written = [folder / name for name in ("records.parquet", "summary.json")]
         written.append(folder / "figures" / "accuracy.png")
         if gif:
-            first = [source.id(i) for i in range(len(source))].index(result.records["image"][0])
             winner = best(result.summary)
+            shown = worth_showing(result.records, winner)
+            index = next(i for i in range(len(source)) if source.id(i) == shown)
             path = folder / f"scanpath-{winner.replace(':', '-')}.gif"
-            _record(source, judge, policies[winner], path, first, seed, fovea, saccades, device)
+            _record(source, judge, policies[winner], path, index, seed, fovea, saccades, device)
             written.append(path)
         for path in written:
             console.print(f"wrote {path}", highlight=False, soft_wrap=True)

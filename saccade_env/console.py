@@ -8,9 +8,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def note(message: Any, *_: Any, **__: Any) -> None:
@@ -81,11 +84,20 @@ def default_folder(classifier: str, source: Any, policies: list[str], **options:
 
 
 def best(summary: dict[str, Any]) -> str:
-    """Policy with the highest last accuracy, then certainty; without labels by certainty alone."""
+    """Policy with the highest last accuracy, then certainty; chance only if there is no other."""
+    results = summary["results"]
+    candidates = [name for name in results if not name.startswith("random")] or list(results)
     return max(
-        summary["results"].items(),
-        key=lambda item: (item[1]["accuracy"][-1] or 0, item[1]["certainty"][-1]),
-    )[0]
+        candidates,
+        key=lambda name: (results[name]["accuracy"][-1] or 0, results[name]["certainty"][-1]),
+    )
+
+
+def worth_showing(records: pd.DataFrame, policy: str) -> str:
+    """The first image that the policy gets right in the end; the first one if it never does."""
+    last = records[(records["policy"] == policy) & (records["saccade"] == records["saccade"].max())]
+    right = last[last["correct"]]
+    return str((right if len(right) else last)["image"].iloc[0])
 
 
 def table(heading: str, first: str, *others: str) -> Any:

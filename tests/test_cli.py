@@ -38,6 +38,7 @@ def test_evaluate_writes_what_it_says(elsewhere: Path) -> None:
         "accuracy.png",
     ]
     assert all(path.stat().st_size > 0 for path in written)
+    assert written[3].name == "scanpath-centre.gif", "chance is no policy to show"
     assert imageio.improps(written[3]).n_images == 3
     summary = json.loads(written[1].read_text())
     assert summary["policies"]["random"]["seed"] == 3

@@ -10,6 +10,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,15 @@ def test_cache_that_cannot_be_written(thing: Any, folder: Path, fetch: Any) -> N
     assert thing.asked == []
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Python's handler of Ctrl-C: processes started in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_interrupted_by_the_user(thing: Any, folder: Path, fetch: Any, left: Any) -> None:
     main = threading.main_thread().ident
     assert main is not None
