@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from saccade_env.classifiers.base import Weights
 from saccade_env.classifiers.vit import cls_attention
 from saccade_env.classifiers.weights import WeightsError, from_package
+from saccade_env.colour import normalise_imagenet
 from saccade_env.geometry import resize_map
 from saccade_env.policies.base import SaliencyPolicy
 from saccade_env.registry import unknown_name
@@ -30,7 +31,6 @@ WEIGHTS = Weights(
 )
 PIXELS, PATCHES, DEPTH = (224, 224), (16, 16), 12
 Images = UInt8[Tensor, "batch 3 height width"]  # RGB
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet, RGB
 _REDUCTIONS: dict[str, Any] = {"max": torch.amax, "mean": torch.mean}
 _TIMM_NAMES = (  # from Hugging Face's, in this order
     *((".embeddings.", "."), ("patch_embeddings.projection", "patch_embed.proj")),
@@ -59,7 +59,7 @@ class FocusViT(nn.Module):
 
     def forward(self, images: Images) -> Float[Tensor, "batch 224 224"]:
         """Saliency of every pixel of the squashed picture, 0 to 1."""
-        patches = self.backbone.forward_features(normalise(images))[:, 1:]
+        patches = self.backbone.forward_features(normalise_imagenet(images, PIXELS))[:, 1:]
         # The view has channels last in memory, which makes the convolutions a third faster on CPU.
         logits = self.decoder(patches.transpose(1, 2).unflatten(2, PATCHES))
         return F.interpolate(logits, size=PIXELS, mode="bilinear")[:, 0].sigmoid()
@@ -71,19 +71,11 @@ class FocusViT(nn.Module):
         a head's map sums to less than 1. Blocks after ``layer`` are not computed.
         """
         vit = self.backbone
-        patches = vit.patch_embed(normalise(images))
+        patches = vit.patch_embed(normalise_imagenet(images, PIXELS))
         tokens = torch.cat((vit.cls_token.expand(len(patches), -1, -1), patches), 1)
         tokens = vit.blocks[:layer](tokens + vit.pos_embed)
         block = vit.blocks[layer]
         return cls_attention(block.attn, block.norm1(tokens)).unflatten(-1, PATCHES)
-
-
-def normalise(images: Images) -> Float[Tensor, "batch 3 224 224"]:
-    """Squash to 224×224 (bilinear, antialiased) and normalise by ImageNet's mean and deviation."""
-    pixels = images.float() / 255
-    if pixels.shape[-2:] != PIXELS:
-        pixels = F.interpolate(pixels, size=PIXELS, mode="bilinear", antialias=True)
-    return (pixels - pixels.new_tensor(_MEAN).view(3, 1, 1)) / pixels.new_tensor(_STD).view(3, 1, 1)
 
 
 def load_focus_vit(device: str | torch.device = "cpu") -> FocusViT:

@@ -13,18 +13,17 @@ from typing import Any
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from torch.nn import functional as F
 
 from saccade_env.classifiers.base import Weights
+from saccade_env.colour import normalise_imagenet
 from saccade_env.geometry import resize_map
 from saccade_env.policies.base import SaliencyPolicy
 from saccade_env.policies.unisal_network import SOURCES, UNISAL
 from saccade_env.registry import unknown_name
 
-__all__ = ["SOURCES", "UNISAL", "UnisalPolicy", "load_unisal", "normalise"]
+__all__ = ["SOURCES", "UNISAL", "UnisalPolicy", "load_unisal"]
 
 _TOGETHER = 8  # pictures in one pass; more need more memory and are slower each
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet, RGB
 
 
 class UnisalPolicy(SaliencyPolicy):
@@ -78,21 +77,11 @@ class UnisalPolicy(SaliencyPolicy):
     def _map_of(
         self, images: UInt8[Tensor, "batch 3 height width"], network: UNISAL
     ) -> Float[Tensor, "batch rows cols"]:
-        pixels = normalise(images.to(self.device), self.input_size)
+        pixels = normalise_imagenet(images.to(self.device), self.input_size)
         # Channels last in memory saves a tenth of the time on CPU.
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         density = network(pixels, source=self.source, static=self.static).exp()
         return resize_map(density, self.grid, mode="area").to(images.device)
-
-
-def normalise(
-    images: UInt8[Tensor, "batch 3 height width"], size: tuple[int, int]
-) -> Float[Tensor, "batch 3 rows cols"]:
-    """Squash to ``size`` (bilinear, antialiased) and normalise by ImageNet's mean and deviation."""
-    pixels = images.float() / 255
-    if tuple(pixels.shape[-2:]) != size:
-        pixels = F.interpolate(pixels, size=size, mode="bilinear", antialias=True)
-    return (pixels - pixels.new_tensor(_MEAN).view(3, 1, 1)) / pixels.new_tensor(_STD).view(3, 1, 1)
 
 
 def load_unisal(device: str | torch.device = "cpu") -> UNISAL:

@@ -130,7 +130,7 @@ def evaluate(
             shown = worth_showing(result.records, winner)
             index = next(i for i in range(len(source)) if source.id(i) == shown)
             path = folder / f"scanpath-{winner.replace(':', '-')}.gif"
-            _record(source, judge, policies[winner], path, index, seed, fovea, saccades, device)
+            _record(source, judge, policies[winner], path, index, seed, fovea, saccades)
             written.append(path)
         for path in written:
             console.print(f"wrote {path}", highlight=False, soft_wrap=True)
@@ -154,7 +154,7 @@ def record(
     with clear_errors():
         source, judge = open_pair(images, classifier, device)
         built = _policies([policy], judge, seed, device)[policy]
-        _record(source, judge, built, out, index, seed, fovea, saccades, device)
+        _record(source, judge, built, out, index, seed, fovea, saccades)
         typer.echo(f"wrote {out}")
 
 
@@ -243,7 +243,6 @@ def _record(
     seed: int,
     fovea: int,
     saccades: int,
-    device: str,
 ) -> None:
     from saccade_env import SaccadeEnv, rendering
 
@@ -252,7 +251,6 @@ def _record(
         classifier,
         fovea=fovea,
         max_saccades=saccades,
-        device=device,
         render_mode="rgb_array",
     )
     rendering.record(env, policy, path, seed=seed, index=index)

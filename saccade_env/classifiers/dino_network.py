@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from saccade_env.classifiers import vit, weights
 from saccade_env.classifiers.base import Weights
+from saccade_env.colour import normalise_imagenet
 from saccade_env.geometry import grid_of, resize_map
 from saccade_env.registry import unknown_name
 
@@ -27,7 +28,6 @@ FILES = {  # our names, and those of the official release
     "dino_vitb16": "dino_vitbase16",
     "dino_vitb8": "dino_vitbase8",
 }
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet, RGB
 _REDUCTIONS: dict[str, Any] = {"max": torch.amax, "mean": torch.mean}
 
 
@@ -64,8 +64,7 @@ class DinoNetwork:
         images = images.to(self.device)
         if images.is_floating_point():
             return images.float()
-        mean, std = (torch.tensor(v, device=self.device).view(3, 1, 1) for v in (_MEAN, _STD))
-        return (images.float() / 255 - mean) / std
+        return normalise_imagenet(images)
 
     def tokens(
         self, images: Shaped[Tensor, "batch 3 height width"]

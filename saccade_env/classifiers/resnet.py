@@ -8,8 +8,7 @@ import torch
 
 from saccade_env.classifiers import weights
 from saccade_env.classifiers.cnn import CnnClassifier
-
-_MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # ImageNet's, of 255
+from saccade_env.colour import MEAN, STD
 
 
 def load(device: str | torch.device = "cpu", **keywords: Any) -> CnnClassifier:
@@ -28,6 +27,7 @@ def load(device: str | torch.device = "cpu", **keywords: Any) -> CnnClassifier:
     network = resnet50()
     weights.check_keys(state, network.state_dict(), "ResNet-50")
     network.load_state_dict(state)
+    mean, std = ((r * 255, g * 255, b * 255) for r, g, b in (MEAN, STD))
     return CnnClassifier(
-        "resnet50", network, _MEAN, _STD, weights.record("resnet50"), device, **keywords
+        "resnet50", network, mean, std, weights.record("resnet50"), device, **keywords
     )

@@ -48,7 +48,6 @@ __all__ = [
     "load_state_dict",
     "names",
     "path",
-    "reachable",
     "record",
     "sha256",
 ]
@@ -72,18 +71,6 @@ def is_cached(name: str) -> bool:
         ValueError: No such name; the message suggests the nearest.
     """
     return all(place(file).is_file() for file in members(name))
-
-
-def reachable(name: str, progress: bool = True) -> bool:
-    """Whether the weights are here, fetched now if they were not. Asks the network only once.
-
-    Raises:
-        ValueError: No such name; the message suggests the nearest.
-    """
-    try:
-        return bool(fetch(name, progress))
-    except WeightsError:
-        return False
 
 
 def fetch(name: str, progress: bool = True, *, retry: bool = False, **how: Any) -> list[Path]:

@@ -198,7 +198,8 @@ def test_no_network(publish: Any) -> None:
         weights.fetch("thing", progress=False)
     assert time.monotonic() - start < 0.9  # no second try
     assert f"on another machine download {url} and run `saccade-env" in str(caught.value)
-    assert not weights.reachable("thing")
+    with pytest.raises(WeightsError, match="cannot reach"):
+        weights.fetch("thing")
 
 
 def test_disk_full(

@@ -29,7 +29,7 @@ def test_fetched_once_recorded_and_loaded(thing: Any, folder: Path, fetch: Any, 
     assert (folder / "thing.pth.sha256").read_text() == f"{digest}  thing.pth\n"
     assert left() == WHOLE
     assert weights.is_cached("thing")
-    assert weights.reachable("thing")
+    assert weights.fetch("thing") == [folder / "thing.pth"]
     expected = torch.load(io.BytesIO(thing.content), weights_only=True)["w"]
     assert torch.equal(weights.load("thing")["w"], expected)
     assert weights.record("thing") == weights.Weights(thing.url, digest)
@@ -123,7 +123,8 @@ def test_failure_is_remembered(thing: Any, fetch: Any) -> None:
         with pytest.raises(WeightsError) as caught:
             fetch()
         messages.add(str(caught.value))
-    assert not weights.reachable("thing", progress=False)
+    with pytest.raises(WeightsError):
+        weights.fetch("thing", progress=False)
     assert len(messages) == len(thing.asked) == 1
     with pytest.raises(WeightsError):
         fetch(retry=True)

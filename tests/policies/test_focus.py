@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from saccade_env import geometry, policies
 from saccade_env.classifiers.weights import WeightsError
+from saccade_env.colour import normalise_imagenet
 from saccade_env.policies import focus
 from saccade_env.policies.focus import FocusAttentionPolicy, FocusSaliencyPolicy, load_focus_vit
 
@@ -83,7 +84,7 @@ def not_loaded_yet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @torch.no_grad()
 def test_features_agree_with_onnx_runtime(images: Tensor, expected: dict[str, Tensor]) -> None:
-    features = load_focus_vit().backbone.forward_features(focus.normalise(images))
+    features = load_focus_vit().backbone.forward_features(normalise_imagenet(images, focus.PIXELS))
     torch.testing.assert_close(features, expected[FEATURES], atol=1e-4, rtol=0)
 
 
@@ -114,7 +115,7 @@ def qkv(images: Tensor) -> list[Tensor]:
         block.attn.qkv.register_forward_hook(lambda module, given, answer: seen.append(answer))
         for block in network.backbone.blocks
     ]
-    network.backbone.forward_features(focus.normalise(images[:1]))
+    network.backbone.forward_features(normalise_imagenet(images[:1], focus.PIXELS))
     for hook in hooks:
         hook.remove()
     return seen

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from saccade_env import geometry
 from saccade_env.classifiers import weights
+from saccade_env.colour import normalise_imagenet
 from saccade_env.policies import View, unisal
-from saccade_env.policies.unisal import SOURCES, UNISAL, UnisalPolicy, load_unisal, normalise
+from saccade_env.policies.unisal import SOURCES, UNISAL, UnisalPolicy, load_unisal
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden"
 SAMPLE = sorted((Path(geometry.__file__).parent / "images/sample").glob("*/*.jpg"))
@@ -180,9 +181,9 @@ def test_prior_maps_by_hand() -> None:
 def test_pictures_are_normalised_by_imagenets_figures() -> None:
     grey = torch.full((1, 3, 10, 20), 128, dtype=torch.uint8)
     wanted = (128 / 255 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
-    normalised = normalise(grey, (32, 64))
+    normalised = normalise_imagenet(grey, (32, 64))
     torch.testing.assert_close(normalised, wanted.view(1, 3, 1, 1).expand(1, 3, 32, 64))
-    assert normalise(grey, (10, 20)).shape == (1, 3, 10, 20)
+    assert normalise_imagenet(grey, (10, 20)).shape == (1, 3, 10, 20)
 
 
 @pytest.mark.parametrize("grid", [(14, 14), (14, 24)])
