@@ -22,7 +22,7 @@ class DinoPolicy(SaliencyPolicy):
         layer: Counted from 0, negative from the end.
         resolution: Resize the image to this (height, width), or square, in pixels first.
         reduction: ``"max"`` (the paper) or ``"mean"`` over the heads.
-        **keywords: ``grid`` and ``device``.
+        **keywords: ``grid``, ``device`` and ``cache``.
 
     Raises:
         ValueError: No such layer, reduction or resolution.
@@ -30,6 +30,7 @@ class DinoPolicy(SaliencyPolicy):
     """
 
     name = "dino"
+    maps_version = 1
 
     def __init__(
         self,

@@ -148,10 +148,11 @@ class FocusAttentionPolicy(_FocusPolicy):
     Args:
         layer: Block, 0 to 11; negative counts from the end. Another is a ValueError.
         reduction: ``"max"`` or ``"mean"`` over the heads. Another is a ValueError.
-        **keywords: ``grid`` and ``device``.
+        **keywords: ``grid``, ``device`` and ``cache``.
     """
 
     name = "focus-attention"
+    maps_version = 1
 
     def __init__(self, layer: int = -1, reduction: str = "max", **keywords: Any) -> None:
         if not isinstance(layer, int) or not -DEPTH <= layer < DEPTH:
@@ -172,6 +173,7 @@ class FocusSaliencyPolicy(_FocusPolicy):
     """Follows the decoder's saliency map (0 to 1), averaged over each token."""
 
     name = "focus-saliency"
+    maps_version = 1
 
     @torch.no_grad()
     def saliency_map(self, images: Images) -> Float[Tensor, "batch rows cols"]:

@@ -189,9 +189,16 @@ class GBVSPolicy(SaliencyPolicy):
 
     name = "gbvs"
     sees_full_image = True
+    maps_version = 1
 
-    def __init__(self, grid: Grid = (14, 14), device: Device = "cpu", **fields: Any) -> None:
-        super().__init__(grid, device)
+    def __init__(
+        self,
+        grid: Grid = (14, 14),
+        device: Device = "cpu",
+        cache: bool = True,
+        **fields: Any,
+    ) -> None:
+        super().__init__(grid, device, cache)
         self.parameters = GBVSParameters(**fields)
 
     def saliency_map(self, images: Pictures) -> Float[Tensor, "batch rows cols"]:

@@ -37,7 +37,7 @@ class UnisalPolicy(SaliencyPolicy):
         input_size: (height, width) in pixels the network sees, each at least 1; the authors'
             is 224×384 for DHF1K. Another is a ValueError.
         network: Use this one instead of the published weights.
-        **keywords: ``grid`` and ``device``.
+        **keywords: ``grid``, ``device`` and ``cache``.
 
     Attributes:
         weights: Where the published weights came from, and their SHA-256; a
@@ -45,6 +45,7 @@ class UnisalPolicy(SaliencyPolicy):
     """
 
     name = "unisal"
+    maps_version = 1
     weights: Weights
 
     def __init__(
@@ -62,6 +63,7 @@ class UnisalPolicy(SaliencyPolicy):
         super().__init__(**keywords)
         self.source, self.static, self.input_size = source, static, (input_size[0], input_size[1])
         self._network = None if network is None else network.eval().to(self.device)
+        self._cache = self._cache and network is None  # a given network has no hash
         if network is None:  # bad weights are reported now, not at the first picture
             self.weights = _load(_canonical(self.device))[1]
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from saccade_env.classifiers.base import Classifier
 from saccade_env.config import SaccadeConfig
+from saccade_env.core import Policy
 from saccade_env.images.base import ImageSource
 
+_OPTIONS = ("mode", "refresh_every", "autocast", "compile")  # named where they are set
 _DISTRIBUTIONS = ("saccade-env", "torch", "torchvision", "timm", "gymnasium", "numpy", "pillow")
 
 
@@ -24,6 +26,7 @@ def card(config: SaccadeConfig, classifier: Classifier, source: ImageSource) -> 
         "classifier": {
             "name": classifier.name,
             "weights": asdict(classifier.weights),
+            **{key: value for key in _OPTIONS if (value := getattr(classifier, key, None))},
             "patch_size": classifier.patch_size,
             "num_classes": classifier.num_classes,
         },
@@ -37,6 +40,32 @@ def card(config: SaccadeConfig, classifier: Classifier, source: ImageSource) -> 
         },
         "versions": versions(),
     }
+
+
+def describe_policy(policy: Policy) -> dict[str, Any]:
+    """Name, parameters and weights of a policy, as plain data.
+
+    Parameters are its public attributes that are plain values, tuples or dataclasses of these.
+    """
+    plain = {
+        key: _plain(value)
+        for key, value in vars(policy).items()
+        if not key.startswith("_")
+        and (isinstance(value, (str, int, float, bool, tuple)) or _is_record(value))
+    }
+    weights = getattr(policy, "weights", None)
+    described = {"name": policy.name, "sees_full_image": policy.sees_full_image, **plain}
+    return {**described, "weights": vars(weights)} if weights else described
+
+
+def _plain(value: Any) -> Any:
+    if _is_record(value):
+        return {key: _plain(field) for key, field in asdict(value).items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _is_record(value: Any) -> bool:
+    return is_dataclass(value) and not isinstance(value, type)
 
 
 def versions() -> dict[str, str]:

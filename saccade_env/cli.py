@@ -14,10 +14,10 @@ from saccade_env.console import (
     default_folder,
     kept_on_interrupt,
     note,
-    parse_policy,
     table,
     worth_showing,
 )
+from saccade_env.registry import parse_spec
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,7 +39,14 @@ Images = Annotated[
         show_default=False,
     ),
 ]
-ClassifierName = Annotated[str, typer.Option("--classifier", help="Name, or 'auto'.")]
+ClassifierName = Annotated[
+    str,
+    typer.Option(
+        "--classifier",
+        help="Name, or 'auto'. Parameters follow a colon, as in "
+        "'dino_vits16:mode=kv_cache,refresh_every=5'.",
+    ),
+]
 Fovea = Annotated[int, typer.Option(help="Side of the square fovea in tokens, odd.")]
 Saccades = Annotated[int, typer.Option(help="Saccades per image.")]
 Seed = Annotated[int, typer.Option(help="Seeds the random policy and the choice of images.")]
@@ -65,6 +72,13 @@ def evaluate(
     ] = None,
     seed: Seed = 0,
     batch_size: Annotated[int, typer.Option(help="Images per forward; changes no result.")] = 32,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Threads that decode ahead; changes no result. Default: one a processor, up to 4.",
+            show_default=False,
+        ),
+    ] = None,
     device: Device = "cpu",
     out: Annotated[
         Path | None,
@@ -99,7 +113,7 @@ def evaluate(
         source, judge = open_pair(images, classifier, device)
         policies = _policies(policy, judge, seed, device)
         folder = out or default_folder(
-            judge.name,
+            classifier if ":" in classifier else judge.name,
             source,
             list(policies),
             fovea=fovea,
@@ -117,6 +131,7 @@ def evaluate(
                 limit=limit,
                 seed=seed,
                 batch_size=batch_size,
+                workers=workers,
                 device=device,
                 out=folder,
                 overwrite=overwrite,
@@ -221,7 +236,7 @@ def _policies(names: list[str] | None, classifier: Any, seed: int, device: str) 
         _say_what_is_missing(policies.REGISTRY)
     built = {}
     for name in names or policies.available():
-        base, keywords = parse_policy(name)
+        base, keywords = parse_spec(name)
         if base == "random":
             keywords.setdefault("seed", seed)
         built[name] = policies.create(base, grid=classifier.grid, device=device, **keywords)
@@ -254,6 +269,37 @@ def _record(
         render_mode="rgb_array",
     )
     rendering.record(env, policy, path, seed=seed, index=index)
+
+
+cache_app = typer.Typer(no_args_is_help=True)
+app.add_typer(cache_app, name="cache", help="Show or clear the saliency maps and weights on disk.")
+
+
+@cache_app.command("info")
+def cache_info() -> None:
+    """Show what the cache holds, where it is and how big."""
+    from rich.console import Console
+
+    from saccade_env import cache_report
+
+    with clear_errors():
+        cache_report.show(Console())
+
+
+@cache_app.command("clear")
+def cache_clear(
+    what: Annotated[str, typer.Argument(help="maps, weights or all.")] = "maps",
+    yes: Annotated[bool, typer.Option("--yes", help="Remove weights without asking.")] = False,
+) -> None:
+    """Remove what the cache holds; it is computed or downloaded again when needed."""
+    from saccade_env import cache_report
+
+    with clear_errors():
+        count = len([item for item in cache_report.items(what) if item.kind == "weights"])
+        if count and not yes:
+            typer.confirm(f"remove {count} weights, to be downloaded when needed?", abort=True)
+        entries, size = cache_report.clear(what)
+        typer.echo(f"removed {what}: entries {entries}, MB {cache_report.megabytes(size)}")
 
 
 if __name__ == "__main__":

@@ -45,42 +45,12 @@ def kept_on_interrupt(folder: Path) -> Iterator[None]:
         raise typer.Exit(130) from error
 
 
-def parse_policy(name: str) -> tuple[str, dict[str, Any]]:
-    """``"dino:layer=5,resolution=160x192"`` to a name and keywords.
-
-    Values are whole numbers, decimals, true or false, (height)x(width), else text.
-
-    Raises:
-        ValueError: A parameter is not of the form key=value.
-    """
-    base, _, tail = name.partition(":")
-    keywords: dict[str, Any] = {}
-    for pair in filter(None, tail.split(",")):
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise ValueError(f"policy parameter must be key=value; got {pair!r} in {name!r}")
-        keywords[key] = _value(value)
-    return base, keywords
-
-
-def _value(text: str) -> Any:
-    if re.fullmatch(r"-?\d+", text):
-        return int(text)
-    if re.fullmatch(r"\d+x\d+", text):
-        return tuple(int(side) for side in text.split("x"))
-    if text in ("true", "false"):
-        return text == "true"
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
 def default_folder(classifier: str, source: Any, policies: list[str], **options: Any) -> Path:
     """A folder of its own for every set of options: the same command finds it again."""
     what = [classifier, source.identity, sorted(policies), options]
     key = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:8]
-    return Path("saccade-runs") / f"evaluate-{source.name}-{classifier}-{key}"
+    judge = re.sub(r"[^\w.-]+", "-", classifier)  # parameters hold what file names must not
+    return Path("saccade-runs") / f"evaluate-{source.name}-{judge}-{key}"
 
 
 def best(summary: dict[str, Any]) -> str:

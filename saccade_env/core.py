@@ -176,6 +176,7 @@ def begin(
     config: SaccadeConfig,
     classifier: Classifier,
     memory: Any = None,
+    blank: Float[Tensor, " classes"] | None = None,
 ) -> State:
     """Start a batch of episodes with nothing revealed.
 
@@ -186,6 +187,7 @@ def begin(
         config: The task; its grid must be the classifier's.
         classifier: Judges what is revealed.
         memory: ``classifier.begin(images)`` if it is at hand already.
+        blank: The classifier's logits with nothing revealed, likewise: the same for every image.
 
     Raises:
         ValueError: The reward needs labels and one is missing, or a label is no class.
@@ -194,9 +196,8 @@ def begin(
     batch, device = len(images), images.device
     memory = classifier.begin(images) if memory is None else memory
     hidden = torch.zeros(batch, *config.grid, dtype=torch.bool, device=device)
-    # With nothing revealed every row gives the same logits: one row is enough.
-    blank = classifier.classify(take_rows(memory, torch.zeros(1, dtype=torch.long)), hidden[:1])[0]
-    logits = check_logits(blank, classifier).expand(batch, -1)
+    blank = blank_logits(memory, hidden, classifier) if blank is None else blank
+    logits = blank.expand(batch, -1)
     return State(
         memory=memory,
         images=images,
@@ -209,6 +210,15 @@ def begin(
         logits=logits,
         certainty=certainty(logits),
     )
+
+
+def blank_logits(
+    memory: Any, hidden: Bool[Tensor, "batch rows cols"], classifier: Classifier
+) -> Float[Tensor, " classes"]:
+    """Logits with nothing revealed: those of one row, since they are the same for every image."""
+    one = take_rows(memory, torch.zeros(1, dtype=torch.long))
+    logits, _ = classifier.classify(one, hidden[:1])
+    return check_logits(logits, classifier)[0]
 
 
 def saccade(

@@ -11,6 +11,7 @@ import torch
 from gymnasium.error import ResetNeeded
 
 from saccade_env import spaces
+from saccade_env.buffers import TokenBuffers
 from saccade_env.classifiers import AUTO, Classifier
 from saccade_env.config import ActionKind, RewardKind
 from saccade_env.images import ImageSource
@@ -33,6 +34,9 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
         device: Where the classifier runs.
         on_error: ``"raise"`` for a picture that cannot be read, or ``"skip"`` to draw another.
         render_mode: ``"rgb_array"`` or ``"ansi"``.
+        classifier_mode: For DINO, ``"recompute"`` (the paper's) or ``"kv_cache"``, faster and
+            another model: see ``classifiers/kv_cache.py``. By default as the classifier's name
+            says (``"dino_vits16:mode=kv_cache,refresh_every=5"``), else ``"recompute"``.
 
     Raises:
         ValueError: Unknown name or contradicting values; the message holds them.
@@ -53,14 +57,16 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
         device: str | torch.device = "cpu",
         on_error: Literal["raise", "skip"] = "raise",
         render_mode: str | None = None,
+        classifier_mode: Literal["recompute", "kv_cache"] | None = None,
     ) -> None:
         self.render_mode = check_render_mode(render_mode)
         self._task = Task(
             images, classifier, fovea, max_saccades, reward, saccade_cost, action, stop_action,
-            device, on_error,
+            device, on_error, classifier_mode,
         )  # fmt: skip
         self.action_space = spaces.action_space(self.config)
         self.observation_space = spaces.observation_space(self.config, self.patch_size)
+        self._buffers = TokenBuffers()
         self._over = True
 
     def action_masks(self) -> np.ndarray:
@@ -73,9 +79,10 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
     ) -> tuple[spaces.Observation, dict[str, Any]]:
         """Start on a random picture, or on ``options={"index": i}``."""
         super().reset(seed=seed)
-        drawn = self._task.draw(self.np_random, index_option(options))
+        index = index_option(options)
+        drawn = self._task.draw(self.np_random) if index is None else self._task.pick(index)
         self._state = self._task.begin([drawn])
-        self._tokens = spaces.patches(self._state.images, self.patch_size)
+        self._buffers.begin(spaces.patches(self._state.images, self.patch_size))
         self._history = [float(self._state.certainty)]
         self._over = False
         return self._observe(), self._info()
@@ -110,7 +117,7 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
         return None
 
     def _observe(self) -> spaces.Observation:
-        batch = spaces.observe(self._running(), self._tokens, self.config)
+        batch = spaces.observe(self._running(), self._buffers, self.config)
         return {key: value[0] for key, value in batch.items()}
 
     def _info(self) -> dict[str, Any]:

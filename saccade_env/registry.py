@@ -22,6 +22,37 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> ValueError:
     return ValueError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names)}.")
 
 
+def parse_spec(name: str) -> tuple[str, dict[str, Any]]:
+    """``"dino:layer=5,resolution=160x192"`` to a name and keywords.
+
+    Values are whole numbers, decimals, true or false, (height)x(width), else text.
+
+    Raises:
+        ValueError: A parameter is not of the form key=value.
+    """
+    base, _, tail = name.partition(":")
+    keywords: dict[str, Any] = {}
+    for pair in filter(None, tail.split(",")):
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"parameter must be key=value; got {pair!r} in {name!r}")
+        keywords[key] = _value(value)
+    return base, keywords
+
+
+def _value(text: str) -> Any:
+    if re.fullmatch(r"-?\d+", text):
+        return int(text)
+    if re.fullmatch(r"\d+x\d+", text):
+        return tuple(int(side) for side in text.split("x"))
+    if text in ("true", "false"):
+        return text == "true"
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 @dataclass(frozen=True)
 class Entry:
     """One thing that can be created by name.
@@ -83,13 +114,15 @@ class Registry:
         return [name for name, entry in self.entries.items() if not entry.missing()]
 
     def create(self, name: str, **keywords: Any) -> Any:
-        """Build the thing called ``name``.
+        """Build the thing called ``name``, which may hold parameters: see :func:`parse_spec`.
 
         Raises:
             ValueError: No such name, or no such parameter; the message says which.
             ImportError: A package it needs is missing; the message gives the install command.
             WeightsError: Its weights cannot be had, or are not what they should be.
         """
+        name, parameters = parse_spec(name)
+        keywords = {**parameters, **keywords}
         entry = self[name]
         if reason := entry.blocked():
             raise ImportError(f"{self.kind} {name!r} {reason}")

@@ -13,21 +13,38 @@ Tree = TypeVar("Tree")
 
 def take_rows(tree: Tree, rows: Int[Tensor, " some"]) -> Tree:
     """Select episodes from a state or memory."""
-    return _map(lambda tensor: tensor[rows.to(tensor.device)], tree)
+    return _map(
+        lambda tensor: tensor[rows.to(tensor.device)], lambda own: own.take_rows(rows), tree
+    )
 
 
 def replace_rows(tree: Tree, rows: Int[Tensor, " some"], fresh: Tree) -> Tree:
-    """Put ``fresh`` episodes in place of ``rows``, leaving the given state untouched."""
-    return _map(lambda old, new: old.index_copy(0, rows.to(old.device), new), tree, fresh)
+    """Put ``fresh`` episodes in place of ``rows``, leaving the given tensors untouched."""
+    return _map(
+        lambda old, new: old.index_copy(0, rows.to(old.device), new),
+        lambda old, new: old.replace_rows(rows, new),
+        tree,
+        fresh,
+    )
 
 
-def _map(function: Callable[..., Tensor], tree: Any, *others: Any) -> Any:
-    """Apply to every tensor of nested tuples, named tuples, lists and dicts."""
+def _map(
+    on_tensor: Callable[..., Tensor], on_own: Callable[..., Any], tree: Any, *others: Any
+) -> Any:
+    """Apply to every tensor of nested tuples, named tuples, lists and dicts.
+
+    A memory with methods ``take_rows`` and ``replace_rows`` of its own is asked instead.
+    """
     if isinstance(tree, Tensor):
-        return function(tree, *others)
+        return on_tensor(tree, *others)
+    if hasattr(tree, "take_rows") and hasattr(tree, "replace_rows"):
+        return on_own(tree, *others)
     if isinstance(tree, dict):
-        return {key: _map(function, tree[key], *(o[key] for o in others)) for key in tree}
+        return {
+            key: _map(on_tensor, on_own, tree[key], *(other[key] for other in others))
+            for key in tree
+        }
     if isinstance(tree, (tuple, list)):
-        items = [_map(function, *pair) for pair in zip(tree, *others, strict=True)]
+        items = [_map(on_tensor, on_own, *pair) for pair in zip(tree, *others, strict=True)]
         return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
     raise TypeError(f"classifier memory must hold tensors; got {type(tree).__name__}")

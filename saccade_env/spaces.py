@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from saccade_env import core, geometry
+from saccade_env.buffers import TokenBuffers
 from saccade_env.config import SaccadeConfig
 
 Observation = dict[str, Any]
@@ -98,12 +99,12 @@ def patches(images: Tensor, patch_size: int) -> np.ndarray:
     return geometry.patchify(images, patch_size).cpu().numpy()
 
 
-def observe(state: core.State, tokens: np.ndarray, config: SaccadeConfig) -> Observation:
-    """Default observation of every row, in fresh arrays.
+def observe(state: core.State, buffers: TokenBuffers, config: SaccadeConfig) -> Observation:
+    """Default observation of every row, in arrays that nobody writes to while they are held.
 
     Args:
         state: The episodes.
-        tokens: :func:`patches` of the state's images.
+        buffers: Begun on :func:`patches` of the state's images.
         config: The task.
     """
     revealed = state.revealed.flatten(1).cpu().numpy()
@@ -111,22 +112,11 @@ def observe(state: core.State, tokens: np.ndarray, config: SaccadeConfig) -> Obs
     fixations = state.fixations.cpu().numpy()
     last = fixations[np.arange(len(done)), np.maximum(done - 1, 0)]
     return {
-        "tokens": _reveal(tokens, revealed),
+        "tokens": buffers.write(revealed),
         "revealed": revealed.astype(np.int8),
         "fixation": last,
         "saccades_left": config.max_saccades - done,
     }
-
-
-def _reveal(
-    tokens: UInt8[np.ndarray, "batch tokens pixels"], revealed: Bool[np.ndarray, "batch tokens"]
-) -> UInt8[np.ndarray, "batch tokens pixels"]:
-    """Tokens with the hidden ones zero; only the revealed ones are copied, which is cheapest."""
-    shown = np.zeros_like(tokens)
-    places = np.flatnonzero(revealed)
-    pixels = tokens.shape[-1]
-    shown.reshape(-1, pixels)[places] = tokens.reshape(-1, pixels)[places]
-    return shown
 
 
 def action_mask(state: core.State, config: SaccadeConfig) -> Bool[np.ndarray, "batch actions"]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -28,6 +28,14 @@ RENDER_MODES = ("rgb_array", "ansi")
 _DRAWS = 100
 
 
+class Drawn(NamedTuple):
+    """A picture to start an episode on, and why others were passed over."""
+
+    place: int  # in the source
+    picture: Picture
+    skipped: list[str]
+
+
 class Task:
     """Images, classifier and rules of one environment; see :class:`saccade_env.SaccadeEnv`."""
 
@@ -43,13 +51,15 @@ class Task:
         stop_action: bool = False,
         device: str | torch.device = "cpu",
         on_error: Literal["raise", "skip"] = "raise",
+        classifier_mode: str | None = None,
     ) -> None:
-        self.source, self.classifier = open_pair(images, classifier, device)
+        self.source, self.classifier = open_pair(images, classifier, device, classifier_mode)
         self.device = device_of(self.classifier, device)
         self.config = SaccadeConfig(
             self.classifier.grid, fovea, max_saccades, reward, saccade_cost, action, stop_action
         )
         self.on_error = check_on_error(on_error)
+        self._blank: Tensor | None = None
         self._refuse_unlabelled()
 
     @property
@@ -62,36 +72,51 @@ class Task:
         """Names of the classifier's classes where they are ImageNet's 1000."""
         return images.class_names_imagenet() if self.classifier.num_classes == 1000 else None
 
-    def draw(self, generator: np.random.Generator, index: int | None) -> tuple[int, Picture]:
-        """Pick a picture: the one asked for, or a random one.
+    def pick(self, index: int) -> Drawn:
+        """Read the picture asked for.
 
         Raises:
-            BrokenImageError: It cannot be read, and was asked for or ``on_error="raise"``.
+            BrokenImageError: It cannot be read.
             IndexError: There is no such index.
         """
-        if index is not None:
-            return int(index) % len(self.source), self.source[int(index)]
+        return Drawn(int(index) % len(self.source), self.source[int(index)], [])
+
+    def draw(self, generator: np.random.Generator) -> Drawn:
+        """Read a random picture; may run in another thread.
+
+        Raises:
+            BrokenImageError: It cannot be read and ``on_error="raise"``.
+        """
+        skipped: list[str] = []
         for _ in range(_DRAWS):
-            drawn = int(generator.integers(len(self.source)))
+            index = int(generator.integers(len(self.source)))
             try:
-                return drawn, self.source[drawn]
+                return Drawn(index, self.source[index], skipped)
             except BrokenImageError as error:
                 if self.on_error == "raise":
                     raise
-                warnings.warn(f"skipped: {error}", stacklevel=2)
+                skipped.append(str(error))
         raise BrokenImageError(f"{_DRAWS} pictures in a row of {self.source.name!r} are broken")
 
-    def begin(self, drawn: Sequence[tuple[int, Picture]]) -> core.State:
-        """Start an episode on every picture drawn."""
-        pixels, labels = images.stack([picture for _, picture in drawn])
-        indices = torch.tensor([index for index, _ in drawn])
-        return core.begin(
+    def begin(self, drawn: Sequence[Drawn]) -> core.State:
+        """Start an episode on every picture drawn.
+
+        Warns:
+            UserWarning: Pictures were skipped.
+        """
+        for reason in (reason for one in drawn for reason in one.skipped):
+            warnings.warn(f"skipped: {reason}", stacklevel=2)
+        pixels, labels = images.stack([one.picture for one in drawn])
+        state = core.begin(
             pixels.to(self.device),
             labels.to(self.device),
-            indices.to(self.device),
+            torch.tensor([one.place for one in drawn], device=self.device),
             self.config,
             self.classifier,
+            blank=self._blank,
         )
+        self._blank = state.logits[0]
+        return state
 
     def saccade(
         self, state: core.State, fixation: Int[Tensor, " batch"]
@@ -111,16 +136,20 @@ def open_pair(
     source: str | Path | ImageSource | None,
     classifier: str | Classifier,
     device: str | torch.device,
+    mode: str | None = None,
 ) -> tuple[ImageSource, Classifier]:
     """Open images and a classifier that fits their size.
 
     Raises:
         ValueError: A name is unknown, the device is not there, or a given classifier is of another
-            image size.
+            image size or mode.
     """
     _check_device(device)
     opened = images.create(source)
-    judge = classifiers.create(classifier, device=device, image_size=opened.image_size)
+    chosen = {} if mode is None else {"mode": mode}
+    judge = classifiers.create(classifier, device=device, image_size=opened.image_size, **chosen)
+    if mode is not None and getattr(judge, "mode", "recompute") != mode:
+        raise ValueError(f"classifier {judge.name!r} was built in another mode than {mode!r}")
     if grid_of(opened.image_size, judge.patch_size) != tuple(judge.grid):
         raise ValueError(
             f"images of {opened.image_size} pixels do not give the grid {judge.grid} of classifier "

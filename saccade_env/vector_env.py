@@ -7,7 +7,7 @@ in ``infos["final_obs"]`` and ``infos["final_info"]``. Row i is seeded ``seed + 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,11 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from saccade_env import spaces
+from saccade_env.buffers import TokenBuffers
 from saccade_env.env import SaccadeEnv
+from saccade_env.feeding import Lookahead, check_workers
 from saccade_env.rows import replace_rows
-from saccade_env.task import Task, TaskHolder, check_render_mode, index_option
+from saccade_env.task import Drawn, Task, TaskHolder, check_render_mode, index_option
 
 Infos = dict[str, Any]
 
@@ -30,6 +32,8 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
     Args:
         num_envs: Number of rows.
         render_mode: ``"rgb_array"`` or ``"ansi"``.
+        workers: Threads that decode the next picture of every row ahead of time; None means one a
+            processor, at most four. 0 decodes within the step. It changes no episode.
         **task: All other keywords of :class:`saccade_env.SaccadeEnv`.
 
     Raises:
@@ -42,12 +46,16 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
         self,
         num_envs: int = 1,
         render_mode: str | None = None,
+        workers: int | None = None,
         **task: Any,
     ) -> None:
         if num_envs < 1:
             raise ValueError(f"num_envs must be ≥ 1; got {num_envs}")
         self.num_envs, self.render_mode = num_envs, check_render_mode(render_mode)
+        workers = check_workers(workers)
         self._task = Task(**task)
+        self._lookahead = Lookahead(self._task.draw, workers)
+        self._buffers = TokenBuffers()
         self.single_action_space = spaces.action_space(self.config)
         self.single_observation_space = spaces.observation_space(self.config, self.patch_size)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -81,12 +89,10 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
         for row, value in enumerate(seeds):
             if value is not None:
                 self._generators[row] = np_random(int(value))
-        drawn = [
-            self._task.draw(generator, index)
-            for generator, index in zip(self.np_random, indices, strict=True)
-        ]
-        self._state = self._task.begin(drawn)
-        self._tokens = spaces.patches(self._state.images, self.patch_size)
+        for row in (row for row, index in enumerate(indices) if index is None):
+            self._prepare(row)
+        self._state = self._task.begin(self._draw(range(self.num_envs), indices))
+        self._buffers.begin(spaces.patches(self._state.images, self.patch_size))
         self._history = np.full((self.num_envs, self.config.max_saccades + 1), np.nan)
         self._write_history(range(self.num_envs))
         return self._observe(), _masked(spaces.info(self._state, self.config), self.num_envs)
@@ -106,11 +112,13 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
             raise ValueError(f"expected {self.num_envs} actions; got {len(fixation)}")
         self._state, outcome = self._task.saccade(state, fixation)
         self._write_history(range(self.num_envs))
-        observation, info = self._observe(), spaces.info(self._state, self.config)
         rewards = outcome.reward.double().cpu().numpy()
         terminated = outcome.terminated.cpu().numpy()
-        infos = self._autoreset(terminated, observation, info)
-        return observation, rewards, terminated, np.zeros_like(terminated), infos
+        finals = self._autoreset(terminated) if terminated.any() else {}
+        infos = _masked(spaces.info(self._running(), self.config), self.num_envs)
+        return (
+            self._observe(), rewards, terminated, np.zeros_like(terminated), {**infos, **finals},
+        )  # fmt: skip
 
     def render(self) -> tuple[Any, ...] | None:
         """One frame or text a row, as ``render_mode`` says."""
@@ -131,36 +139,55 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
         )  # fmt: skip
 
     def _observe(self) -> spaces.Observation:
-        return spaces.observe(self._running(), self._tokens, self.config)
+        return spaces.observe(self._running(), self._buffers, self.config)
 
     def _write_history(self, rows: Any) -> None:
         state = self._running()
         done = state.saccades_done.cpu().numpy()
         self._history[rows, done[rows]] = state.certainty.cpu().numpy()[rows]
 
-    def _autoreset(self, ended: np.ndarray, observation: spaces.Observation, info: Infos) -> Infos:
-        """Replace finished rows; writes their first observation into ``observation``."""
-        if not ended.any():
-            return _masked(info, self.num_envs)
+    def _autoreset(self, ended: np.ndarray) -> Infos:
+        """Replace finished rows; what they ended on, as Gymnasium wants it."""
+        final_obs, final_info = _final(
+            self._observe(), spaces.info(self._running(), self.config), ended
+        )
         rows = np.flatnonzero(ended)
-        final_obs, final_info = _final(observation, info, ended)
-        drawn = [self._task.draw(self._generators[row][0], None) for row in rows]
-        fresh = self._task.begin(drawn)
-        self._state = replace_rows(self._running(), torch.from_numpy(rows), fresh)
-        self._tokens[rows] = spaces.patches(fresh.images, self.patch_size)
+        fresh = self._task.begin(self._draw(rows.tolist(), [None] * self.num_envs))
+        patches = spaces.patches(fresh.images, self.patch_size)
+        if len(rows) == self.num_envs:
+            self._state = fresh
+            self._buffers.begin(patches)
+        else:
+            self._state = replace_rows(self._running(), torch.from_numpy(rows), fresh)
+            self._buffers.replace(rows, patches)
         self._write_history(rows)
-        for key, value in spaces.observe(fresh, self._tokens[rows], self.config).items():
-            observation[key][rows] = value
-        for key, value in spaces.info(fresh, self.config).items():
-            info[key][rows] = value
-        infos = _masked(info, self.num_envs)
         return {
-            **infos,
             "final_obs": final_obs,
             "final_info": final_info,
             "_final_obs": ended.copy(),
             "_final_info": ended.copy(),
         }
+
+    def _draw(self, rows: Iterable[int], indices: Sequence[int | None]) -> list[Drawn]:
+        """The next pictures of rows; those after them are read meanwhile."""
+        drawn = []
+        for row in rows:
+            index = indices[row]
+            drawn.append(
+                self._lookahead.take(row, self._generators[row][0])
+                if index is None
+                else self._task.pick(index)
+            )
+        for row in rows:
+            self._prepare(row)
+        return drawn
+
+    def _prepare(self, row: int) -> None:
+        self._lookahead.prepare(row, self._generators[row][0])
+
+    def close_extras(self, **_: Any) -> None:
+        """End the threads that read pictures."""
+        self._lookahead.close()
 
 
 def _per_row(value: Any, rows: int, name: str, step: int) -> list[Any]:
@@ -184,7 +211,7 @@ def _final(
     """What finished rows ended on, in Gymnasium's form."""
     final_obs = np.full(len(ended), None, dtype=object)
     for row in np.flatnonzero(ended):
-        final_obs[row] = {key: np.copy(value[row])[()] for key, value in observation.items()}
+        final_obs[row] = {key: value[row] for key, value in observation.items()}
     final_info: Infos = {}
     for key, value in info.items():
         keep = ended.reshape(-1, *[1] * (value.ndim - 1))

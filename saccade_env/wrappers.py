@@ -85,7 +85,7 @@ class _Saliency(Observer):
         return spaces.Dict({**single.spaces, "saliency": spaces.Box(0, 1, self.grid, np.float32)})
 
     def fixed(self, images: Tensor) -> np.ndarray:
-        maps = self.policy.saliency_map(images).float()
+        maps = getattr(self.policy, "maps", self.policy.saliency_map)(images).float()
         low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
         scaled = (maps - low) / (high - low).clamp(min=torch.finfo(maps.dtype).tiny)
         return scaled.cpu().numpy()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,12 +15,37 @@ from torch import Tensor
 
 from saccade_env import geometry, images
 from saccade_env.classifiers.base import Weights
+from saccade_env.policies import SaliencyPolicy
 
 # Several test processes share the cores; more threads than cores make every network crawl.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
+# Before tests are collected, as some ask which weights are there: nothing may depend on the user's
+# own cache, or leave anything in it.
+CACHE = os.environ["SACCADE_CACHE"] = tempfile.mkdtemp(prefix="saccade-tests-")
+
 SHARED = Path(__file__).parents[2] / "shared"
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(CACHE, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def maps_are_computed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Nothing is compared with itself, read from disk, unless a test asks for ``map_folder``."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "map_folder" not in request.fixturenames:
+            patch.setattr(SaliencyPolicy, "_map_cache", lambda self, images: None)
+        yield
+
+
+@pytest.fixture
+def map_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where maps are kept in this test: an empty cache of its own."""
+    monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "maps"
 
 
 @pytest.fixture(scope="session")

@@ -90,9 +90,9 @@ def test_list() -> None:
 
 
 def test_policy_parameters_are_read_as_what_they_are() -> None:
-    from saccade_env.console import parse_policy
+    from saccade_env.registry import parse_spec
 
-    name, keywords = parse_policy("p:a=-1,b=0.15,c=true,d=160x192,e=max")
+    name, keywords = parse_spec("p:a=-1,b=0.15,c=true,d=160x192,e=max")
     assert name == "p"
     assert keywords == {"a": -1, "b": 0.15, "c": True, "d": (160, 192), "e": "max"}
 

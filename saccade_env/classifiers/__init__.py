@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from saccade_env.classifiers.base import Classifier, Weights
-from saccade_env.registry import Entry, Registry
+from saccade_env.registry import Entry, Registry, parse_spec
 
 __all__ = ["AUTO", "REGISTRY", "Classifier", "Weights", "available", "create", "resolve_auto"]
 
@@ -68,17 +68,29 @@ def create(name: str | Classifier = AUTO, **keywords: Any) -> Classifier:
     Args:
         name: One of ``REGISTRY.entries``, or ``"auto"``: DINO ViT-S/16 (the paper's) where it is
             cached or can be fetched, else EfficientNet-Lite0 with one warning. A named one never
-            falls back.
-        **keywords: ``device``, ``image_size``, and what the class itself takes.
+            falls back. Parameters may follow a colon: ``"dino_vits16:mode=kv_cache"``.
+        **keywords: ``device``, ``image_size``, and what the class itself takes: ``autocast`` and
+            ``compile``; for DINO also ``mode`` and ``refresh_every``.
 
     Raises:
-        ValueError: No such classifier; the message suggests the nearest name.
+        ValueError: No such classifier or parameter; the message suggests the nearest name.
         ImportError: A package it needs is missing; the message gives the install command.
         WeightsError: Its weights cannot be had, or are not what they should be.
     """
     if not isinstance(name, str):
         return name
-    return REGISTRY.create(resolve_auto() if name == AUTO else name, **keywords)
+    base, parameters = parse_spec(name)
+    base = resolve_auto() if base == AUTO else base
+    keywords = {**parameters, **keywords}
+    mode = keywords.get("mode")
+    if mode is not None and not base.startswith("dino") and base in REGISTRY.entries:
+        if mode != "recompute":
+            raise ValueError(
+                f"mode {mode!r} is for vision transformers that drop hidden tokens (dino_…); "
+                f"{base!r} always recomputes"
+            )
+        del keywords["mode"]
+    return REGISTRY.create(base, **keywords)
 
 
 @lru_cache(maxsize=1)

@@ -27,7 +27,8 @@ class Classifier(Protocol):
 
     ``memory`` is whatever the classifier wants to keep of an episode: a tensor, or a (named)
     tuple, list or dict of tensors, each with the batch as leading axis, so that the environment
-    can replace single rows. A classifier to which nothing is revealed must not depend on the
+    can replace single rows; or an object with its own ``take_rows(rows)`` and
+    ``replace_rows(rows, fresh)``. A classifier to which nothing is revealed must not depend on the
     image.
     """
 

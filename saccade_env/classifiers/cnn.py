@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from saccade_env.classifiers.base import Weights
+from saccade_env.classifiers.runtime import autocast, check_autocast
 from saccade_env.geometry import grid_of, to_pixels
 
 Colour = tuple[float, float, float]
@@ -28,6 +29,11 @@ class CnnClassifier:
         image_size: (height, width) of the images in pixels.
         patch_size: Side of a token in pixels.
         num_classes: Number of classes.
+        autocast: ``"bfloat16"`` or ``"float16"`` for convolutions, for GPUs.
+        compile: Compile the network with ``torch.compile``, for GPUs.
+
+    Raises:
+        ValueError: There is no such type, or the image is not a whole number of patches.
     """
 
     def __init__(
@@ -41,6 +47,8 @@ class CnnClassifier:
         image_size: tuple[int, int] = (224, 224),
         patch_size: int = 16,
         num_classes: int = 1000,
+        autocast: str | None = None,
+        compile: bool = False,
     ) -> None:
         self.name, self.weights, self.num_classes = name, origin, num_classes
         self.device = torch.device(device)
@@ -48,6 +56,9 @@ class CnnClassifier:
         network = network.eval().requires_grad_(False).to(self.device)
         # channels_last doubles the speed of depthwise convolutions on a CPU.
         self.network = network.to(memory_format=torch.channels_last)
+        self.autocast, self.compile = check_autocast(autocast), compile
+        if compile:
+            self.network.compile()
         self._mean, self._std = (
             torch.tensor(value, device=self.device).view(3, 1, 1) for value in (mean, std)
         )
@@ -75,4 +86,5 @@ class CnnClassifier:
     ) -> tuple[Float[Tensor, "batch classes"], Tensor]:
         """Logits with hidden tokens painted neutral."""
         visible = to_pixels(revealed, self.patch_size)[:, None]
-        return self.network(memory * visible), memory
+        with autocast(self.device, self.autocast):
+            return self.network(memory * visible).float(), memory

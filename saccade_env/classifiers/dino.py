@@ -13,8 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
-from saccade_env.classifiers import vit, weights
+from saccade_env.classifiers import kv_cache, packing, weights
 from saccade_env.classifiers.base import Weights
+from saccade_env.classifiers.dino_head import LAST_LAYERS, build_head
 from saccade_env.classifiers.dino_network import (
     FILES,
     DinoNetwork,
@@ -22,9 +23,12 @@ from saccade_env.classifiers.dino_network import (
     build_backbone,
     load_network,
 )
+from saccade_env.classifiers.kv_cache import KVMemory
+from saccade_env.classifiers.runtime import autocast, check_autocast
 from saccade_env.geometry import grid_of
+from saccade_env.registry import unknown_name
 
-_LAST_LAYERS = 4
+MODES = ("recompute", "kv_cache")
 
 
 class DinoClassifier:
@@ -37,6 +41,14 @@ class DinoClassifier:
         image_size: (height, width) of the images in pixels.
         name: What reports call it.
         origin: Where the weights came from.
+        mode: ``"recompute"`` (the paper's) computes all revealed tokens at every saccade,
+            ``"kv_cache"`` only the new ones and [CLS]: another model, see ``kv_cache.py``.
+        refresh_every: With ``"kv_cache"``, compute all of them every so many saccades; 0 never.
+        autocast: ``"bfloat16"`` or ``"float16"`` for matrix products, for GPUs.
+        compile: Compile the layers with ``torch.compile``, for GPUs.
+
+    Raises:
+        ValueError: There is no such mode or type, or ``refresh_every`` does not go with the mode.
     """
 
     def __init__(
@@ -46,13 +58,20 @@ class DinoClassifier:
         image_size: tuple[int, int] = (224, 224),
         name: str = "dino",
         origin: Weights | None = None,
+        mode: str = "recompute",
+        refresh_every: int = 0,
+        autocast: str | None = None,
+        compile: bool = False,
     ) -> None:
+        _check_mode(mode, refresh_every)
         self.network, self.device = network, network.device
         self.head = head.eval().requires_grad_(False).to(self.device)
-        self.patch_size = network.patch_size
+        self.patch_size, self.image_size = network.patch_size, image_size
         self.grid = grid_of(image_size, self.patch_size)
         self.name, self.num_classes = name, head.out_features
         self.weights = origin or network.weights
+        self.mode, self.refresh_every = mode, refresh_every
+        self.autocast, self.compile = check_autocast(autocast), compile
         self._interleaved = head.in_features == 2 * network.backbone.embed_dim
 
     @classmethod
@@ -79,37 +98,70 @@ class DinoClassifier:
         network = DinoNetwork(build_backbone(backbone, num_heads), device)
         return cls(network, build_head(head, network.backbone.embed_dim), **keywords)
 
+    @property
+    def recomputing(self) -> DinoClassifier:
+        """The same classifier without the cache: what the cache is compared with."""
+        return DinoClassifier(
+            self.network, self.head, self.image_size, self.name, self.weights,
+            autocast=self.autocast, compile=self.compile,
+        )  # fmt: skip
+
     @torch.no_grad()
     def begin(
         self, images: Shaped[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch tokens embed"]:
+    ) -> Float[Tensor, "batch tokens embed"] | KVMemory:
         """Patch projection and positions, once an episode."""
-        return self.network.tokens(images)
+        with autocast(self.device, self.autocast):
+            tokens = self.network.tokens(images).float()
+        return kv_cache.begin(tokens) if self.mode == "kv_cache" else tokens
 
     @torch.no_grad()
     def classify(
-        self, memory: Float[Tensor, "batch tokens embed"], revealed: Bool[Tensor, "batch rows cols"]
-    ) -> tuple[Float[Tensor, "batch classes"], Tensor]:
+        self, memory: Any, revealed: Bool[Tensor, "batch rows cols"]
+    ) -> tuple[Float[Tensor, "batch classes"], Any]:
         """Logits of the linear head on the revealed tokens; the others are dropped."""
-        return self.head(self.features(memory, revealed)), memory
+        with autocast(self.device, self.autocast):
+            features, memory = self._features(memory, revealed)
+            return self.head(features).float(), memory
 
+    @torch.no_grad()
     def features(
-        self, memory: Float[Tensor, "batch tokens embed"], revealed: Bool[Tensor, "batch rows cols"]
+        self, memory: Any, revealed: Bool[Tensor, "batch rows cols"]
     ) -> Float[Tensor, "batch features"]:
         """What the linear head reads: final-norm [CLS] of the last 4 layers, oldest first (ViT-S).
 
         For ViT-B, [CLS] and the mean revealed patch of the last layer, interleaved; the mean is 0
         where nothing is revealed.
         """
-        tokens, real = vit.drop_hidden(memory, revealed.flatten(1).to(memory.device))
-        mask = None if bool(real.all()) else real[:, None, None]
-        norm, classes = self.network.backbone.norm, []
-        for block in self.network.blocks:
-            tokens = block(tokens, attn_mask=mask)
-            classes.append(tokens[:, 0])
-        if self._interleaved:
-            return _cls_and_mean(norm(tokens), real)
-        return norm(torch.stack(classes[-_LAST_LAYERS:], dim=1)).flatten(1)
+        return self._features(memory, revealed)[0]
+
+    def _features(self, memory: Any, revealed: Tensor) -> tuple[Tensor, Any]:
+        seen = revealed.flatten(1).to(self.device)
+        if self.mode == "recompute":
+            known = torch.zeros(len(seen), dtype=torch.long, device=self.device)
+            store = packing.Store(len(seen), 1 + int(seen.sum(-1).max()))
+            return self._run(memory, seen, known, store)[0], memory
+        fresh, known, age = kv_cache.plan(memory, seen, self.refresh_every)
+        store = kv_cache.store_of(memory)
+        before = memory.patch_sum * known.any(-1)[:, None]
+        features, added = self._run(memory.tokens, fresh, known.sum(-1), store, before)
+        return features, kv_cache.advance(memory, seen, age, added, store)
+
+    def _run(
+        self, tokens: Tensor, fresh: Tensor, known: Tensor, store: packing.Store, before: Any = 0.0
+    ) -> tuple[Tensor, Any]:
+        """The features, and the sum of the last layer's patches."""
+        layout, norm = packing.lay_out(fresh), self.network.backbone.norm
+        halves = packing.compiled_halves() if self.compile else packing.HALVES
+        classes, last = packing.run_blocks(
+            self.network.blocks, packing.pack(tokens, fresh), layout, known, store, halves
+        )
+        if not self._interleaved:
+            return norm(torch.stack(classes[-LAST_LAYERS:], dim=1)).flatten(1), before
+        last = norm(last)
+        total = before + layout.pad(last)[:, 1:].sum(1)
+        mean = total / (known + fresh.sum(-1)).clamp(min=1)[:, None]
+        return torch.stack((last[layout.first], mean), dim=-1).flatten(1), total
 
     def attention_map(
         self,
@@ -125,10 +177,14 @@ class DinoClassifier:
         return self.network.attention_map(images, self.grid, layer, resolution, reduction)
 
 
-def load(
-    name: str, device: str | torch.device = "cpu", image_size: tuple[int, int] = (224, 224)
-) -> DinoClassifier:
+def load(name: str, device: str | torch.device = "cpu", **keywords: Any) -> DinoClassifier:
     """One of the published classifiers: ``dino_vits16`` (the paper's), ``dino_vits8`` and so on.
+
+    Args:
+        name: Which.
+        device: Where it runs.
+        **keywords: ``image_size``, ``mode``, ``refresh_every``, ``autocast``, ``compile``, see
+            :class:`DinoClassifier`.
 
     Raises:
         WeightsError: The weights cannot be had, or are not what they should be.
@@ -141,40 +197,18 @@ def load(
     except weights.WeightsError as error:
         raise weights.WeightsError(f"{error} {advice(file, name)}") from error
     origin = _both(network.weights, weights.record(file))
-    return DinoClassifier(network, head, image_size, name, origin)
-
-
-def build_head(state: Mapping[str, Any], width: int) -> nn.Linear:
-    """The linear layer from the official file, in which it is nested and prefixed.
-
-    Raises:
-        WeightsError: The tensors are not those of a head for a network of this width.
-    """
-    nested = state.get("state_dict", state)
-    tensors = {key.rpartition("linear.")[2]: value for key, value in dict(nested).items()}
-    if set(tensors) != {"weight", "bias"} or tensors["weight"].dim() != 2:
-        raise weights.WeightsError(f"no linear head: expected weight and bias; got {list(nested)}")
-    classes, features = tensors["weight"].shape
-    if tensors["bias"].shape != (classes,):
-        raise weights.WeightsError(f"no linear head: {classes} rows, bias {tensors['bias'].shape}")
-    if features not in (2 * width, _LAST_LAYERS * width):
-        raise weights.WeightsError(
-            f"the head reads {features} features; a network of width {width} gives "
-            f"{_LAST_LAYERS * width} ([CLS] of 4 layers) or {2 * width} ([CLS] and mean patch)"
-        )
-    head = nn.utils.skip_init(nn.Linear, features, classes)
-    head.load_state_dict(tensors)
-    return head
-
-
-def _cls_and_mean(
-    tokens: Float[Tensor, "batch kept embed"], real: Bool[Tensor, "batch kept"]
-) -> Float[Tensor, "batch features"]:
-    """[CLS] and mean patch stacked on the last axis, then flattened: interleaved (official)."""
-    patches = real[:, 1:, None]
-    mean = (tokens[:, 1:] * patches).sum(1) / patches.sum(1).clamp(min=1)
-    return torch.stack((tokens[:, 0], mean), dim=-1).flatten(1)
+    return DinoClassifier(network, head, name=name, origin=origin, **keywords)
 
 
 def _both(backbone: Weights, head: Weights) -> Weights:
     return Weights(f"{backbone.source} + {head.source}", f"{backbone.sha256} + {head.sha256}")
+
+
+def _check_mode(mode: str, refresh_every: int) -> None:
+    if mode not in MODES:
+        raise unknown_name("classifier mode", str(mode), MODES)
+    if refresh_every < 0 or (refresh_every and mode != "kv_cache"):
+        raise ValueError(
+            f"refresh_every must be ≥ 0, and goes with mode='kv_cache'; "
+            f"got {refresh_every} with mode={mode!r}"
+        )

@@ -21,7 +21,8 @@ def load(device: str | torch.device = "cpu", **keywords: Any) -> CnnClassifier:
 
     Args:
         device: Where it runs.
-        **keywords: ``image_size`` and ``patch_size``, see :class:`CnnClassifier`.
+        **keywords: ``image_size``, ``patch_size``, ``autocast`` and ``compile``, see
+            :class:`CnnClassifier`.
 
     Raises:
         WeightsError: The package is missing, damaged, or does not fit the network.

@@ -16,7 +16,8 @@ def load(device: str | torch.device = "cpu", **keywords: Any) -> CnnClassifier:
 
     Args:
         device: Where it runs.
-        **keywords: ``image_size`` and ``patch_size``, see :class:`CnnClassifier`.
+        **keywords: ``image_size``, ``patch_size``, ``autocast`` and ``compile``, see
+            :class:`CnnClassifier`.
 
     Raises:
         WeightsError: The weights cannot be had, or are not what they should be.

@@ -1,4 +1,4 @@
-"""What DINO needs of a vision transformer that timm does not give: three pure functions.
+"""What DINO needs of a vision transformer that timm does not give: two pure functions.
 
 Tokens are ``[B, 1 + N, D]``, [CLS] first, then the patches in row-major order.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -46,24 +46,3 @@ def cls_attention(
     k = F.linear(tokens, w_k, b_k).unflatten(-1, (attention.num_heads, -1))
     scores = torch.einsum("bhd,bnhd->bhn", q * attention.scale, k)
     return scores.softmax(-1)[..., 1:]
-
-
-def drop_hidden(
-    tokens: Float[Tensor, "batch tokens embed"], revealed: Bool[Tensor, "batch patches"]
-) -> tuple[Float[Tensor, "batch kept embed"], Bool[Tensor, "batch kept"]]:
-    """Keep [CLS] and the revealed patches, in order; shorter rows are padded at the end.
-
-    Returns:
-        The kept tokens, and which of them are real: padding is False.
-
-    Raises:
-        ValueError: ``revealed`` is of another grid.
-    """
-    if revealed.shape[1] != tokens.shape[1] - 1:
-        raise ValueError(f"{tokens.shape[1] - 1} patches, but {revealed.shape[1]} in revealed")
-    keep = F.pad(revealed, (1, 0), value=True)
-    longest = int(keep.sum(-1).max())
-    # A stable sort brings the kept ones to the front without changing their order.
-    place = keep.logical_not().byte().argsort(dim=-1, stable=True)[:, :longest]
-    kept = tokens.gather(1, place[..., None].expand(-1, -1, tokens.shape[-1]))
-    return kept, keep.gather(1, place)

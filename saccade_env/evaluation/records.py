@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from torch import Tensor
 from saccade_env import core
 from saccade_env.classifiers import Classifier
 from saccade_env.config import SaccadeConfig
+from saccade_env.evaluation import agreement
 from saccade_env.evaluation.rollout import Rollout, rollout
 from saccade_env.images import BrokenImageError, Picture, stack
 
@@ -23,16 +25,25 @@ def records_of(
     classifier: Classifier,
     device: torch.device,
     progressed: Callable[[int], object],
+    checked: Set[str] = frozenset(),
 ) -> pd.DataFrame:
-    """Every policy on one batch; the images are taken in and seen in full once."""
+    """Every policy on one batch; the images are taken in and seen in full once.
+
+    The ``checked`` images are recomputed by a classifier with a KV cache.
+    """
     images, labels = (tensor.to(device) for tensor in stack(pictures))
     memory = classifier.begin(images)
     everything = torch.ones(len(images), *config.grid, dtype=torch.bool, device=device)
     logits = core.check_logits(classifier.classify(memory, everything)[0], classifier)
+    blank = core.blank_logits(memory, ~everything, classifier)
+    rows = [row for row, picture in enumerate(pictures) if picture.id in checked]
     frames = []
     for name, policy in policies.items():
-        result = rollout(images, labels, policy, config, classifier, memory)
-        frames.append(_frame(name, pictures, labels, logits, result))
+        result = rollout(images, labels, policy, config, classifier, memory, blank)
+        frame = _frame(name, pictures, labels, logits, result)
+        if checked:
+            frame = frame.assign(**_recomputed(images, rows, result, config, classifier))
+        frames.append(frame)
         progressed(len(pictures))
     return pd.concat(frames, ignore_index=True)
 
@@ -64,6 +75,17 @@ def _frame(
             "full_certainty": np.repeat(spread["full_certainty"], saccades),
         }
     )
+
+
+def _recomputed(
+    images: Tensor, rows: list[int], result: Rollout, config: SaccadeConfig, classifier: Any
+) -> dict[str, np.ndarray]:
+    predictions, certainty = np.full(result.prediction.shape, -1), result.certainty * np.nan
+    if rows:
+        predictions[rows], certainty[rows] = agreement.recompute(
+            images[rows], result.scanpath[rows], config, classifier.recomputing
+        )
+    return dict(zip(agreement.COLUMNS, (predictions.ravel(), certainty.ravel()), strict=True))
 
 
 def join(parts: list[pd.DataFrame], images: list[str], policies: list[str]) -> pd.DataFrame:

@@ -57,8 +57,9 @@ def title(summary: dict[str, Any]) -> str:
     """What was evaluated, in one line."""
     full, config = summary["full_image"], summary["config"]
     fovea, (rows, cols) = config["fovea"], config["grid"]
+    mode = " (KV cache)" if summary["classifier"].get("mode") == "kv_cache" else ""
     return (
-        f"{summary['classifier']['name']} on {full['images']} images of "
+        f"{summary['classifier']['name']}{mode} on {full['images']} images of "
         f"{summary['images']['name']}, {fovea}×{fovea} fovea, {rows}×{cols} tokens"
     )
 
@@ -70,6 +71,13 @@ def legend(summary: dict[str, Any]) -> str:
         f"accuracy (%) after saccade @n; whole image: {_percent(full['accuracy'])}",
         "ever right (%), share of tokens seen (%), certainty (0 to 1): after the last saccade",
     ]
+    if agreement := summary.get("kv_cache_agreement"):
+        last = [values["same_prediction"][-1] for values in agreement.values()]
+        images = max(values["images"] for values in agreement.values())
+        lines.append(
+            "KV cache: predicts the same as recomputing after the last saccade on "
+            f"{_percent(min(last))} to {_percent(max(last))} % of {images} images, by policy"
+        )
     if summary["skipped"]:
         lines.append(f"{len(summary['skipped'])} images skipped: they cannot be read")
     if summary["images"]["labels"] == "own":

@@ -32,6 +32,7 @@ def rollout(
     config: SaccadeConfig,
     classifier: Classifier,
     memory: Any = None,
+    blank: Float[Tensor, " classes"] | None = None,
 ) -> Rollout:
     """Follow a policy for ``config.max_saccades`` saccades on every image.
 
@@ -42,9 +43,10 @@ def rollout(
         config: The task.
         classifier: Judges what is revealed.
         memory: ``classifier.begin(images)`` if it is at hand already.
+        blank: The classifier's logits with nothing revealed, likewise.
     """
     place = torch.arange(len(images), device=images.device)
-    state = core.begin(images, labels, place, config, classifier, memory)
+    state = core.begin(images, labels, place, config, classifier, memory, blank)
     policy.reset(images)
     states = []
     for _ in range(config.max_saccades):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -13,13 +12,15 @@ import torch
 from tqdm.auto import tqdm
 
 from saccade_env import core
-from saccade_env.card import card
+from saccade_env.card import card, describe_policy
 from saccade_env.classifiers import AUTO, Classifier
 from saccade_env.config import SaccadeConfig
+from saccade_env.evaluation import agreement
 from saccade_env.evaluation.records import join, records_of
 from saccade_env.evaluation.report import summarise
 from saccade_env.evaluation.store import SUMMARY, Store
-from saccade_env.images import BrokenImageError, ImageSource, Picture
+from saccade_env.feeding import batches, check_workers
+from saccade_env.images import ImageSource
 from saccade_env.task import check_on_error, device_of, open_pair
 
 FIGURES = "figures"
@@ -37,11 +38,6 @@ class Evaluation(NamedTuple):
     folder: Path | None
 
 
-class _Batch(NamedTuple):
-    pictures: list[Picture]
-    broken: list[dict[str, str]]
-
-
 def evaluate(
     policies: Mapping[str, core.Policy] | Sequence[core.Policy],
     images: str | Path | ImageSource | None = None,
@@ -52,7 +48,9 @@ def evaluate(
     limit: int | None = None,
     seed: int = 0,
     batch_size: int = 32,
+    workers: int | None = None,
     device: str | torch.device = "cpu",
+    classifier_mode: Literal["recompute", "kv_cache"] | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
     on_error: Literal["raise", "skip"] = "raise",
@@ -70,7 +68,11 @@ def evaluate(
         limit: Evaluate a random sample of this many images, drawn by ``seed``.
         seed: Draws the sample. A policy has its own seed.
         batch_size: Images per forward; results do not depend on it.
+        workers: Threads that decode the next batches meanwhile; None means one a processor, at most
+            four; 0 decodes between the forwards. Results do not depend on it.
         device: Where the classifier runs.
+        classifier_mode: See :class:`saccade_env.SaccadeEnv`. With ``"kv_cache"`` a sample of the
+            images is recomputed too, and ``summary["kv_cache_agreement"]`` says how far both agree.
         out: Folder for ``records.parquet``, ``summary.json`` and ``figures/accuracy.png``. A run
             that was interrupted goes on where it stopped.
         overwrite: Drop another run's records in ``out`` instead of refusing.
@@ -85,17 +87,21 @@ def evaluate(
     """
     named = _named(policies)
     check_on_error(on_error)
-    source, judge = open_pair(images, classifier, device)
+    workers = check_workers(workers)
+    source, judge = open_pair(images, classifier, device, classifier_mode)
     place, config = device_of(judge, device), SaccadeConfig(judge.grid, fovea, saccades)
+    cached = getattr(judge, "mode", None) == "kv_cache"
     run = {
         **card(config, judge, source),
-        "policies": {name: describe(policy) for name, policy in named.items()},
+        "policies": {name: describe_policy(policy) for name, policy in named.items()},
         "limit": limit,
         "seed": seed,
     }
     if batch_size < 1:
         raise ValueError(f"batch_size must be ≥ 1; got {batch_size}")
     sample = _sample(len(source), limit, seed)  # refuses a bad limit before anything is written
+    ids = [source.id(i) for i in sample]
+    checked = agreement.sample(ids) if cached else set()
     store = Store(out, run, overwrite) if out is not None else None
     finished = store.read() if store else []
     done = {image for part in finished for image in part["image"].unique()}
@@ -109,31 +115,21 @@ def evaluate(
         disable=not progress,
     )
     with bar:
-        for batch in _batches(source, left, batch_size, on_error):
+        for batch in batches(source, left, batch_size, on_error, workers):
             broken += batch.broken
             bar.update(len(batch.broken) * count)
             if batch.pictures:
-                part = records_of(batch.pictures, named, config, judge, place, bar.update)
+                part = records_of(batch.pictures, named, config, judge, place, bar.update, checked)
                 finished.append(part)
                 if store:
                     store.add(part)
-    records = join(finished, [source.id(i) for i in sample], list(named))
+    records = join(finished, ids, list(named))
     summary = {**summarise(records), "skipped": broken, **run}
+    if cached:
+        summary["kv_cache_agreement"] = agreement.summarise(records)
     if store:
         _write(store, records, summary)
     return Evaluation(records, summary, store.folder if store else None)
-
-
-def describe(policy: core.Policy) -> dict[str, Any]:
-    """Name, parameters and weights of a policy, as plain data."""
-    plain = {
-        key: list(value) if isinstance(value, tuple) else value
-        for key, value in vars(policy).items()
-        if not key.startswith("_") and isinstance(value, (str, int, float, bool, tuple))
-    }
-    weights = getattr(policy, "weights", None)
-    described = {"name": policy.name, "sees_full_image": policy.sees_full_image, **plain}
-    return {**described, "weights": vars(weights)} if weights else described
 
 
 def _named(policies: Mapping[str, core.Policy] | Sequence[core.Policy]) -> dict[str, core.Policy]:
@@ -157,30 +153,6 @@ def _sample(count: int, limit: int | None, seed: int) -> list[int]:
     if limit < 1:
         raise ValueError(f"limit must be ≥ 1; got {limit}")
     return sorted(np.random.default_rng(seed).permutation(count)[:limit].tolist())
-
-
-def _batches(source: ImageSource, indices: list[int], size: int, on_error: str) -> Iterator[_Batch]:
-    """Batches of decoded pictures; the next one is decoded while this one is evaluated."""
-    chunks = [indices[start : start + size] for start in range(0, len(indices), size)]
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") as pool:
-        ahead = pool.submit(_decode, source, chunks[0], on_error) if chunks else None
-        for following in [*chunks[1:], None] if ahead else []:
-            batch = ahead.result()  # type: ignore[union-attr]
-            if following is not None:
-                ahead = pool.submit(_decode, source, following, on_error)
-            yield batch
-
-
-def _decode(source: ImageSource, indices: list[int], on_error: str) -> _Batch:
-    batch = _Batch([], [])
-    for index in indices:
-        try:
-            batch.pictures.append(source[index])
-        except BrokenImageError as error:
-            if on_error == "raise":
-                raise
-            batch.broken.append({"image": source.id(index), "reason": str(error)})
-    return batch
 
 
 def _write(store: Store, records: pd.DataFrame, summary: dict[str, Any]) -> None:

@@ -138,26 +138,17 @@ def test_hidden_tokens_change_nothing() -> None:
     assert torch.equal(first, second)
 
 
-def test_drop_hidden_keeps_order_and_pads() -> None:
-    tokens = torch.arange(10.0).reshape(2, 5, 1)
-    revealed = torch.tensor([[False, True, False, True], [False, False, True, False]])
-    kept, real = vit.drop_hidden(tokens, revealed)
-    assert kept[0, :, 0].tolist() == [0, 2, 4]
-    assert kept[1, :2, 0].tolist() == [5, 8]
-    assert real.tolist() == [[True, True, True], [True, True, False]]
-
-
 def test_nothing_is_computed_for_hidden_tokens() -> None:
     classifier = DinoClassifier.from_state_dicts(random_network(depth=4), head_of(256))
     seen = []
-    block = classifier.network.blocks[0]
-    handle = block.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].shape))
+    mlp = classifier.network.blocks[0].mlp
+    handle = mlp.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].shape))
     memory = classifier.begin(torch.zeros(2, 3, 224, 224, dtype=torch.uint8))
     revealed = torch.zeros(2, 14, 14, dtype=torch.bool)
     revealed[0, :3, :3] = True
     classifier.classify(memory, revealed)
     handle.remove()
-    assert seen == [(2, 10, 64)]
+    assert seen == [(1 + 9 + 1, 64)], "[CLS] and nine patches, [CLS] alone; no padding"
 
 
 def test_later_layers_are_not_computed() -> None:

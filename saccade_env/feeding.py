@@ -1,0 +1,143 @@
+"""Pictures decoded ahead of their use, in threads: for the evaluator and for resets.
+
+Decoding releases Python's lock. What is read ahead is bounded: two batches, or one picture a row.
+The number of ``workers`` changes no result; with 0 nothing is read ahead, which suits an
+ImageSource that cannot be read from another thread.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from saccade_env.images.base import BrokenImageError, ImageSource, Picture
+
+_BATCHES_AHEAD = 2
+
+
+def check_workers(workers: int | None) -> int:
+    """Number of decoding threads; None means one a processor, at most four.
+
+    Raises:
+        ValueError: It is negative.
+    """
+    if workers is None:
+        return min(4, os.cpu_count() or 1)
+    if workers < 0:
+        raise ValueError(f"workers must be ≥ 0; got {workers}")
+    return workers
+
+
+class Batch(NamedTuple):
+    """Decoded pictures, and those that could not be."""
+
+    pictures: list[Picture]
+    broken: list[dict[str, str]]
+
+
+def batches(
+    source: ImageSource, indices: Sequence[int], size: int, on_error: str, workers: int
+) -> Iterator[Batch]:
+    """Batches of decoded pictures in order; the next ones are decoded meanwhile.
+
+    Raises:
+        BrokenImageError: A picture cannot be read and ``on_error`` is not ``"skip"``.
+    """
+    chunks = [indices[start : start + size] for start in range(0, len(indices), size)]
+    if not workers:
+        yield from (_gather(source, chunk, source.__getitem__, on_error) for chunk in chunks)
+        return
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    ahead: deque[dict[int, Future[Picture]]] = deque()
+    try:
+        for number, chunk in enumerate(chunks):
+            for coming in chunks[number + len(ahead) : number + 1 + _BATCHES_AHEAD]:
+                ahead.append({i: pool.submit(source.__getitem__, i) for i in coming})
+            futures = ahead.popleft()
+            yield _gather(source, chunk, partial(_result, futures), on_error)
+    finally:  # also when the caller stops half-way
+        pool.shutdown(cancel_futures=True)
+
+
+def _result(futures: dict[int, Future[Picture]], index: int) -> Picture:
+    return futures[index].result()
+
+
+def _gather(
+    source: ImageSource, chunk: Sequence[int], read: Callable[[int], Picture], on_error: str
+) -> Batch:
+    batch = Batch([], [])
+    for index in chunk:
+        try:
+            batch.pictures.append(read(index))
+        except BrokenImageError as error:
+            if on_error != "skip":
+                raise
+            batch.broken.append({"image": source.id(index), "reason": str(error)})
+    return batch
+
+
+Draw = Callable[[np.random.Generator], Any]
+
+
+class Lookahead:
+    """The next draw of every row, made ahead of time on a twin of the row's generator.
+
+    The generator itself moves only when the draw is used. So a draw made ahead can be dropped (at
+    a new seed, in a pickle) and made again, and rows draw what they would have drawn without it.
+
+    Args:
+        draw: Draws with a generator and reads what was drawn; runs in other threads.
+        workers: Number of threads; 0 draws when asked.
+    """
+
+    def __init__(self, draw: Draw, workers: int) -> None:
+        self._draw, self._workers = draw, workers
+        self._pool: ThreadPoolExecutor | None = None
+        self._ahead: dict[int, tuple[np.random.Generator, Future[Any]]] = {}
+
+    def take(self, row: int, generator: np.random.Generator) -> Any:
+        """The next draw of a row."""
+        if not self._workers:
+            return self._draw(generator)
+        begun = self._ahead.pop(row, None)
+        future = begun[1] if begun and begun[0] is generator else self._submit(generator)
+        before, after, drawn = future.result()
+        if before != generator.bit_generator.state:  # somebody else drew from it meanwhile
+            return self._draw(generator)
+        generator.bit_generator.state = after
+        return drawn
+
+    def prepare(self, row: int, generator: np.random.Generator) -> None:
+        """Begin the next draw of a row, unless it is under way."""
+        begun = self._ahead.get(row)
+        if self._workers and not (begun and begun[0] is generator):
+            self._ahead[row] = generator, self._submit(generator)
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        self._pool, self._ahead = None, {}
+
+    def _submit(self, generator: np.random.Generator) -> Future[Any]:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="decode")
+        return self._pool.submit(_draw_on_twin, self._draw, generator)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_draw": self._draw, "_workers": self._workers, "_pool": None, "_ahead": {}}
+
+
+def _draw_on_twin(draw: Draw, generator: np.random.Generator) -> tuple[Any, Any, Any]:
+    twin = copy.deepcopy(generator)
+    before = twin.bit_generator.state
+    drawn = draw(twin)
+    return before, twin.bit_generator.state, drawn

@@ -1,0 +1,60 @@
+"""Autocast and torch.compile: the same results within rounding."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import pytest
+import torch
+
+from saccade_env import classifiers, core, images
+from saccade_env.classifiers.dino import DinoClassifier
+
+
+def vit(**keywords: Any) -> DinoClassifier:
+    from timm.models.vision_transformer import VisionTransformer
+
+    torch.manual_seed(0)
+    network = VisionTransformer(patch_size=16, embed_dim=64, depth=4, num_heads=2, num_classes=0)
+    head = {"linear.weight": torch.randn(1000, 256) / 16, "linear.bias": torch.zeros(1000)}
+    return DinoClassifier.from_state_dicts(network.state_dict(), head, num_heads=2, **keywords)
+
+
+def efficientnet(**keywords: Any) -> Any:
+    return classifiers.create("efficientnet_lite0", **keywords)
+
+
+@pytest.fixture(scope="module")
+def seen() -> tuple[torch.Tensor, torch.Tensor]:
+    pictures, _ = images.load_batch(images.create("sample"), range(4))
+    revealed = torch.zeros(4, 14, 14, dtype=torch.bool)
+    revealed[:, 2:11, 3:12] = True
+    revealed[1, :, :6] = True
+    return pictures, revealed
+
+
+def judged(classifier: Any, seen: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    logits, _ = classifier.classify(classifier.begin(seen[0]), seen[1])
+    assert logits.dtype == torch.float32
+    return logits, core.certainty(logits)
+
+
+@pytest.mark.parametrize("build", [vit, efficientnet])
+def test_autocast_changes_certainty_by_rounding_only(build: Any, seen: Any) -> None:
+    exact, close = judged(build(), seen), judged(build(autocast="bfloat16"), seen)
+    assert not torch.equal(exact[0], close[0]), "it did something"
+    torch.testing.assert_close(close[1], exact[1], atol=0.02, rtol=0)
+
+
+def test_an_unknown_autocast_type_is_refused() -> None:
+    with pytest.raises(ValueError, match="Did you mean 'bfloat16'"):
+        classifiers.create("efficientnet_lite0:autocast=bfloat")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.parametrize("build", [vit, efficientnet])
+def test_compiled_networks_give_the_same(build: Any, seen: Any) -> None:
+    exact, compiled = judged(build(), seen), judged(build(compile=True), seen)
+    torch.testing.assert_close(compiled[0], exact[0], atol=1e-3, rtol=1e-3)
