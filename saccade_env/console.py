@@ -45,6 +45,18 @@ def kept_on_interrupt(folder: Path) -> Iterator[None]:
         raise typer.Exit(130) from error
 
 
+def numbers(text: str) -> list[float]:
+    """``"0.5,0.9"`` to numbers.
+
+    Raises:
+        ValueError: One is none.
+    """
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ValueError(f"expected numbers separated by commas; got {text!r}") from error
+
+
 def default_folder(classifier: str, source: Any, policies: list[str], **options: Any) -> Path:
     """A folder of its own for every set of options: the same command finds it again."""
     what = [classifier, source.identity, sorted(policies), options]
@@ -54,9 +66,13 @@ def default_folder(classifier: str, source: Any, policies: list[str], **options:
 
 
 def best(summary: dict[str, Any]) -> str:
-    """Policy with the highest last accuracy, then certainty; chance only if there is no other."""
-    results = summary["results"]
-    candidates = [name for name in results if not name.startswith("random")] or list(results)
+    """Policy with the highest last accuracy, then certainty.
+
+    Chance only if there is no other, and a ceiling only if there is no policy at all.
+    """
+    results, described = summary["results"], summary["policies"]
+    rivals = [name for name in results if not described[name].get("sees_label")] or list(results)
+    candidates = [name for name in rivals if not name.startswith("random")] or rivals
     return max(
         candidates,
         key=lambda name: (results[name]["accuracy"][-1] or 0, results[name]["certainty"][-1]),

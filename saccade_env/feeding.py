@@ -102,6 +102,7 @@ class Lookahead:
         self._draw, self._workers = draw, workers
         self._pool: ThreadPoolExecutor | None = None
         self._ahead: dict[int, tuple[np.random.Generator, Future[Any]]] = {}
+        self._twins: list[np.random.Generator] = []  # idle ones: copying one takes a while
 
     def take(self, row: int, generator: np.random.Generator) -> Any:
         """The next draw of a row."""
@@ -109,7 +110,9 @@ class Lookahead:
             return self._draw(generator)
         begun = self._ahead.pop(row, None)
         future = begun[1] if begun and begun[0] is generator else self._submit(generator)
-        before, after, drawn = future.result()
+        twin, before, drawn = future.result()
+        after = twin.bit_generator.state
+        self._twins.append(twin)
         if before != generator.bit_generator.state:  # somebody else drew from it meanwhile
             return self._draw(generator)
         generator.bit_generator.state = after
@@ -130,14 +133,18 @@ class Lookahead:
     def _submit(self, generator: np.random.Generator) -> Future[Any]:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="decode")
-        return self._pool.submit(_draw_on_twin, self._draw, generator)
+        twin = self._twins.pop() if self._twins else None
+        return self._pool.submit(_draw_on_twin, self._draw, generator, twin)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_draw": self._draw, "_workers": self._workers, "_pool": None, "_ahead": {}}
+        return {**vars(self), "_pool": None, "_ahead": {}, "_twins": []}
 
 
-def _draw_on_twin(draw: Draw, generator: np.random.Generator) -> tuple[Any, Any, Any]:
-    twin = copy.deepcopy(generator)
-    before = twin.bit_generator.state
-    drawn = draw(twin)
-    return before, twin.bit_generator.state, drawn
+def _draw_on_twin(
+    draw: Draw, generator: np.random.Generator, twin: np.random.Generator | None
+) -> tuple[np.random.Generator, Any, Any]:
+    before = generator.bit_generator.state
+    if twin is None or type(twin.bit_generator) is not type(generator.bit_generator):
+        twin = copy.deepcopy(generator)
+    twin.bit_generator.state = before
+    return twin, before, draw(twin)

@@ -66,6 +66,7 @@ class Entry:
         licence: Licence of the weights, if any.
         size_mb: Size of the weights in whole megabytes, 0 without.
         weights: Name under which its weights are downloaded, see ``classifiers.weights``.
+        ceiling: It sees the label: a bound to hold others against, not one of them.
     """
 
     target: str
@@ -76,6 +77,7 @@ class Entry:
     licence: str = ""
     size_mb: int = 0
     weights: str = ""
+    ceiling: bool = False
 
     def missing(self) -> str:
         """What it lacks on this machine, with what to do about it; empty if nothing."""
@@ -110,8 +112,12 @@ class Registry:
         return self.entries[name]
 
     def available(self) -> list[str]:
-        """Names that can be created on this machine without the network."""
-        return [name for name, entry in self.entries.items() if not entry.missing()]
+        """Names that can be created on this machine without the network, except ceilings."""
+        return [
+            name
+            for name, entry in self.entries.items()
+            if not entry.ceiling and not entry.missing()
+        ]
 
     def create(self, name: str, **keywords: Any) -> Any:
         """Build the thing called ``name``, which may hold parameters: see :func:`parse_spec`.

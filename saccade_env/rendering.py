@@ -145,7 +145,7 @@ def record(
         raise ValueError(f"record needs render_mode='rgb_array'; got {env.render_mode!r}")
     inner: Any = env.unwrapped
     _, info = env.reset(seed=seed, options=None if index is None else {"index": index})
-    policy.reset(inner.images)
+    inner.reset_policy(policy)
     frames: list[Any] = [env.render()]
     over = False
     while not over:

@@ -147,11 +147,12 @@ def info(state: core.State, config: SaccadeConfig) -> dict[str, np.ndarray]:
     ``label`` (-1 = none), ``prediction``, ``certainty``, ``correct``, ``visible_share`` and
     ``action_mask``.
     """
+    label, prediction = state.labels.cpu().numpy(), state.logits.argmax(-1).cpu().numpy()
     return {
-        "label": state.labels.cpu().numpy(),
-        "prediction": state.logits.argmax(-1).cpu().numpy(),
+        "label": label,
+        "prediction": prediction,
         "certainty": state.certainty.double().cpu().numpy(),
-        "correct": core.correct(state).cpu().numpy(),
+        "correct": prediction == label,
         "visible_share": core.visible_share(state.revealed).double().cpu().numpy(),
         "action_mask": action_mask(state, config),
     }

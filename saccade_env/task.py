@@ -16,7 +16,7 @@ from gymnasium.error import ResetNeeded
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from saccade_env import classifiers, core, images
+from saccade_env import classifiers, core, images, oracles
 from saccade_env.card import card
 from saccade_env.classifiers import AUTO, Classifier
 from saccade_env.config import ActionKind, RewardKind, SaccadeConfig
@@ -224,6 +224,10 @@ class TaskHolder:
     def view(self) -> core.View:
         """What a policy may see of the running episodes."""
         return core.view(self._running())
+
+    def reset_policy(self, policy: core.Policy) -> None:
+        """Start a policy on the running episodes; an oracle gets their labels too."""
+        oracles.reset_policy(policy, self._running(), self.config, self._task.classifier)
 
     def _running(self) -> core.State:
         if self._state is None:

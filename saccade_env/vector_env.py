@@ -142,6 +142,8 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
         return spaces.observe(self._running(), self._buffers, self.config)
 
     def _write_history(self, rows: Any) -> None:
+        if self.render_mode != "rgb_array":
+            return
         state = self._running()
         done = state.saccades_done.cpu().numpy()
         self._history[rows, done[rows]] = state.certainty.cpu().numpy()[rows]

@@ -32,14 +32,15 @@ def test_evaluate_writes_what_it_says(elsewhere: Path) -> None:
     code, output = call("evaluate", *QUICK, "--policy", "random", "--seed", "3")
     assert code == 0, output
     written = [Path(line.removeprefix("wrote ")) for line in output.splitlines() if "wrote" in line]
-    assert [path.name for path in written[:3]] == [
+    assert [path.name for path in written[:4]] == [
         "records.parquet",
         "summary.json",
         "accuracy.png",
+        "stopping.png",
     ]
     assert all(path.stat().st_size > 0 for path in written)
-    assert written[3].name == "scanpath-centre.gif", "chance is no policy to show"
-    assert imageio.improps(written[3]).n_images == 3
+    assert written[4].name == "scanpath-centre.gif", "chance is no policy to show"
+    assert imageio.improps(written[4]).n_images == 3
     summary = json.loads(written[1].read_text())
     assert summary["policies"]["random"]["seed"] == 3
     assert "efficientnet_lite0 on 7 images of sample" in output
@@ -61,6 +62,25 @@ def test_evaluate_policy_parameters_are_kept_apart() -> None:
     assert (described["layer"], described["reduction"]) == (5, "mean")
     assert summary["policies"]["focus-attention"]["layer"] == 11
     assert described["weights"]["sha256"].startswith("198644e3")
+
+
+def test_the_ceiling_is_shown_apart_and_stopping_curves_are_drawn() -> None:
+    oracle = "greedy-oracle:stride=9,target=correct"
+    arguments = ["evaluate", *QUICK, "--policy", oracle, "--patience", "2", "--stop-at"]
+    code, output = call(*arguments, "0.2,0.4", "--out", "out")
+    assert code == 0, output
+    assert output.index("centre ") < output.index("ceiling") < output.index(oracle)
+    assert "centre: its 2-saccade accuracy is not reached with fewer saccades" in output
+    assert Path("out/scanpath-centre.gif").exists()
+    summary = json.loads(Path("out/summary.json").read_text())
+    assert summary["policies"][oracle]["sees_label"] is True
+    assert summary["stopping"]["policies"]["centre"]["threshold"] == [0.2, 0.4]
+    code, output = call(*arguments, "0.0", "--patience", "1", "--out", "out", "--no-gif")
+    assert code == 0, "other curves are drawn from the same records"
+    again = json.loads(Path("out/summary.json").read_text())["stopping"]
+    assert again["policies"]["centre"]["saccades"] == [1.0]
+    code, output = call("record", *QUICK[:2], "--policy", oracle, "--saccades", "1")
+    assert code == 0, output
 
 
 def test_environment_variable_names_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,6 +107,7 @@ def test_list() -> None:
     assert code == 0
     for name in ("efficientnet_lite0", "random", "focus-saliency", "imagenette", "Apache-2.0"):
         assert name in output
+    assert "ceiling" in next(line for line in output.splitlines() if "greedy-oracle" in line)
 
 
 def test_policy_parameters_are_read_as_what_they_are() -> None:
@@ -108,6 +129,8 @@ def test_policy_parameters_are_read_as_what_they_are() -> None:
         (["evaluate", *QUICK, "--fovea", "15"], "fovea must be odd and ≤ 14; got 15"),
         (["evaluate", *QUICK, "--saccades", "0"], "max_saccades must be a whole number ≥ 1"),
         (["evaluate", *QUICK, "--on-error", "hide"], "on_error must be 'raise' or 'skip'"),
+        (["evaluate", *QUICK, "--stop-at", "0.5;0.6"], "numbers separated by commas; got '0.5;"),
+        (["evaluate", *QUICK, "--stop-at", "50"], "must be certainties, 0 to 1; got [50.0]"),
         (["evaluate", *QUICK, "--out", "file"], "file"),
         (["evaluate", *QUICK, "--device", "gpu"], "device 'gpu'"),
         (["evaluate", "--policy", "centre:layer"], "must be key=value; got 'layer'"),

@@ -139,3 +139,40 @@ def test_wrong_policy_parameters_are_one_line(wrong: str) -> None:
     assert result.exit_code == 1
     assert result.output.startswith("error: ")
     assert len(result.output.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("installed")
+def test_an_evaluation_with_a_kv_cache_says_how_far_it_agrees() -> None:
+    name = "dino_vits16:mode=kv_cache,refresh_every=2"
+    output = call(
+        "evaluate", "--classifier", name, "--policy", "dino", "--policy", "random",
+        "--saccades", "3", "--no-gif", "--out", "cached",
+    )  # fmt: skip
+    assert "KV cache: predicts the same as recomputing" in output
+    summary = json.loads(Path("cached/summary.json").read_text())
+    assert summary["classifier"]["mode"] == "kv_cache"
+    assert summary["classifier"]["refresh_every"] == 2
+    for agreement in summary["kv_cache_agreement"].values():
+        assert agreement["images"] == 7
+        assert agreement["same_prediction"][0] == agreement["same_prediction"][2] == 1
+        first, second, third = agreement["certainty_difference"]
+        assert max(first, third) < 1e-5 < second, "another model between the refreshes"
+    exact = evaluate([policies.create("random")], "sample", "dino_vits16", saccades=3)
+    records = pd.read_parquet("cached/records.parquet")
+    checked = records[records["policy"] == "random"]
+    assert checked["recompute_prediction"].tolist() == exact.records["prediction"].tolist()
+
+
+@pytest.mark.usefixtures("installed")
+def test_environments_take_the_mode_as_a_keyword() -> None:
+    env = SaccadeEnv("sample", "dino_vits16", classifier_mode="kv_cache")
+    assert env.card["classifier"]["mode"] == "kv_cache"
+    env.reset(seed=0)
+    observations = [env.step(action)[4]["certainty"] for action in (30, 60, 90)]
+    twin = SaccadeEnv("sample", "dino_vits16:mode=kv_cache,refresh_every=1")
+    twin.reset(seed=0)
+    exact = [twin.step(action)[4]["certainty"] for action in (30, 60, 90)]
+    assert observations[0] == pytest.approx(exact[0], abs=1e-6)
+    assert observations[1:] != pytest.approx(exact[1:], abs=1e-7)
+    with pytest.raises(ValueError, match="built in another mode"):
+        SaccadeEnv("sample", classifiers.create("dino_vits16"), classifier_mode="kv_cache")

@@ -41,7 +41,8 @@ def recompute(
         config: The task.
         classifier: One that recomputes.
     """
-    places = geometry.row_col_to_index(torch.from_numpy(scanpath), config.grid).to(images.device)
+    flat = torch.from_numpy(scanpath).flatten(0, 1).to(images.device)
+    places = geometry.row_col_to_index(flat, config.grid).unflatten(0, scanpath.shape[:2])
     windows = geometry.fovea_windows(config.grid, config.fovea, images.device)
     memory, revealed = classifier.begin(images), torch.zeros_like(windows[places[:, 0]])
     predictions, certainties = [], []

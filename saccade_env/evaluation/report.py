@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -9,20 +10,47 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from saccade_env.evaluation import metrics
+from saccade_env.evaluation import metrics, stopping
 
+CEILING = "ceiling"
 _SHOWN = (1, 3, 5, 7, 10)
 
 
-def summarise(records: pd.DataFrame) -> dict[str, Any]:
-    """Per-saccade means of every policy, and the full image's; unknown values are None."""
+def summarise(
+    records: pd.DataFrame,
+    thresholds: Sequence[float] = metrics.THRESHOLDS,
+    patience: int = 1,
+) -> dict[str, Any]:
+    """Per-saccade means of every policy, and the full image's; unknown values are None.
+
+    Accuracies come with their 95 % bootstrap intervals, as (low, high). ``stopping`` holds what
+    stopping once certain would give, see :func:`saccade_env.evaluation.metrics.stopping_curve`.
+    """
     table = metrics.per_saccade(records)
     results = {
-        policy: {name: _plain(column) for name, column in table.loc[policy].items()}
+        policy: {
+            **{name: _plain(column) for name, column in table.loc[policy].items()},
+            **_intervals(metrics.correctness(records, policy)),
+        }
         for policy in dict.fromkeys(table.index.get_level_values("policy"))
     }
     full = metrics.full_image(records)
-    return {"results": results, "full_image": {key: _known(value) for key, value in full.items()}}
+    return {
+        "results": results,
+        "full_image": {key: _known(value) for key, value in full.items()},
+        "stopping": stopping.summarise(records, results, thresholds, patience),
+    }
+
+
+def _intervals(correct: pd.DataFrame) -> dict[str, Any]:
+    mean = metrics.interval(correct.mean(axis=1))
+    return {
+        "accuracy_interval": [
+            [_known(end) for end in metrics.interval(correct[saccade])[1:]] for saccade in correct
+        ],
+        "mean_accuracy": _known(mean.value),
+        "mean_accuracy_interval": [_known(end) for end in mean[1:]],
+    }
 
 
 def table(summary: dict[str, Any]) -> Table:
@@ -30,26 +58,47 @@ def table(summary: dict[str, Any]) -> Table:
     last = len(next(iter(summary["results"].values()))["accuracy"])
     shown = [saccade for saccade in _SHOWN if saccade < last] + [last]
     built = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    built.add_column("policy", no_wrap=True)
+    built.add_column("policy", overflow="fold")
     built.add_column("sees\nimage", justify="center", no_wrap=True)
-    for heading in (*(f"@{n}" for n in shown), "ever\nright", "seen", "cert."):
+    for heading in (*(f"@{n}" for n in shown), "mean", "ever\nright", "seen", "cert."):
         built.add_column(heading, justify="right", no_wrap=True)
-    for policy, values in summary["results"].items():
-        built.add_row(
-            policy,
-            "yes" if summary["policies"][policy]["sees_full_image"] else "no",
-            *(_percent(values["accuracy"][saccade - 1]) for saccade in shown),
-            _percent(values["cumulative_accuracy"][-1]),
-            _percent(values["visible_share"][-1]),
-            f"{values['certainty'][-1]:.2f}",
-        )
+    results = summary["results"]
+    bounds = ceilings(summary)
+    for policy in [policy for policy in results if policy not in bounds]:
+        built.add_row(*_row(policy, results[policy], summary["policies"][policy], shown))
+    if bounds:
+        built.add_section()
+        built.add_row(CEILING)
+        for policy in bounds:
+            built.add_row(*_row(policy, results[policy], summary["policies"][policy], shown))
     return built
 
 
+def ceilings(summary: dict[str, Any]) -> list[str]:
+    """Policies that see the label: bounds to hold the others against."""
+    return [name for name in summary["results"] if summary["policies"][name].get("sees_label")]
+
+
+def _row(
+    policy: str, values: dict[str, Any], described: dict[str, Any], shown: list[int]
+) -> list[str]:
+    sees = "yes" if described["sees_full_image"] else "no"
+    return [
+        policy,
+        "label" if described.get("sees_label") else sees,
+        *(_percent(values["accuracy"][saccade - 1]) for saccade in shown),
+        _percent(values["mean_accuracy"]),
+        _percent(values["cumulative_accuracy"][-1]),
+        _percent(values["visible_share"][-1]),
+        f"{values['certainty'][-1]:.2f}",
+    ]
+
+
 def show(summary: dict[str, Any], console: Console | None = None) -> None:
-    """Print what was evaluated, the table, and what its columns mean."""
+    """Print what was evaluated, the table, what its columns mean, and what stopping would save."""
     console = console or Console()
-    for part in (title(summary), table(summary), legend(summary)):
+    early = stopping.lines(summary)
+    for part in (title(summary), table(summary), legend(summary), *early):
         console.print(part, highlight=False, markup=False)
 
 
@@ -68,7 +117,7 @@ def legend(summary: dict[str, Any]) -> str:
     """What the columns of the table mean, and what to beware of."""
     full = summary["full_image"]
     lines = [
-        f"accuracy (%) after saccade @n; whole image: {_percent(full['accuracy'])}",
+        f"accuracy (%) after saccade @n and their mean; whole image: {_percent(full['accuracy'])}",
         "ever right (%), share of tokens seen (%), certainty (0 to 1): after the last saccade",
     ]
     if agreement := summary.get("kv_cache_agreement"):
@@ -78,6 +127,8 @@ def legend(summary: dict[str, Any]) -> str:
             "KV cache: predicts the same as recomputing after the last saccade on "
             f"{_percent(min(last))} to {_percent(max(last))} % of {images} images, by policy"
         )
+    if ceilings(summary):
+        lines.append("ceiling: sees image and label, and is no policy to compare with")
     if summary["skipped"]:
         lines.append(f"{len(summary['skipped'])} images skipped: they cannot be read")
     if summary["images"]["labels"] == "own":

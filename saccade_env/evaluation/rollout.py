@@ -12,6 +12,7 @@ from torch import Tensor
 from saccade_env import core
 from saccade_env.classifiers.base import Classifier
 from saccade_env.config import SaccadeConfig
+from saccade_env.oracles import reset_policy
 
 
 class Rollout(NamedTuple):
@@ -39,18 +40,29 @@ def rollout(
     Args:
         images: uint8 [B, 3, H, W] on the classifier's device.
         labels: Class of each image, -1 where unknown.
-        policy: Chooses the fixations; it is reset on the images first.
+        policy: Chooses the fixations; it is reset on the images first, an oracle on everything.
         config: The task.
         classifier: Judges what is revealed.
         memory: ``classifier.begin(images)`` if it is at hand already.
         blank: The classifier's logits with nothing revealed, likewise.
+
+    Returns:
+        Every episode at all ``max_saccades`` saccades; one that has stopped stays as it was.
+
+    Raises:
+        ValueError: The policy stops where the task has no stop action.
     """
     place = torch.arange(len(images), device=images.device)
     state = core.begin(images, labels, place, config, classifier, memory, blank)
-    policy.reset(images)
+    reset_policy(policy, state, config, classifier)
     states = []
     for _ in range(config.max_saccades):
         fixation = policy.act(core.view(state)).to(images.device)
+        if not config.stop_action and (fixation >= config.num_tokens).any():
+            raise ValueError(
+                f"policy {policy.name!r} stops, and the task has no stop action; an evaluation "
+                "without the stopping rule draws its curve all the same (stop_at)"
+            )
         state, _ = core.saccade(state, fixation, config, classifier)
         states.append(state)
     return _collect(states)

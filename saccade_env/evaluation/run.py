@@ -16,6 +16,7 @@ from saccade_env.card import card, describe_policy
 from saccade_env.classifiers import AUTO, Classifier
 from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation import agreement
+from saccade_env.evaluation.metrics import THRESHOLDS, check_rule
 from saccade_env.evaluation.records import join, records_of
 from saccade_env.evaluation.report import summarise
 from saccade_env.evaluation.store import SUMMARY, Store
@@ -55,6 +56,8 @@ def evaluate(
     overwrite: bool = False,
     on_error: Literal["raise", "skip"] = "raise",
     progress: bool = True,
+    stop_at: Sequence[float] = THRESHOLDS,
+    patience: int = 1,
 ) -> Evaluation:
     """Evaluate policies on every image, exactly once (paper, figure 3).
 
@@ -73,11 +76,14 @@ def evaluate(
         device: Where the classifier runs.
         classifier_mode: See :class:`saccade_env.SaccadeEnv`. With ``"kv_cache"`` a sample of the
             images is recomputed too, and ``summary["kv_cache_agreement"]`` says how far both agree.
-        out: Folder for ``records.parquet``, ``summary.json`` and ``figures/accuracy.png``. A run
-            that was interrupted goes on where it stopped.
+        out: Folder for ``records.parquet``, ``summary.json``, ``figures/accuracy.png`` and, with
+            labels, ``figures/stopping.png``. A run that was interrupted goes on where it stopped.
         overwrite: Drop another run's records in ``out`` instead of refusing.
         on_error: ``"skip"`` skips, counts and reports images that cannot be read.
         progress: Show a progress bar with the time left.
+        stop_at: Certainties at which to stop, for the stopping curves; these are read off the
+            records, which do not depend on it.
+        patience: Saccades in a row that must be that certain.
 
     Raises:
         BrokenImageError: An image cannot be read and ``on_error="raise"``.
@@ -87,6 +93,7 @@ def evaluate(
     """
     named = _named(policies)
     check_on_error(on_error)
+    check_rule(stop_at, patience)
     workers = check_workers(workers)
     source, judge = open_pair(images, classifier, device, classifier_mode)
     place, config = device_of(judge, device), SaccadeConfig(judge.grid, fovea, saccades)
@@ -124,7 +131,7 @@ def evaluate(
                 if store:
                     store.add(part)
     records = join(finished, ids, list(named))
-    summary = {**summarise(records), "skipped": broken, **run}
+    summary = {**summarise(records, stop_at, patience), "skipped": broken, **run}
     if cached:
         summary["kv_cache_agreement"] = agreement.summarise(records)
     if store:
@@ -161,3 +168,5 @@ def _write(store: Store, records: pd.DataFrame, summary: dict[str, Any]) -> None
     store.finish(records)
     store.write_json(SUMMARY, summary)
     figures.accuracy(summary, store.folder / FIGURES / "accuracy.png")
+    if summary["full_image"]["accuracy"] is not None:
+        figures.stopping(summary, store.folder / FIGURES / "stopping.png")

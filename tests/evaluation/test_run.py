@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from saccade_env import images, policies
-from saccade_env.evaluation import evaluate, store
+from saccade_env.evaluation import evaluate, stopping, store
 from saccade_env.images import BrokenImageError
 
 COLUMNS = [
@@ -62,8 +62,11 @@ def test_records_and_files(fixed: Any, sample: Any, linear: Any, tmp_path: Path)
     assert summary["policies"]["random"]["seed"] == 0
     assert summary["images"]["identity"] == sample.identity
     assert len(summary["results"]["centre"]["accuracy"]) == 4
-    with Image.open(out / "figures" / "accuracy.png") as figure:
-        assert figure.size == (1500, 690)
+    for name in ("accuracy", "stopping"):
+        with Image.open(out / "figures" / f"{name}.png") as figure:
+            assert figure.size == (1500, 690)
+    assert summary["stopping"]["patience"] == 1
+    assert len(summary["stopping"]["policies"]["centre"]["saccades"]) == 18
     assert not list((out / "parts").iterdir())
 
 
@@ -90,6 +93,18 @@ def test_limit_is_a_seeded_sample(fixed: Any, folder: Path, linear: Any) -> None
     assert list(few[0]) == list(few[1])
     assert list(few[0]) != list(few[2])
     assert list(few[0]) == sorted(few[0])
+
+
+def test_without_labels_there_is_no_stopping_figure(
+    fixed: Any, folder: Path, linear: Any, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    summary = run(fixed, folder, linear, saccades=2, limit=2, out=out).summary
+    assert [path.name for path in (out / "figures").iterdir()] == ["accuracy.png"]
+    curve = summary["stopping"]["policies"]["random"]
+    assert set(curve["accuracy"]) == {None}
+    assert curve["earliest"] is None
+    assert stopping.lines(summary) == []
 
 
 def test_unreadable_images_raise_or_are_counted(fixed: Any, folder: Path, linear: Any) -> None:
@@ -174,7 +189,7 @@ def test_unwritable_output_is_refused_before_anything_is_computed(
 def test_refused_values_leave_no_folder(
     fixed: Any, sample: Any, linear: Any, tmp_path: Path
 ) -> None:
-    for wrong in ({"limit": 0}, {"batch_size": 0}):
+    for wrong in ({"limit": 0}, {"batch_size": 0}, {"patience": 0}):
         with pytest.raises(ValueError, match="must be ≥ 1; got 0"):
             run(fixed, sample, linear, out=tmp_path / "out", **wrong)
     assert not (tmp_path / "out").exists()

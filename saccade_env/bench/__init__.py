@@ -1,0 +1,11 @@
+"""``saccade-env bench``: how close the environment comes to the bare classifier.
+
+Every line is a ratio of two times taken in turn in one run, so that it means something on a noisy
+machine; ``value`` is the median over the repeats.
+"""
+
+from saccade_env.bench.environments import cost_per_saccade
+from saccade_env.bench.lines import Line, Plan, measure
+from saccade_env.bench.report import as_json, cost_table, table
+
+__all__ = ["Line", "Plan", "as_json", "cost_per_saccade", "cost_table", "measure", "table"]
