@@ -13,9 +13,15 @@ from saccade_env.config import SaccadeConfig
 from saccade_env.core import Outcome, Policy, State, View, saccade
 from saccade_env.env import SaccadeEnv
 from saccade_env.vector_env import SaccadeVectorEnv
-from saccade_env.wrappers import ImageObservation, PeripheryObservation, SaliencyObservation
+from saccade_env.wrappers import (
+    BeliefObservation,
+    ImageObservation,
+    PeripheryObservation,
+    SaliencyObservation,
+)
 
 __all__ = [
+    "BeliefObservation",
     "ImageObservation",
     "Outcome",
     "PeripheryObservation",

@@ -158,6 +158,8 @@ def _remove_maps(path: Path) -> None:
     except sqlite3.Error as error:
         if "locked" in str(error):
             raise OSError(f"cannot clear {path}, which another process keeps locked") from error
+        if "disk" in str(error):  # full or failing: the file itself may be sound and in use
+            raise OSError(f"cannot clear {path}: {error}") from error
         _unlink("maps", path)  # damaged, so that nobody uses it
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,13 +13,14 @@ from saccade_env.console import (
     best,
     clear_errors,
     default_folder,
+    file_name,
     kept_on_interrupt,
     note,
     numbers,
     table,
     worth_showing,
 )
-from saccade_env.registry import parse_spec
+from saccade_env.registry import parse_spec, unknown_name
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -61,7 +63,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="Policy to evaluate; repeat for several. Parameters follow a colon, as in "
-            "'dino:layer=5'. Default: all that are available.",
+            "'dino:layer=5'. Or the folder or zip of a trained agent: a zip is a pickle, so load "
+            "only what you trust. Default: all policies that are available.",
             show_default=False,
         ),
     ] = None,
@@ -161,7 +164,7 @@ def evaluate(
             winner = best(result.summary)
             shown = worth_showing(result.records, winner)
             index = next(i for i in range(len(source)) if source.id(i) == shown)
-            path = folder / f"scanpath-{winner.replace(':', '-')}.gif"
+            path = folder / f"scanpath-{file_name(winner)}.gif"
             _record(source, judge, policies[winner], path, index, seed, fovea, saccades)
             written.append(path)
         for path in written:
@@ -188,6 +191,83 @@ def record(
         built = _policies([policy], judge, seed, device)[policy]
         _record(source, judge, built, out, index, seed, fovea, saccades)
         typer.echo(f"wrote {out}")
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option(help="Folder for model, card, curves and checkpoint.")],
+    images: Images = None,
+    classifier: ClassifierName = "auto",
+    algo: Annotated[
+        str, typer.Option(help="ppo, maskable-ppo, dqn or recurrent-ppo.")
+    ] = "maskable-ppo",
+    timesteps: Annotated[int, typer.Option(help="Saccades to train for.")] = 100_000,
+    n_envs: Annotated[int, typer.Option(help="Episodes side by side.")] = 8,
+    reward: Annotated[
+        str, typer.Option(help="What is rewarded; certainty alone can be gamed.")
+    ] = "correct_certainty_gain",
+    fovea: Fovea = 3,
+    saccades: Saccades = 10,
+    saccade_cost: Annotated[float, typer.Option(help="Subtracted for every saccade.")] = 0.0,
+    stop_action: Annotated[
+        bool, typer.Option("--stop-action", help="The agent may end an episode.")
+    ] = False,
+    periphery: Annotated[
+        int, typer.Option(help="Side in pixels of the small picture it sees; 0: none.")
+    ] = 32,
+    prior: Annotated[
+        str, typer.Option(help="Policy whose saliency map it sees: dino, focus-attention, …")
+    ] = "none",
+    belief: Annotated[
+        bool, typer.Option("--belief", help="It sees what the classifier believes so far.")
+    ] = False,
+    eval_images: Annotated[
+        str | None, typer.Option(help="Held-back pictures.", show_default=False)
+    ] = None,
+    eval_share: Annotated[
+        float, typer.Option(help="Without these: share of the images that is held back.")
+    ] = 0.1,
+    eval_every: Annotated[int, typer.Option(help="Timesteps between evaluations.")] = 10_000,
+    save_every: Annotated[int, typer.Option(help="Timesteps between checkpoints.")] = 10_000,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(help="Policy to imitate first, such as greedy-oracle.", show_default=False),
+    ] = None,
+    warm_start_steps: Annotated[int, typer.Option(help="Saccades to imitate.")] = 10_000,
+    augment: Annotated[
+        bool, typer.Option("--augment", help="Crop and flip the pictures it learns from.")
+    ] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="A hyperparameter as key=value; repeat for several.", show_default=False
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Hyperparameters: a YAML file with a section an algorithm."),
+    ] = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    workers: Annotated[
+        int | None, typer.Option(help="Threads that decode ahead.", show_default=False)
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the same command stopped.")
+    ] = False,
+) -> None:
+    """Train an agent with Stable-Baselines3. Ctrl-C saves; --resume goes on exactly there."""
+    options = {key: value for key, value in locals().items() if key not in ("set_", "resume")}
+    from saccade_env.agents.settings import Settings, parse_settings
+    from saccade_env.agents.train import train as run
+    from saccade_env.task import open_pair
+
+    with clear_errors(), kept_on_interrupt(out, "the same command with --resume"):
+        source, judge = open_pair(images, classifier, device)
+        opened = {"images": source, "classifier": judge}
+        settings = Settings(**{**options, **opened, "hyperparameters": parse_settings(set_ or [])})
+        run(settings, _maker(judge, seed, device), resume)
+        typer.echo(f"wrote {out}: saccade-env evaluate --policy {out}; tensorboard --logdir {out}")
 
 
 @app.command()
@@ -252,13 +332,36 @@ def _policies(names: list[str] | None, classifier: Any, seed: int, device: str) 
 
     if not names:
         _say_what_is_missing(policies.REGISTRY)
-    built = {}
-    for name in names or policies.available():
+    make = _maker(classifier, seed, device)
+    return {name: make(name) for name in names or policies.available()}
+
+
+def _maker(classifier: Any, seed: int, device: str) -> Callable[[str], Any]:
+    """Builds policies by name, with parameters if any; or trained agents by their path."""
+    from saccade_env import policies
+
+    def make(name: str) -> Any:
         base, keywords = parse_spec(name)
+        if base not in policies.REGISTRY.entries and Path(base).exists():
+            return _agent(Path(base), classifier.grid, make, device, **keywords)
         if base == "random":
             keywords.setdefault("seed", seed)
-        built[name] = policies.create(base, grid=classifier.grid, device=device, **keywords)
-    return built
+        return policies.create(base, grid=classifier.grid, device=device, **keywords)
+
+    return make
+
+
+def _agent(path: Path, grid: Any, make: Any, device: str, stops: bool = False, **wrong: Any) -> Any:
+    """A trained agent: of ours, or as Stable-Baselines3 saved it, which is unpickled."""
+    from saccade_env.agents.agent_policy import AgentPolicy
+
+    for name in wrong:
+        raise unknown_name("parameter of an agent", name, ["stops"])
+    if (path / "agent.json").exists():
+        return AgentPolicy.load(path, grid, make, device, stops)
+    from saccade_env.agents.sb3_policy import load_sb3
+
+    return load_sb3(path, grid, make, device, stops)
 
 
 def _say_what_is_missing(registry: Any) -> None:
@@ -315,12 +418,15 @@ def bench(
     console = Console()
     with clear_errors():
         plan = benchmark.Plan.of(quick)
+        if json_file is not None:  # a path that cannot be written is known before the wait
+            json_file.parent.mkdir(parents=True, exist_ok=True)
+            json_file.touch()
         lines = list(benchmark.measure(ppo_collector, plan, images))
-        console.print(benchmark.table(lines))
+        if json_file is not None:
+            json_file.write_text(json.dumps(benchmark.as_json(lines), indent=2) + "\n", "utf-8")
+        benchmark.show(lines, console)
         console.print(benchmark.cost_table(benchmark.cost_per_saccade(plan, images)))
         if json_file is not None:
-            json_file.parent.mkdir(parents=True, exist_ok=True)
-            json_file.write_text(json.dumps(benchmark.as_json(lines), indent=2) + "\n", "utf-8")
             typer.echo(f"wrote {json_file}")
 
 

@@ -35,13 +35,13 @@ def clear_errors() -> Iterator[None]:
 
 
 @contextmanager
-def kept_on_interrupt(folder: Path) -> Iterator[None]:
+def kept_on_interrupt(folder: Path, how: str = "the same command") -> Iterator[None]:
     """Ctrl-C says what is kept and how to go on."""
     try:
         yield
     except KeyboardInterrupt as error:
-        goes_on = "what is finished is kept in {}; the same command goes on from there"
-        typer.secho("stopped: " + goes_on.format(folder), err=True)
+        kept = f"what is finished is kept in {folder}; {how} goes on from there"
+        typer.secho(f"stopped: {kept}", err=True)
         raise typer.Exit(130) from error
 
 
@@ -61,8 +61,12 @@ def default_folder(classifier: str, source: Any, policies: list[str], **options:
     """A folder of its own for every set of options: the same command finds it again."""
     what = [classifier, source.identity, sorted(policies), options]
     key = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:8]
-    judge = re.sub(r"[^\w.-]+", "-", classifier)  # parameters hold what file names must not
-    return Path("saccade-runs") / f"evaluate-{source.name}-{judge}-{key}"
+    return Path("saccade-runs") / f"evaluate-{source.name}-{file_name(classifier)}-{key}"
+
+
+def file_name(spec: str) -> str:
+    """A name without what file names must not hold, as parameters and paths do."""
+    return re.sub(r"[^\w.-]+", "-", spec).strip("-")
 
 
 def best(summary: dict[str, Any]) -> str:

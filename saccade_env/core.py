@@ -163,9 +163,13 @@ def check_logits(logits: Tensor, classifier: Classifier) -> Tensor:
     Raises:
         FloatingPointError: The classifier answered NaN or infinity.
     """
-    if not torch.isfinite(logits.sum()):  # one that is not finite makes the sum so; far cheaper
+    # One that is not finite makes the sum so, which is far cheaper to see.
+    if not torch.isfinite(logits.sum(dtype=torch.float32)):
         rows = (~torch.isfinite(logits)).any(-1).nonzero().flatten().tolist()
-        raise FloatingPointError(f"classifier {classifier.name!r} gave NaN or inf in rows {rows}")
+        if rows:
+            raise FloatingPointError(
+                f"classifier {classifier.name!r} gave NaN or inf in rows {rows}"
+            )
     return logits
 
 

@@ -26,12 +26,12 @@ def check_workers(workers: int | None) -> int:
     """Number of decoding threads; None means one a processor, at most four.
 
     Raises:
-        ValueError: It is negative.
+        ValueError: It is negative, or no whole number.
     """
     if workers is None:
         return min(4, os.cpu_count() or 1)
-    if workers < 0:
-        raise ValueError(f"workers must be ≥ 0; got {workers}")
+    if not isinstance(workers, int) or workers < 0:
+        raise ValueError(f"workers must be a whole number ≥ 0; got {workers!r}")
     return workers
 
 
@@ -101,6 +101,7 @@ class Lookahead:
     def __init__(self, draw: Draw, workers: int) -> None:
         self._draw, self._workers = draw, workers
         self._pool: ThreadPoolExecutor | None = None
+        self._process = os.getpid()
         self._ahead: dict[int, tuple[np.random.Generator, Future[Any]]] = {}
         self._twins: list[np.random.Generator] = []  # idle ones: copying one takes a while
 
@@ -108,19 +109,25 @@ class Lookahead:
         """The next draw of a row."""
         if not self._workers:
             return self._draw(generator)
+        self._forget_after_fork()
         begun = self._ahead.pop(row, None)
         future = begun[1] if begun and begun[0] is generator else self._submit(generator)
-        twin, before, drawn = future.result()
+        twin, before, drawn, error = future.result()
         after = twin.bit_generator.state
         self._twins.append(twin)
         if before != generator.bit_generator.state:  # somebody else drew from it meanwhile
             return self._draw(generator)
-        generator.bit_generator.state = after
+        generator.bit_generator.state = after  # also after an error, so that the next draw is new
+        if error is not None:
+            raise error
         return drawn
 
     def prepare(self, row: int, generator: np.random.Generator) -> None:
         """Begin the next draw of a row, unless it is under way."""
+        self._forget_after_fork()
         begun = self._ahead.get(row)
+        if begun and begun[0] is not generator:
+            begun[1].cancel()
         if self._workers and not (begun and begun[0] is generator):
             self._ahead[row] = generator, self._submit(generator)
 
@@ -129,6 +136,10 @@ class Lookahead:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         self._pool, self._ahead = None, {}
+
+    def _forget_after_fork(self) -> None:
+        if self._process != os.getpid():  # threads stay behind in the parent
+            self._process, self._pool, self._ahead, self._twins = os.getpid(), None, {}, []
 
     def _submit(self, generator: np.random.Generator) -> Future[Any]:
         if self._pool is None:
@@ -142,9 +153,12 @@ class Lookahead:
 
 def _draw_on_twin(
     draw: Draw, generator: np.random.Generator, twin: np.random.Generator | None
-) -> tuple[np.random.Generator, Any, Any]:
+) -> tuple[np.random.Generator, Any, Any, BrokenImageError | None]:
     before = generator.bit_generator.state
     if twin is None or type(twin.bit_generator) is not type(generator.bit_generator):
         twin = copy.deepcopy(generator)
     twin.bit_generator.state = before
-    return twin, before, draw(twin)
+    try:
+        return twin, before, draw(twin), None
+    except BrokenImageError as error:
+        return twin, before, None, error

@@ -100,7 +100,7 @@ def patches(images: Tensor, patch_size: int) -> np.ndarray:
 
 
 def observe(state: core.State, buffers: TokenBuffers, config: SaccadeConfig) -> Observation:
-    """Default observation of every row, in arrays that nobody writes to while they are held.
+    """Default observation of every row, in arrays that are the caller's.
 
     Args:
         state: The episodes.
@@ -147,7 +147,8 @@ def info(state: core.State, config: SaccadeConfig) -> dict[str, np.ndarray]:
     ``label`` (-1 = none), ``prediction``, ``certainty``, ``correct``, ``visible_share`` and
     ``action_mask``.
     """
-    label, prediction = state.labels.cpu().numpy(), state.logits.argmax(-1).cpu().numpy()
+    label = state.labels.cpu().numpy().copy()  # the caller's, not the state's
+    prediction = state.logits.argmax(-1).cpu().numpy()
     return {
         "label": label,
         "prediction": prediction,

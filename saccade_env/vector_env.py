@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.error import ResetNeeded
 from gymnasium.utils.seeding import np_random
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from saccade_env import spaces
+from saccade_env import core, spaces
 from saccade_env.buffers import TokenBuffers
 from saccade_env.env import SaccadeEnv
 from saccade_env.feeding import Lookahead, check_workers
@@ -56,6 +57,7 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
         self._task = Task(**task)
         self._lookahead = Lookahead(self._task.draw, workers)
         self._buffers = TokenBuffers()
+        self._stepped: core.View | None = None
         self.single_action_space = spaces.action_space(self.config)
         self.single_observation_space = spaces.observation_space(self.config, self.patch_size)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -71,6 +73,13 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
         """Every row's generator."""
         return tuple(generator for generator, _ in self._generators)
+
+    @property
+    def stepped(self) -> core.View:
+        """What the last step led to, in rows that have started anew since as well."""
+        if self._stepped is None:
+            raise ResetNeeded("there was no step since reset()")
+        return self._stepped
 
     def action_masks(self) -> np.ndarray:
         """Actions that reveal something new, bool [B, actions], for MaskablePPO."""
@@ -92,6 +101,7 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
         for row in (row for row, index in enumerate(indices) if index is None):
             self._prepare(row)
         self._state = self._task.begin(self._draw(range(self.num_envs), indices))
+        self._stepped = None
         self._buffers.begin(spaces.patches(self._state.images, self.patch_size))
         self._history = np.full((self.num_envs, self.config.max_saccades + 1), np.nan)
         self._write_history(range(self.num_envs))
@@ -111,6 +121,7 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
         if len(fixation) != self.num_envs:
             raise ValueError(f"expected {self.num_envs} actions; got {len(fixation)}")
         self._state, outcome = self._task.saccade(state, fixation)
+        self._stepped = core.view(self._state)
         self._write_history(range(self.num_envs))
         rewards = outcome.reward.double().cpu().numpy()
         terminated = outcome.terminated.cpu().numpy()

@@ -1,4 +1,4 @@
-"""Observation arrays that are written again: never while somebody holds them."""
+"""Observations are the caller's: to keep, and to write to; arrays come back once let go."""
 
 from __future__ import annotations
 
@@ -86,6 +86,20 @@ def test_observations_of_a_whole_run_stay_as_they_were(linear, sample) -> None:
     for now, then in kept:
         for key in then:
             np.testing.assert_array_equal(now[key], then[key])
+
+
+def test_writing_to_an_observation_changes_nothing_else(linear, sample) -> None:
+    envs = [SaccadeVectorEnv(3, images=sample, classifier=linear) for _ in range(2)]
+    random = np.random.default_rng(0)
+    shown = [env.reset(seed=0)[0] for env in envs]
+    for _ in range(13):
+        np.testing.assert_array_equal(shown[0]["tokens"], shown[1]["tokens"])
+        shown[0]["tokens"][shown[0]["revealed"] == 0] = 127
+        actions = random.integers(0, 196, 3)
+        stepped = [env.step(actions) for env in envs]
+        shown = [one[0] for one in stepped]
+        np.testing.assert_array_equal(stepped[0][1], stepped[1][1])
+        stepped[0][4]["label"][:] = 3
 
 
 def test_environments_are_pickled_without_their_buffers(linear, sample) -> None:

@@ -22,5 +22,5 @@ def test_example_runs(script: str, tmp_path: Path) -> None:
     done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     if script == "train_ppo.py":
-        assert (tmp_path / "runs" / "ppo.zip").stat().st_size > 0
+        assert (tmp_path / "runs" / "ppo" / "model.zip").stat().st_size > 0
         assert list((tmp_path / "runs").rglob("events.out.tfevents*")), "TensorBoard has curves"

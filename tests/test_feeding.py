@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 import threading
 import time
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +22,10 @@ from saccade_env.images import BrokenImageError
 class Counting:
     """A source that counts what is read, and breaks where told."""
 
-    def __init__(self, sample: Any, count: int = 40, broken: tuple[int, ...] = ()) -> None:
-        self._sample, self._count, self._broken = sample, count, broken
+    def __init__(
+        self, sample: Any, count: int = 40, broken: tuple[int, ...] = (), delay: float = 0
+    ) -> None:
+        self._sample, self._count, self._broken, self._delay = sample, count, broken, delay
         self.name, self.image_size, self.labels = "counting", sample.image_size, "imagenet"
         self.identity, self.class_names = "-", sample.class_names
         self.read: list[int] = []
@@ -30,6 +36,7 @@ class Counting:
 
     def __getitem__(self, i: int) -> Any:
         self.read.append(i)
+        time.sleep(self._delay)
         self.threads.add(threading.current_thread().name)
         if i in self._broken:
             raise BrokenImageError(f"picture {i} is broken")
@@ -105,6 +112,60 @@ def test_rows_draw_the_same_with_and_without(sample: Any, linear: Any, broken: A
     assert drawn[0] == drawn[1] == drawn[2]
 
 
+def test_an_error_does_not_come_again_with_the_next_draw(sample: Any, linear: Any) -> None:
+    failed = []
+    for workers in (0, 2):
+        env = SaccadeVectorEnv(
+            1, workers=workers, images=Counting(sample, 4, broken=(2,)), classifier=linear
+        )
+        failed.append([])
+        for place in range(40):
+            try:
+                env.reset(seed=5 if place == 0 else None)
+            except BrokenImageError:
+                failed[-1].append(place)
+        env.close()
+    assert failed[0] == failed[1]
+    assert 0 < len(failed[0]) < 30
+
+
+def test_what_is_read_ahead_and_not_wanted_is_dropped(sample: Any, linear: Any) -> None:
+    source = Counting(sample, delay=0.02)
+    env = build(source, linear, workers=1)
+    for seed in range(6):
+        env.reset(seed=seed)
+    env.close()
+    assert len(source.read) <= 6 * 3 + 3 + 6, "the three wanted, and one or so under way"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_goes_on(sample: Any, linear: Any) -> None:
+    """In a process of its own, since forking a test process with torch's threads is unsafe."""
+    script = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+import torch
+torch.set_num_threads(1)
+from tests.conftest import InMemory, LinearClassifier
+from saccade_env import SaccadeVectorEnv
+env = SaccadeVectorEnv(
+    2, workers=2, images=InMemory(), classifier=LinearClassifier(num_classes=1000), max_saccades=1
+)
+env.reset(seed=0)
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    env.step([1, 2])
+    env.step([3, 4])
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+    root = str(Path(__file__).parents[1])
+    done = subprocess.run([sys.executable, "-c", script, root], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_pickle_goes_on_as_the_original(sample: Any, linear: Any) -> None:
     env = build(sample, linear, workers=2)
     env.reset(seed=3)
@@ -117,8 +178,9 @@ def test_a_pickle_goes_on_as_the_original(sample: Any, linear: Any) -> None:
 
 
 def test_the_number_of_workers_is_checked(sample: Any, linear: Any) -> None:
-    with pytest.raises(ValueError, match="workers must be ≥ 0; got -1"):
-        build(sample, linear, workers=-1)
+    for wrong in (-1, 1.5, "2"):
+        with pytest.raises(ValueError, match="workers must be a whole number ≥ 0"):
+            build(sample, linear, workers=wrong)  # type: ignore[arg-type]
     assert 1 <= feeding.check_workers(None) <= 4
 
 

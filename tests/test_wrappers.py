@@ -6,8 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from gymnasium.error import ResetNeeded
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from saccade_env import (
+    BeliefObservation,
     ImageObservation,
     PeripheryObservation,
     SaccadeEnv,
@@ -63,3 +67,42 @@ def test_final_observations_keep_their_own_picture(linear: Any) -> None:
         final = infos["final_obs"][row]["periphery"]
         assert np.array_equal(final, before["periphery"][row])
     assert not np.array_equal(after["periphery"], before["periphery"])
+
+
+def test_belief_is_what_the_classifier_says_at_every_step(linear: Any) -> None:
+    env = BeliefObservation(SaccadeEnv("sample", linear), top=3)
+    before, _ = env.reset(options={"index": 0})
+    after, *_, info = env.step(60)
+    p = np.sort(torch.softmax(env.unwrapped.view.logits[0].double(), -1).numpy())[::-1]
+    expected = [info["certainty"], p[0] - p[1], *p[:3]]
+    np.testing.assert_allclose(after["belief"], expected, atol=1e-6)
+    assert env.observation_space.contains(after)
+    assert not np.allclose(before["belief"], after["belief"])
+    with pytest.raises(ValueError, match="top must be ≥ 1 and ≤ 1000 classes; got 0"):
+        BeliefObservation(SaccadeEnv("sample", linear), top=0)
+
+
+def test_belief_of_a_vector_env_equals_that_of_single_ones(linear: Any) -> None:
+    task = {"classifier": linear, "max_saccades": 3, "stop_action": True}
+
+    def single() -> Any:
+        return PeripheryObservation(BeliefObservation(SaccadeEnv("sample", **task)), size=4)
+
+    native = PeripheryObservation(
+        BeliefObservation(SaccadeVectorEnv(3, images="sample", **task)), size=4
+    )
+    sync = SyncVectorEnv([single] * 3, autoreset_mode=AutoresetMode.SAME_STEP)
+    left, right = native.reset(seed=4)[0], sync.reset(seed=4)[0]
+    with pytest.raises(ResetNeeded, match="no step since reset"):
+        _ = native.unwrapped.stepped
+    generator, finals = np.random.default_rng(0), 0
+    for _ in range(8):
+        np.testing.assert_allclose(left["belief"], right["belief"], atol=1e-6)
+        actions = np.where(generator.random(3) < 0.3, 196, generator.integers(0, 196, 3))
+        left, *_, ended, _, mine = native.step(actions)
+        right, *_, theirs = sync.step(actions)
+        for row in np.flatnonzero(ended):
+            final, other = mine["final_obs"][row], theirs["final_obs"][row]
+            np.testing.assert_allclose(final["belief"], other["belief"], atol=1e-6)
+            finals += not np.allclose(final["belief"], left["belief"][row])
+    assert finals > 4, "what episodes ended on is not what the next ones begin with"

@@ -60,10 +60,14 @@ class Plan:
 
 LINES: dict[str, tuple[str, float | None, bool]] = {
     "efficiency dino_vits16": ("bare forwards on the same token sets ÷ vector env", 0.95, True),
-    "efficiency efficientnet_lite0": ("likewise", 0.95, True),
+    "efficiency efficientnet_lite0": (
+        "bare forwards on the same token sets ÷ vector env",
+        0.95,
+        True,
+    ),
     "against naive": ("loop over images, revealed tokens ÷ ours", 1.6, True),
     "against dense": ("loop over images, all tokens with a mask ÷ ours", 4.5, True),
-    "against dense, KV cache": ("likewise, ours with a KV cache", 15.0, True),
+    "against dense, KV cache": ("loop over images, all tokens ÷ ours with a KV cache", 15.0, True),
     "against SyncVectorEnv": ("32 single envs ÷ the native vector env", 1.6, True),
     "machinery": ("steps/s without a classifier ÷ ap_gym CircleSquare-v0, both × 32", 2.0, True),
     "machinery, steps/s": ("steps/s without a classifier, 32 rows", None, True),

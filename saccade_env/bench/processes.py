@@ -19,7 +19,7 @@ Ratios = Iterator[dict[str, float]]
 
 def imports(plan: Plan) -> Ratios:
     """Importing the package, against importing what it stands on."""
-    for _ in range(plan.repeats):
+    for _ in range(plan.repeats + 1):
         below = seconds(lambda: _python("import gymnasium, torch"))
         yield {"import": seconds(lambda: _python("import saccade_env")) / below}
 

@@ -24,16 +24,26 @@ def as_json(lines: Sequence[Line]) -> dict[str, dict[str, Any]]:
     }
 
 
+def show(lines: Sequence[Line], console: Any) -> None:
+    """Print the table, what its lines mean, and how many threads computed."""
+    import torch
+
+    console.print(table(lines))
+    for line in lines:
+        console.print(f"{line.name}: {line.meaning}", highlight=False)
+    console.print(f"torch threads: {torch.get_num_threads()}", highlight=False)
+
+
 def table(lines: Sequence[Line]) -> Any:
     """A rich table."""
     from saccade_env.console import table as new_table
 
-    built = new_table("", "line", "median", "min", "max", "target", "met", "what it is")
+    built = new_table("", "line", "median", "min", "max", "target", "met")
     for line in lines:
         numbers = [_number(x) for x in (line.value, min(line.ratios), max(line.ratios))]
         target = "" if line.target is None else f"{'≥' if line.at_least else '≤'} {line.target:g}"
         met = {None: "", True: "yes", False: "NO"}[line.met]
-        built.add_row(line.name, *numbers, target, met, line.meaning)
+        built.add_row(line.name, *numbers, target, met)
     return built
 
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from saccade_env.classifiers.base import Classifier, Weights
-from saccade_env.registry import Entry, Registry, parse_spec
+from saccade_env.registry import Entry, Registry, parse_spec, unknown_name
 
 __all__ = ["AUTO", "REGISTRY", "Classifier", "Weights", "available", "create", "resolve_auto"]
 
@@ -78,17 +78,22 @@ def create(name: str | Classifier = AUTO, **keywords: Any) -> Classifier:
         WeightsError: Its weights cannot be had, or are not what they should be.
     """
     if not isinstance(name, str):
+        if wrong := set(keywords) - {"device", "image_size", "mode"}:  # which the caller compares
+            listed = ", ".join(sorted(wrong))
+            raise ValueError(f"classifier {name.name!r} is built already: {listed} cannot be set")
         return name
     base, parameters = parse_spec(name)
     base = resolve_auto() if base == AUTO else base
     keywords = {**parameters, **keywords}
     mode = keywords.get("mode")
     if mode is not None and not base.startswith("dino") and base in REGISTRY.entries:
-        if mode != "recompute":
+        if mode == "kv_cache":
             raise ValueError(
                 f"mode {mode!r} is for vision transformers that drop hidden tokens (dino_…); "
                 f"{base!r} always recomputes"
             )
+        if mode != "recompute":
+            raise unknown_name("classifier mode", str(mode), ("recompute", "kv_cache"))
         del keywords["mode"]
     return REGISTRY.create(base, **keywords)
 

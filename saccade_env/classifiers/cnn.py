@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from saccade_env.classifiers.base import Weights
-from saccade_env.classifiers.runtime import autocast, check_autocast
+from saccade_env.classifiers.runtime import autocast, check_autocast, check_flag
 from saccade_env.geometry import grid_of, to_pixels
 
 Colour = tuple[float, float, float]
@@ -56,7 +56,7 @@ class CnnClassifier:
         network = network.eval().requires_grad_(False).to(self.device)
         # channels_last doubles the speed of depthwise convolutions on a CPU.
         self.network = network.to(memory_format=torch.channels_last)
-        self.autocast, self.compile = check_autocast(autocast), compile
+        self.autocast, self.compile = check_autocast(autocast), check_flag("compile", compile)
         if compile:
             self.network.compile()
         self._mean, self._std = (

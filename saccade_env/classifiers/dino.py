@@ -24,7 +24,7 @@ from saccade_env.classifiers.dino_network import (
     load_network,
 )
 from saccade_env.classifiers.kv_cache import KVMemory
-from saccade_env.classifiers.runtime import autocast, check_autocast
+from saccade_env.classifiers.runtime import autocast, check_autocast, check_flag
 from saccade_env.geometry import grid_of
 from saccade_env.registry import unknown_name
 
@@ -71,7 +71,7 @@ class DinoClassifier:
         self.name, self.num_classes = name, head.out_features
         self.weights = origin or network.weights
         self.mode, self.refresh_every = mode, refresh_every
-        self.autocast, self.compile = check_autocast(autocast), compile
+        self.autocast, self.compile = check_autocast(autocast), check_flag("compile", compile)
         self._interleaved = head.in_features == 2 * network.backbone.embed_dim
 
     @classmethod
@@ -207,8 +207,9 @@ def _both(backbone: Weights, head: Weights) -> Weights:
 def _check_mode(mode: str, refresh_every: int) -> None:
     if mode not in MODES:
         raise unknown_name("classifier mode", str(mode), MODES)
-    if refresh_every < 0 or (refresh_every and mode != "kv_cache"):
+    whole = isinstance(refresh_every, int) and refresh_every >= 0
+    if not whole or (refresh_every and mode != "kv_cache"):
         raise ValueError(
-            f"refresh_every must be ≥ 0, and goes with mode='kv_cache'; "
-            f"got {refresh_every} with mode={mode!r}"
+            "refresh_every must be a whole number ≥ 0, and goes with mode='kv_cache'; "
+            f"got {refresh_every!r} with mode={mode!r}"
         )

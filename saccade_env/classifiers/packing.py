@@ -71,7 +71,8 @@ def pack(
 class Store:
     """Keys and values of every layer, ``[batch, slots, 2·embed]`` each; written in place.
 
-    Slot 0 is [CLS], which every forward writes anew. Memory is touched only where written.
+    Slot 0 is [CLS], which every forward writes anew. An episode of ViT-S/16 on 14×14 tokens needs
+    7 MB a row.
     """
 
     def __init__(self, batch: int, slots: int) -> None:

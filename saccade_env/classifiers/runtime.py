@@ -23,6 +23,17 @@ def check_autocast(name: str | None) -> str | None:
     return name
 
 
+def check_flag(name: str, value: Any) -> bool:
+    """Pass True or False through.
+
+    Raises:
+        ValueError: It is anything else.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be true or false; got {value!r}")
+    return value
+
+
 def autocast(device: torch.device, name: str | None) -> AbstractContextManager[Any]:
     """Compute matrix products and convolutions in ``name`` (``"bfloat16"``, ``"float16"``)."""
     return nullcontext() if name is None else torch.autocast(device.type, AUTOCAST[name])

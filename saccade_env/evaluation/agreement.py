@@ -1,7 +1,7 @@
 """How far a KV cache agrees with recomputing, on the scanpaths of an evaluation.
 
 A cached classifier is another model (``classifiers/kv_cache.py``), so an evaluation with one also
-recomputes a sample of its images: at most :data:`CHECKED` or so, spread over the run.
+recomputes a sample of its images: at most :data:`CHECKED`, spread over the run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COLUMNS = ("recompute_prediction", "recompute_certainty")  # -1 and NaN where no
 
 def sample(images: list[str]) -> set[str]:
     """The images to check: every n-th, the same ones whatever the batches."""
-    return set(images[:: max(1, len(images) // CHECKED)])
+    return set(images[:: max(1, -(-len(images) // CHECKED))])
 
 
 def recompute(

@@ -34,7 +34,9 @@ def records_of(
     images, labels = (tensor.to(device) for tensor in stack(pictures))
     memory = classifier.begin(images)
     everything = torch.ones(len(images), *config.grid, dtype=torch.bool, device=device)
-    logits = core.check_logits(classifier.classify(memory, everything)[0], classifier)
+    whole: Any = getattr(classifier, "recomputing", classifier)  # a cache would only be thrown away
+    full_memory = memory if whole is classifier else whole.begin(images)
+    logits = core.check_logits(whole.classify(full_memory, everything)[0], classifier)
     blank = core.blank_logits(memory, ~everything, classifier)
     rows = [row for row, picture in enumerate(pictures) if picture.id in checked]
     frames = []

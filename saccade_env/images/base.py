@@ -56,6 +56,9 @@ class ImageSource(Protocol):
     def __getitem__(self, i: int, /) -> Picture:
         """Decode picture ``i``; negative numbers count from the end.
 
+        Called from several threads at once, to read ahead; a source that cannot stand that is used
+        with ``workers=0`` (``evaluate`` and the vector environment).
+
         Raises:
             IndexError: There is no such picture.
             BrokenImageError: Its file cannot be read.

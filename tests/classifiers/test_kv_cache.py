@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 
 from saccade_env import classifiers, core, geometry, rows
 from saccade_env.classifiers import packing
@@ -199,8 +200,9 @@ def test_packing_keeps_order_and_pads_only_attention() -> None:
 def test_modes_are_checked(build: Any) -> None:
     with pytest.raises(ValueError, match="Did you mean 'kv_cache'"):
         build(mode="kvcache")
-    with pytest.raises(ValueError, match="goes with mode='kv_cache'"):
-        build(refresh_every=2)
+    for wrong in (2, -1, 1.5, "two"):
+        with pytest.raises((ValueError, TypeCheckError), match="refresh_every"):
+            build(refresh_every=wrong)
     with pytest.raises(ValueError, match="'efficientnet_lite0' always recomputes"):
         classifiers.create("efficientnet_lite0:mode=kv_cache")
     assert classifiers.create("efficientnet_lite0:mode=recompute").name == "efficientnet_lite0"

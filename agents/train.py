@@ -1,0 +1,164 @@
+"""Training with Stable-Baselines3: :func:`train`, which ``saccade-env train`` calls.
+
+A run is a folder: ``model.zip``, ``checkpoint.pt`` (to go on from), ``card.json``,
+``evaluations.csv`` and TensorBoard's curves.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.logger import configure
+from stable_baselines3.common.vec_env import VecMonitor
+
+from saccade_env.agents import checkpoint, held_back
+from saccade_env.agents.callbacks import EVALUATIONS, BetweenRollouts, SaveOnInterrupt, Table
+from saccade_env.agents.imitate import imitate
+from saccade_env.agents.parts import MakePolicy, Parts, build_env, open_parts
+from saccade_env.agents.run_card import CARD, run_card
+from saccade_env.agents.sb3_policies import policy_class
+from saccade_env.agents.sb3_vec_env import SB3VecEnv
+from saccade_env.agents.settings import Settings, algorithm, built, hyperparameters
+from saccade_env.core import Policy
+from saccade_env.images import ImageSource
+
+MODEL = "model.zip"
+_ROWS_HELD_BACK = 16
+
+
+def train(settings: Settings, make_policy: MakePolicy | None = None, resume: bool = False) -> Path:
+    """Train an agent.
+
+    Args:
+        settings: The run.
+        make_policy: Builds a policy by name, for ``settings.prior`` and ``settings.warm_start``.
+        resume: Go on from the checkpoint in ``settings.out``: to the same end as if the training
+            had never stopped.
+
+    Returns:
+        The folder of the run.
+
+    Raises:
+        FileExistsError: The folder is not empty, and the training is a new one.
+        FileNotFoundError: There is nothing to resume.
+        ImportError: The algorithm's package is missing.
+        KeyboardInterrupt: After Ctrl-C, with a checkpoint saved.
+        ValueError: A name or value is wrong, or the resumed training had other settings.
+    """
+    chosen = hyperparameters(settings)
+    parts = open_parts(settings, make_policy)
+    card = run_card(settings, parts, chosen)
+    kept = _resumed(settings.out / checkpoint.CHECKPOINT, card) if resume else None
+    if kept is None:
+        _refuse_used(settings.out)
+    run = _Run(settings, parts, chosen, card, kept)
+    if settings.warm_start and kept is None:
+        run.imitate(parts.teacher, chosen["warm-start"])
+    run.learn()
+    return settings.out
+
+
+class _Run:
+    """Model and environment of a training, new or as a checkpoint left them."""
+
+    def __init__(
+        self, settings: Settings, parts: Parts, chosen: dict[str, Any], card: Any, kept: Any
+    ) -> None:
+        self.settings, self.parts, self.card, self.kept = settings, parts, card, kept
+        env = checkpoint.environment(kept, parts.shared) if kept else self._env(parts.shown)
+        self.monitor = VecMonitor(SB3VecEnv(env))
+        self.model = _model(settings, chosen, self.monitor, None if kept else settings.seed)
+        self.model.seed = settings.seed
+        self.begun = kept["fields"]["num_timesteps"] if kept else -1
+        settings.out.mkdir(parents=True, exist_ok=True)
+        self.table = Table(settings.out / EVALUATIONS, self.begun)
+        self.model.set_logger(configure(str(settings.out / "tensorboard"), ["tensorboard"]))
+
+    def imitate(self, teacher: Policy, warm_start: dict[str, Any]) -> None:
+        """Clone a policy, on the pictures to learn from."""
+        env = self._env(self.parts.shown)
+        curve = imitate(
+            self.model, env, teacher, self.settings.warm_start_steps, **warm_start,
+            seed=self.settings.seed, progress=self.settings.progress,
+        )  # fmt: skip
+        for number, loss in enumerate(curve):
+            self.model.logger.record("warm_start/cross_entropy", loss)
+            self.model.logger.dump(number)
+        env.close()
+
+    def learn(self) -> None:
+        """Train to the end."""
+        settings, done = self.settings, max(self.begun, 0)
+        count = len(self.parts.held_back)
+        env = self._env(self.parts.held_back, rows=min(count, _ROWS_HELD_BACK), workers=0)
+        between = BetweenRollouts(
+            lambda: held_back.evaluate(env, count, self._predict),
+            self._save, self.table, settings.eval_every, settings.save_every, self.begun,
+        )  # fmt: skip
+        if self.kept:
+            checkpoint.restore(self.kept, self.model, self.monitor)
+        with SaveOnInterrupt(between):
+            self.model.learn(
+                max(settings.timesteps - done, 0),
+                callback=between,
+                reset_num_timesteps=not self.kept,
+                progress_bar=settings.progress,
+            )
+        env.close()
+        self.monitor.close()
+
+    def _env(self, source: ImageSource, rows: int | None = None, **keywords: Any) -> Any:
+        keywords = {"workers": self.settings.workers, **keywords}
+        rows = rows or self.settings.n_envs
+        return build_env(self.settings, self.parts, source, num_envs=rows, **keywords)
+
+    def _predict(
+        self, observation: Any, state: Any, starts: np.ndarray, masks: np.ndarray
+    ) -> tuple[np.ndarray, Any]:
+        more = {"action_masks": masks} if self.settings.algo == "maskable-ppo" else {}
+        return self.model.predict(observation, state, starts, deterministic=True, **more)
+
+    def _save(self) -> None:
+        out, model = self.settings.out, self.model
+        lines = self.table.lines
+        card = {**self.card, "steps": model.num_timesteps, "evaluation": lines[-1] if lines else {}}
+        text = json.dumps(card, indent=2)
+        checkpoint.replace_file(out / CARD, lambda part: part.write_text(text + "\n", "utf-8"))
+        checkpoint.replace_file(out / MODEL, lambda part: model.save(part, exclude=["_last_obs"]))
+        checkpoint.save(
+            out / checkpoint.CHECKPOINT, model, self.monitor, self.parts.shared, self.card
+        )
+
+
+def _model(settings: Settings, chosen: dict[str, Any], env: Any, seed: int | None) -> Any:
+    policy, keywords = policy_class(settings.algo)
+    return algorithm(settings.algo)(
+        policy,
+        env,
+        policy_kwargs={**keywords, "features_extractor_kwargs": chosen["network"]},
+        seed=seed,
+        device=settings.device,
+        **built(chosen["algorithm"]),
+    )
+
+
+def _refuse_used(folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(
+            f"{folder} is not empty: go on with that training by --resume, or take another --out"
+        )
+
+
+def _resumed(path: Path, card: dict[str, Any]) -> dict[str, Any]:
+    kept = checkpoint.read(path)
+    now = json.loads(json.dumps(card))
+    for key, before in json.loads(json.dumps(kept["card"])).items():
+        if key not in ("versions",) and now.get(key) != before:
+            raise ValueError(
+                f"{path} is of a training with another {key}: {before}, not {now.get(key)}; "
+                "resume with the command that began it"
+            )
+    return kept

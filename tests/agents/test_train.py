@@ -1,0 +1,351 @@
+"""Training: it learns, it goes on exactly where it stopped, and it says what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+from typer.testing import CliRunner
+
+from saccade_env import cli, geometry, policies
+from saccade_env.agents import checkpoint, settings
+from saccade_env.agents.train import Settings, train
+from saccade_env.classifiers.base import Weights
+from saccade_env.images import Picture
+
+GRID, PATCH, CLASSES = (6, 6), 8, 4
+SMALL = {"network.channels": 16, "network.blocks": 1}
+QUICK = {"n_steps": 4, "batch_size": 8, "n_epochs": 1, **SMALL}
+SB3_WARNS = [
+    "ignore:You are trying to run PPO on the GPU:UserWarning",
+    "ignore::tqdm.TqdmExperimentalWarning",
+]
+pytestmark = [pytest.mark.filterwarnings(text) for text in SB3_WARNS]
+
+
+class BrightPatches:
+    """One token is red, green or blue on dim noise; its colour is the label."""
+
+    name, image_size, labels, identity = "bright patches", (48, 48), "own", "bright"
+    class_names = ("nothing", "red", "green", "blue")
+
+    def __len__(self) -> int:
+        return 96
+
+    def __getitem__(self, i: int) -> Picture:
+        generator = np.random.default_rng(i)
+        image = generator.integers(0, 60, (3, *self.image_size)).astype(np.uint8)
+        label, row, col = 1 + i % 3, *generator.integers(0, GRID[0], 2) * PATCH
+        image[label - 1, row : row + PATCH, col : col + PATCH] = 255
+        return Picture(torch.from_numpy(image), label, self.id(i))
+
+    def id(self, i: int) -> str:
+        return str(i)
+
+
+class SeesBright:
+    """Names the colour of the bright token once it is revealed, and "nothing" before."""
+
+    name, grid, patch_size, num_classes = "sees bright", GRID, PATCH, CLASSES
+    weights = Weights("none", "-")
+
+    def begin(self, images: Tensor) -> Tensor:
+        patches = geometry.patchify(images.float() / 255, PATCH)
+        return patches.reshape(*patches.shape[:2], 3, -1).mean(-1)
+
+    def classify(self, memory: Tensor, revealed: Tensor) -> tuple[Tensor, Tensor]:
+        seen = (memory > 0.9) & revealed.flatten(1)[..., None]
+        nothing = torch.full((len(memory), 1), 1.0)
+        return torch.cat((nothing, 8 * seen.any(1).float()), 1), memory
+
+
+def tiny(out: Path, **changes: Any) -> Settings:
+    given: dict[str, Any] = {
+        "images": BrightPatches(), "classifier": SeesBright(), "fovea": 1, "saccades": 3,
+        "periphery": 12, "n_envs": 4, "timesteps": 64, "eval_every": 16, "save_every": 16,
+        "hyperparameters": QUICK, "workers": 0, "progress": False, "out": out,
+    }  # fmt: skip
+    return Settings(**{**given, **changes})
+
+
+def make_policy(name: str) -> Any:
+    return policies.create(name, grid=GRID)
+
+
+def weights(out: Path) -> dict[str, Tensor]:
+    return checkpoint.read(out / "checkpoint.pt")["parameters"]["policy"]
+
+
+def assert_same_end(left: Path, right: Path) -> None:
+    for key, value in weights(left).items():
+        assert torch.equal(value, weights(right)[key]), key
+    one, other = (checkpoint.read(out / "checkpoint.pt")["fields"] for out in (left, right))
+    assert [i["r"] for i in one["ep_info_buffer"]] == [i["r"] for i in other["ep_info_buffer"]]
+    pd.testing.assert_frame_equal(*(pd.read_csv(out / "evaluations.csv") for out in (left, right)))
+
+
+@pytest.mark.parametrize("algo", ["ppo", pytest.param("maskable-ppo", marks=pytest.mark.slow)])
+def test_it_finds_the_bright_patch(algo: str, tmp_path: Path) -> None:
+    if algo == "maskable-ppo":
+        pytest.importorskip("sb3_contrib", reason="needs the extra 'train'")
+    learning = {"n_steps": 16, "batch_size": 64, "learning_rate": 3e-3, "ent_coef": 0.0,
+                **SMALL}  # fmt: skip
+    run = tiny(
+        tmp_path / "run", algo=algo, n_envs=16, timesteps=5000, eval_every=5000,
+        save_every=100_000, hyperparameters=learning, eval_share=0.2,
+    )  # fmt: skip
+    train(run)
+    table = pd.read_csv(run.out / "evaluations.csv")
+    assert table["accuracy_at_03"].iloc[0] < 0.3, "an untrained one is about as good as chance"
+    assert table["accuracy_at_03"].iloc[-1] > 0.7, "chance finds 3 of 36 tokens"
+    assert table["reward"].iloc[-1] > table["reward"].iloc[0] + 0.4
+
+
+@pytest.mark.parametrize("algo", settings.ALGORITHMS)
+def test_every_algorithm_resumes_exactly(algo: str, tmp_path: Path) -> None:
+    if settings.ALGORITHMS[algo].startswith("sb3_contrib"):
+        pytest.importorskip("sb3_contrib", reason="needs the extra 'train'")
+    quick = {"learning_starts": 8, "batch_size": 8, "buffer_size": 100, "train_freq": 2,
+             **SMALL}  # fmt: skip
+    changes = {"algo": algo, "hyperparameters": quick if algo == "dqn" else QUICK}
+    whole = tiny(tmp_path / "whole", **changes)
+    train(whole)
+    broken = tiny(tmp_path / "broken", **changes, classifier=_Fails(after=11))
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(broken)
+    assert 0 < checkpoint.read(broken.out / "checkpoint.pt")["fields"]["num_timesteps"] < 40
+    train(replace(broken, classifier=SeesBright()), resume=True)
+    assert_same_end(whole.out, broken.out)
+
+
+class _Fails(SeesBright):
+    """Fails after some calls in the rollouts."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def classify(self, memory: Tensor, revealed: Tensor) -> tuple[Tensor, Tensor]:
+        self.left -= len(memory) == 4
+        if self.left == 0:
+            raise RuntimeError("power cut")
+        return super().classify(memory, revealed)
+
+
+def test_ctrl_c_saves_and_resume_goes_on(sample: Any, linear: Any, tmp_path: Path) -> None:
+    real = {"images": sample, "fovea": 3, "saccades": 3, "augment": True, "belief": True,
+            "prior": "centre", "stop_action": True, "saccade_cost": 0.01,
+            "save_every": 1000, "reward": "certainty_gain", "workers": 2, "eval_share": 0.3,
+            "warm_start": "random", "warm_start_steps": 24}  # fmt: skip
+    pytest.importorskip("sb3_contrib", reason="needs the extra 'train'")
+    make = policies.create
+    whole = tiny(tmp_path / "whole", classifier=linear, **real)
+    train(whole, make)
+    broken = replace(whole, out=tmp_path / "broken", classifier=_Interrupts(linear, 9))
+    with pytest.raises(KeyboardInterrupt):
+        train(broken, make)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    steps = json.loads((broken.out / "card.json").read_text())["steps"]
+    assert 0 < steps < 64
+    assert (broken.out / "checkpoint.pt").stat().st_size < 20e6, "no network or data set in it"
+    train(replace(broken, classifier=linear), make, resume=True)
+    assert_same_end(whole.out, broken.out)
+
+
+class _Interrupts:
+    """Another classifier, until Ctrl-C is pressed during a call."""
+
+    def __init__(self, judge: Any, after: int) -> None:
+        self._judge, self.left = judge, after
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(vars(self)["_judge"], name)
+
+    def begin(self, images: Tensor) -> Tensor:
+        return self._judge.begin(images)
+
+    def classify(self, memory: Tensor, revealed: Tensor) -> tuple[Tensor, Tensor]:
+        self.left -= len(memory) == 4
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return self._judge.classify(memory, revealed)
+
+
+@pytest.mark.parametrize(
+    "algo", ["ppo", "maskable-ppo", "dqn", pytest.param("recurrent-ppo", marks=pytest.mark.slow)]
+)
+def test_a_teacher_is_imitated(algo: str, tmp_path: Path) -> None:
+    if settings.ALGORITHMS[algo].startswith("sb3_contrib"):
+        pytest.importorskip("sb3_contrib", reason="needs the extra 'train'")
+    quick = {**SMALL, "warm-start.learning_rate": 3e-3, "warm-start.batch_size": 12}
+    run = tiny(
+        tmp_path / "run", algo=algo, hyperparameters=quick, timesteps=1, saccades=1, n_envs=32,
+        warm_start="knows", warm_start_steps=1500, eval_every=1000, eval_share=0.2,
+    )  # fmt: skip
+    train(run, lambda name: _Knows())
+    start = pd.read_csv(run.out / "evaluations.csv").iloc[0]
+    assert start["accuracy_at_01"] > (0.15 if algo == "recurrent-ppo" else 0.6)
+
+
+class _Knows:
+    """Looks at the brightest token."""
+
+    name, sees_full_image = "knows", True
+
+    def reset(self, images: Tensor) -> None:
+        self.fixation = SeesBright().begin(images).amax(-1).argmax(-1)
+
+    def act(self, view: Any) -> Tensor:
+        return self.fixation
+
+
+def test_the_oracle_is_told_the_labels(tmp_path: Path) -> None:
+    names: list[str] = []
+
+    def make(name: str) -> Any:
+        names.append(name)
+        return policies.create(name, grid=GRID)
+
+    train(tiny(tmp_path / "run", algo="ppo", warm_start="greedy-oracle", warm_start_steps=20), make)
+    assert names == ["greedy-oracle"]
+    card = json.loads((tmp_path / "run" / "card.json").read_text())
+    assert card["warm_start"]["sees_label"] is True
+
+
+def test_the_folder_says_what_was_done(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = tiny(tmp_path / "run", algo="ppo", belief=True, prior="centre", saccade_cost=0.1)
+    run = replace(run, classifier=_Classes(7))
+    train(run, make_policy)
+    card = json.loads((run.out / "card.json").read_text())
+    assert card["observation"] == {"periphery": 12, "prior": "centre", "belief": True}
+    assert (card["algo"], card["steps"], card["seed"]) == ("ppo", 64, 0)
+    assert card["classifier"]["weights"]["sha256"] == "-"
+    assert card["images"]["count"] == 86
+    assert card["held_back"]["count"] == 10
+    assert card["hyperparameters"]["algorithm"]["n_steps"] == 4
+    assert card["config"]["saccade_cost"] == 0.1
+    table = pd.read_csv(run.out / "evaluations.csv")
+    assert table["timesteps"].tolist() == [0, 16, 32, 48, 64]
+    assert card["evaluation"]["accuracy"] == pytest.approx(table["accuracy"].iloc[-1])
+    events = EventAccumulator(str(run.out / "tensorboard"), {"images": 0}).Reload()
+    expected = {"eval/reward", "eval/certainty", "eval/accuracy_at_03", "eval/visible_share"}
+    assert expected < set(events.Tags()["scalars"])
+    assert [image.step for image in events.Images("eval/scanpath")] == [0, 16, 32, 48, 64]
+
+
+class _Classes(SeesBright):
+    """Has more classes than there are colours, as five are believed in."""
+
+    def __init__(self, classes: int) -> None:
+        self.num_classes = classes
+
+    def classify(self, memory: Tensor, revealed: Tensor) -> tuple[Tensor, Tensor]:
+        logits, memory = super().classify(memory, revealed)
+        return torch.cat((logits, torch.zeros(len(logits), self.num_classes - CLASSES)), 1), memory
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"algo": "pop"}, "unknown algorithm 'pop'. Did you mean 'ppo'"),
+        ({"hyperparameters": {"gama": 1}}, "unknown hyperparameter 'gama'. Did you mean 'gamma'"),
+        ({"hyperparameters": {"net.channels": 1}}, "Did you mean 'network'"),
+        ({"hyperparameters": {"seed": 1}}, "unknown hyperparameter 'seed'"),
+        ({"prior": "centre"}, "give make_policy"),
+        ({"reward": "fame"}, "reward"),
+    ],
+)
+def test_wrong_settings_are_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        train(tiny(tmp_path / "run", **{"algo": "ppo", **changes}))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"timesteps": 0}, "timesteps must be ≥ 1; got 0"),
+        ({"periphery": -1}, "periphery must be ≥ 0"),
+        ({"eval_share": 1.0}, "eval_share must be above 0 and below 1"),
+    ],
+)
+def test_values_out_of_range_are_refused(
+    changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        tiny(tmp_path, **changes)
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sb3_contrib", None)
+    with pytest.raises(ImportError, match="pip install sb3-contrib"):
+        settings.algorithm("maskable-ppo")
+
+
+def test_a_used_folder_and_another_training_are_refused(tmp_path: Path) -> None:
+    run = tiny(tmp_path / "run", algo="ppo", timesteps=16)
+    with pytest.raises(FileNotFoundError, match="nothing to resume"):
+        train(run, resume=True)
+    train(run)
+    with pytest.raises(FileExistsError, match="go on with that training by --resume"):
+        train(run)
+    with pytest.raises(ValueError, match="another seed: 0, not 1"):
+        train(replace(run, seed=1), resume=True)
+    train(replace(run, timesteps=32), resume=True)
+    assert pd.read_csv(run.out / "evaluations.csv")["timesteps"].tolist() == [0, 16, 32]
+
+
+def test_hyperparameters_of_a_file_and_of_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yml"
+    file.write_text("ppo: {gamma: 0.5, learning_rate: 1e-2}\nnetwork: {blocks: 2}\n")
+    given = settings.parse_settings(["learning_rate=lin_1e-3", "network.channels=8", "gamma=1e-1"])
+    run = tiny(tmp_path, algo="ppo", config=file, hyperparameters=given)
+    chosen = settings.hyperparameters(run)
+    assert chosen["network"] == {"channels": 8, "blocks": 2}
+    assert chosen["algorithm"]["gamma"] == 0.1
+    schedule = settings.built(chosen["algorithm"])["learning_rate"]
+    assert schedule(0.5) == pytest.approx(5e-4)
+    with pytest.raises(ValueError, match="must be key=value; got 'gamma'"):
+        settings.parse_settings(["gamma"])
+    file.write_text("pop: {gamma: 0.5}\n")
+    with pytest.raises(ValueError, match="Did you mean 'ppo'"):
+        settings.hyperparameters(run)
+
+
+def test_the_command_line_trains_and_evaluates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    common = ["--images", "sample", "--classifier", "efficientnet_lite0", "--saccades", "2"]
+    arguments = [
+        "train", *common, "--algo", "ppo", "--timesteps", "8", "--n-envs", "2", "--out", "agent",
+        "--set", "n_steps=4", "--set", "batch_size=8", "--set", "network.channels=8",
+        "--periphery", "8", "--prior", "centre",
+    ]  # fmt: skip
+    done = CliRunner().invoke(cli.app, arguments)
+    assert done.exit_code == 0, done.output
+    again = CliRunner().invoke(cli.app, arguments)
+    assert again.exit_code == 1
+    assert "agent is not empty" in again.output
+    more = CliRunner().invoke(cli.app, [*arguments, "--timesteps", "16", "--resume"])
+    assert more.exit_code == 0, more.output
+    assert json.loads(Path("agent/card.json").read_text())["steps"] == 16
+    tried = CliRunner().invoke(
+        cli.app, ["evaluate", *common, "--policy", "./agent", "--policy", "centre", "--out", "out"]
+    )
+    assert tried.exit_code == 0, tried.output
+    summary = json.loads(Path("out/summary.json").read_text())
+    assert summary["policies"]["./agent"]["weights"]["sha256"]
+    wrong = CliRunner().invoke(cli.app, ["evaluate", *common, "--policy", "./agent:stop=true"])
+    assert "Did you mean 'stops'" in wrong.output
