@@ -79,7 +79,7 @@ def evaluate(
     workers: Annotated[
         int | None,
         typer.Option(
-            help="Threads that decode ahead; changes no result. Default: one a processor, up to 4.",
+            help="Threads that decode ahead; changes no result. Default: one for 4 processors.",
             show_default=False,
         ),
     ] = None,

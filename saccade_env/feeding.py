@@ -23,13 +23,15 @@ _BATCHES_AHEAD = 2
 
 
 def check_workers(workers: int | None) -> int:
-    """Number of decoding threads; None means one a processor, at most four.
+    """Number of decoding threads; None means one for every four processors, 1 to 4.
+
+    A thread decodes some 600 pictures a second, and networks want the other processors.
 
     Raises:
         ValueError: It is negative, or no whole number.
     """
     if workers is None:
-        return min(4, os.cpu_count() or 1)
+        return min(4, max(1, (os.cpu_count() or 1) // 4))
     if not isinstance(workers, int) or workers < 0:
         raise ValueError(f"workers must be a whole number ≥ 0; got {workers!r}")
     return workers

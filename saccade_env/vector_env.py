@@ -33,8 +33,8 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
     Args:
         num_envs: Number of rows.
         render_mode: ``"rgb_array"`` or ``"ansi"``.
-        workers: Threads that decode the next picture of every row ahead of time; None means one a
-            processor, at most four. 0 decodes within the step. It changes no episode.
+        workers: Threads that decode the next picture of every row ahead of time; None means one for
+            every four processors, 1 to 4. 0 decodes within the step. It changes no episode.
         **task: All other keywords of :class:`saccade_env.SaccadeEnv`.
 
     Raises:

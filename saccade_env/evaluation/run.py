@@ -71,8 +71,8 @@ def evaluate(
         limit: Evaluate a random sample of this many images, drawn by ``seed``.
         seed: Draws the sample. A policy has its own seed.
         batch_size: Images per forward; results do not depend on it.
-        workers: Threads that decode the next batches meanwhile; None means one a processor, at most
-            four; 0 decodes between the forwards. Results do not depend on it.
+        workers: Threads that decode the next batches meanwhile; None means one for every four
+            processors, 1 to 4; 0 decodes between the forwards. Results do not depend on it.
         device: Where the classifier runs.
         classifier_mode: See :class:`saccade_env.SaccadeEnv`. With ``"kv_cache"`` a sample of the
             images is recomputed too, and ``summary["kv_cache_agreement"]`` says how far both agree.

@@ -204,6 +204,22 @@ def test_the_policy_does_what_sb3_predicts(
     assert agent.name == "run"
 
 
+def test_an_lstm_remembers_until_it_is_reset(linear: Any, sample: Any, tmp_path: Path) -> None:
+    env = build_env(linear, sample)
+    run = save_sb3(build_model("recurrent-ppo", env), tmp_path / "run", "recurrent-ppo")
+    agent = load_sb3(run, make_prior=make_prior)
+    env.reset(seed=0)
+    logits = []
+    for fresh in (True, False, True):
+        if fresh:
+            agent.reset(env.unwrapped.images)
+        logits.append(agent.logits(env.unwrapped.view))
+    assert torch.equal(logits[0], logits[2])
+    assert not torch.allclose(logits[0], logits[1])
+    with pytest.raises(ValueError, match=r"knows only the grid \(14, 14\); got \(16, 16\)"):
+        load_sb3(run, (16, 16), partial(make_prior, grid=(16, 16)))
+
+
 @pytest.mark.parametrize(
     "observed", [OBSERVED, {**OBSERVED, "belief": 0}, {"periphery": 0, "prior": None, "belief": 3}]
 )
