@@ -53,7 +53,7 @@ def open_parts(settings: Settings, make_policy: MakePolicy | None) -> Parts:
         shown=Augmented(learnt, settings.seed) if settings.augment else learnt,
         held_back=held,
         classifier=judge,
-        prior=None if settings.prior == "none" else _policy(make_policy, settings.prior),
+        prior=None if settings.prior == "none" else _prior(make_policy, settings.prior),
         teacher=_policy(make_policy, settings.warm_start) if settings.warm_start else None,
     )
 
@@ -76,6 +76,13 @@ def build_env(settings: Settings, parts: Parts, source: ImageSource, **keywords:
     if parts.prior is not None:
         env = SaliencyObservation(env, parts.prior)
     return BeliefObservation(env) if settings.belief else env
+
+
+def _prior(make_policy: MakePolicy | None, name: str) -> Any:
+    prior = _policy(make_policy, name)
+    if not hasattr(prior, "saliency_map"):
+        raise ValueError(f"policy {name!r} has no saliency map to observe; as prior take another")
+    return prior
 
 
 def _policy(make_policy: MakePolicy | None, name: str) -> Any:

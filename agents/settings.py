@@ -32,7 +32,7 @@ _OWN = (
     "device",
     "tensorboard_log",
     "verbose",
-    "policy_kwargs",
+    "_init_setup_model",
 )  # set by us
 
 

@@ -45,7 +45,8 @@ def train(settings: Settings, make_policy: MakePolicy | None = None, resume: boo
         FileExistsError: The folder is not empty, and the training is a new one.
         FileNotFoundError: There is nothing to resume.
         ImportError: The algorithm's package is missing.
-        KeyboardInterrupt: After Ctrl-C, with a checkpoint saved.
+        KeyboardInterrupt: After Ctrl-C, with a checkpoint saved; in a warm start, with nothing
+            written, so that the same call begins anew.
         ValueError: A name or value is wrong, or the resumed training had other settings.
     """
     chosen = hyperparameters(settings)
@@ -75,23 +76,21 @@ class _Run:
         self.begun = kept["fields"]["num_timesteps"] if kept else -1
         settings.out.mkdir(parents=True, exist_ok=True)
         self.table = Table(settings.out / EVALUATIONS, self.begun)
-        self.model.set_logger(configure(str(settings.out / "tensorboard"), ["tensorboard"]))
+        self.cloned: list[float] = []
 
     def imitate(self, teacher: Policy, warm_start: dict[str, Any]) -> None:
-        """Clone a policy, on the pictures to learn from."""
+        """Clone a policy, on the pictures to learn from. Nothing is written: it may begin anew."""
         env = self._env(self.parts.shown)
-        curve = imitate(
+        self.cloned = imitate(
             self.model, env, teacher, self.settings.warm_start_steps, **warm_start,
             seed=self.settings.seed, progress=self.settings.progress,
         )  # fmt: skip
-        for number, loss in enumerate(curve):
-            self.model.logger.record("warm_start/cross_entropy", loss)
-            self.model.logger.dump(number)
         env.close()
 
     def learn(self) -> None:
         """Train to the end."""
         settings, done = self.settings, max(self.begun, 0)
+        self._open_tensorboard()
         count = len(self.parts.held_back)
         env = self._env(self.parts.held_back, rows=min(count, _ROWS_HELD_BACK), workers=0)
         between = BetweenRollouts(
@@ -109,6 +108,13 @@ class _Run:
             )
         env.close()
         self.monitor.close()
+
+    def _open_tensorboard(self) -> None:
+        logger = configure(str(self.settings.out / "tensorboard"), ["tensorboard"])
+        self.model.set_logger(logger)
+        for number, loss in enumerate(self.cloned):
+            logger.record("warm_start/cross_entropy", loss)
+            logger.dump(number)
 
     def _env(self, source: ImageSource, rows: int | None = None, **keywords: Any) -> Any:
         keywords = {"workers": self.settings.workers, **keywords}
@@ -135,21 +141,23 @@ class _Run:
 
 def _model(settings: Settings, chosen: dict[str, Any], env: Any, seed: int | None) -> Any:
     policy, keywords = policy_class(settings.algo)
+    own = dict(chosen["algorithm"])
+    more = own.pop("policy_kwargs", None) or {}
     return algorithm(settings.algo)(
         policy,
         env,
-        policy_kwargs={**keywords, "features_extractor_kwargs": chosen["network"]},
+        policy_kwargs={**keywords, **more, "features_extractor_kwargs": chosen["network"]},
         seed=seed,
         device=settings.device,
-        **built(chosen["algorithm"]),
+        **built(own),
     )
 
 
 def _refuse_used(folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(
-            f"{folder} is not empty: go on with that training by --resume, or take another --out"
-        )
+        begun = (folder / checkpoint.CHECKPOINT).exists()
+        how = "go on with that training by --resume" if begun else "nothing to resume: empty it"
+        raise FileExistsError(f"{folder} is not empty: {how}, or take another --out")
 
 
 def _resumed(path: Path, card: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -173,7 +174,13 @@ def evaluate(
 
 @app.command()
 def record(
-    policy: Annotated[str, typer.Option(help="Policy, with parameters after a colon if any.")],
+    policy: Annotated[
+        str,
+        typer.Option(
+            help="Policy, with parameters after a colon if any. Or the folder or zip of a trained "
+            "agent: a zip is a pickle, so load only what you trust."
+        ),
+    ],
     images: Images = None,
     index: Annotated[int, typer.Option(help="Which picture of the images.")] = 0,
     out: Annotated[Path, typer.Option(help="A .gif or .mp4 file.")] = Path("scanpath.gif"),
@@ -253,21 +260,39 @@ def train(
         int | None, typer.Option(help="Threads that decode ahead.", show_default=False)
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where the same command stopped.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on where the same command stopped. It reads a pickle: only a folder of yours.",
+        ),
     ] = False,
 ) -> None:
     """Train an agent with Stable-Baselines3. Ctrl-C saves; --resume goes on exactly there."""
     options = {key: value for key, value in locals().items() if key not in ("set_", "resume")}
+    from saccade_env.agents.checkpoint import CHECKPOINT
     from saccade_env.agents.settings import Settings, parse_settings
     from saccade_env.agents.train import train as run
     from saccade_env.task import open_pair
 
-    with clear_errors(), kept_on_interrupt(out, "the same command with --resume"):
+    resumed = kept_on_interrupt(out, "the same command with --resume")
+    with clear_errors(), resumed, _nothing_kept_before(out / CHECKPOINT):
         source, judge = open_pair(images, classifier, device)
         opened = {"images": source, "classifier": judge}
         settings = Settings(**{**options, **opened, "hyperparameters": parse_settings(set_ or [])})
         run(settings, _maker(judge, seed, device), resume)
         typer.echo(f"wrote {out}: saccade-env evaluate --policy {out}; tensorboard --logdir {out}")
+
+
+@contextmanager
+def _nothing_kept_before(checkpoint: Path) -> Iterator[None]:
+    """Ctrl-C before the first checkpoint, as in a warm start, says so."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if checkpoint.exists():
+            raise
+        typer.secho("stopped before the first checkpoint: nothing is kept to --resume", err=True)
+        raise typer.Exit(130) from error
 
 
 @app.command()
