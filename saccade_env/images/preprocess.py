@@ -72,7 +72,7 @@ class Preprocess:
         box = self.box((rgb.height, rgb.width)) if self.mode == "crop" else whole
         small = _resize(rgb, box, self.image_size)
         # numpy, since a torch operation in a decoding thread would start a team of threads there,
-        # which spins on the processors that the networks want (measured: a tenth of the time).
+        # which spins on the processors that the networks want (`saccade-env bench`: feeding).
         return torch.from_numpy(np.asarray(small).transpose(2, 0, 1).copy())
 
     def box(self, size: tuple[int, int]) -> Box:
