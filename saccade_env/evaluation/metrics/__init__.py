@@ -1,0 +1,49 @@
+"""Pure functions of records: one row per image, policy and saccade (counted from 1).
+
+Positions are (row, col) in tokens. A mean over images comes with the bounds of its 95 % bootstrap
+interval: ``low`` and ``high`` in a table of one mean, ``…_low`` and ``…_high`` in one of several.
+"""
+
+from saccade_env.evaluation.metrics.accuracy import full_image, per_saccade
+from saccade_env.evaluation.metrics.certainty import (
+    certainty_by_first_correct,
+    certainty_where_full_right,
+)
+from saccade_env.evaluation.metrics.changes import correct_counts, first_correct, transitions
+from saccade_env.evaluation.metrics.intervals import (
+    Interval,
+    bootstrap,
+    bootstrap_columns,
+    interval,
+)
+from saccade_env.evaluation.metrics.maps import entropy_by_first_correct, entropy_relation
+from saccade_env.evaluation.metrics.scanpaths import (
+    distance_from_first,
+    fixation_agreement,
+    unique_area,
+)
+from saccade_env.evaluation.metrics.stopping import THRESHOLDS, check_rule, stopping_curve
+from saccade_env.evaluation.metrics.tables import correctness
+
+__all__ = [
+    "THRESHOLDS",
+    "Interval",
+    "bootstrap",
+    "bootstrap_columns",
+    "certainty_by_first_correct",
+    "certainty_where_full_right",
+    "check_rule",
+    "correct_counts",
+    "correctness",
+    "distance_from_first",
+    "entropy_by_first_correct",
+    "entropy_relation",
+    "first_correct",
+    "fixation_agreement",
+    "full_image",
+    "interval",
+    "per_saccade",
+    "stopping_curve",
+    "transitions",
+    "unique_area",
+]

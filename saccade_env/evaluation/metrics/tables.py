@@ -1,0 +1,53 @@
+"""Records as tables of one row per image, which is what all metrics are computed from."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from saccade_env.registry import unknown_name
+
+
+def policies_of(records: pd.DataFrame) -> list[str]:
+    """Names of the policies in order of appearance."""
+    return list(dict.fromkeys(records["policy"]))
+
+
+def by_image(records: pd.DataFrame, policy: str, column: str) -> pd.DataFrame:
+    """One column of a policy's records as floats, a row per image and a column per saccade.
+
+    ``correct`` is NaN where there is no label.
+
+    Raises:
+        ValueError: No such policy.
+    """
+    own = records[records["policy"] == policy]
+    if own.empty:
+        raise unknown_name("policy", policy, records["policy"].unique())
+    values = own[column].astype(float)
+    if column == "correct":
+        values = values.where(own["label"] >= 0)
+    return own.assign(value=values).pivot(index="image", columns="saccade", values="value")
+
+
+def correctness(records: pd.DataFrame, policy: str) -> pd.DataFrame:
+    """Right (1.0) or wrong (0.0), a row per image and a column per saccade; NaN without label.
+
+    Raises:
+        ValueError: No such policy.
+    """
+    return by_image(records, policy, "correct")
+
+
+def right_in_full(records: pd.DataFrame, policy: str) -> pd.Series:
+    """Whether the classifier is right on the whole image, by image; False without label."""
+    own = records[records["policy"] == policy].drop_duplicates("image").set_index("image")
+    right = (own["full_prediction"] == own["label"]) & (own["label"] >= 0)
+    return right.sort_index()
+
+
+def check_same_images(
+    first: str, second: str, own: pd.DataFrame | pd.Series, other: pd.DataFrame | pd.Series
+) -> None:
+    """Refuse to compare two policies, image by image, that were not on the same images."""
+    if not own.index.equals(other.index):
+        raise ValueError(f"{first!r} and {second!r} were evaluated on different images")
