@@ -19,7 +19,31 @@ _HOMES = {
     "TokenGridNet": "features",
 }
 
-__all__ = ["AgentPolicy", "SB3VecEnv", "TokenGridNet"]
+__all__ = ["AgentPolicy", "SB3VecEnv", "TokenGridNet", "available", "create"]
+
+
+def available() -> list[str]:
+    """Names of the agents that come with the package."""
+    from saccade_env.agents import shipped
+
+    return shipped.names()
+
+
+def create(name: str, **keywords: Any) -> AgentPolicy:
+    """Build an agent that comes with the package, as a policy.
+
+    Args:
+        name: One of :func:`available`.
+        **keywords: ``grid``, ``device``, ``stops`` and ``make_prior``, see
+            :meth:`AgentPolicy.load`; an agent with a saliency map needs
+            ``make_prior=policies.create``.
+
+    Raises:
+        ValueError: No such agent, or it needs ``make_prior``.
+    """
+    from saccade_env.agents import agent_policy, shipped
+
+    return agent_policy.AgentPolicy.load(shipped.folder_of(name), **keywords)
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from saccade_env.agents.features import TokenGridNet
+from saccade_env.agents.features import EXTRAS, TokenGridNet
 from saccade_env.classifiers.weights_file import WeightsError, check_keys
 
 WEIGHTS, DESCRIPTION = "agent.safetensors", "agent.json"
@@ -31,7 +31,8 @@ def save_agent(net: TokenGridNet, folder: str | Path, description: dict[str, Any
         net: Its network.
         folder: Made if it is not there.
         description: ``name`` and ``observation`` ({"periphery": side or 0, "prior": name or None,
-            "belief": probabilities or 0}), and whatever else shall be known, such as ``card``.
+            "belief": probabilities or 0, "activation": name of a classifier or None}), and
+            whatever else shall be known, such as ``card``.
             ``network`` and ``max_saccades`` are read off the network.
 
     Returns:
@@ -141,6 +142,7 @@ def check_observation(observation: Any, where: str) -> dict[str, Any]:
         "periphery": int(observation["periphery"]),
         "prior": None if prior == "none" else prior,
         "belief": _BELIEF if belief is True else int(belief),
+        "activation": observation.get("activation"),
     }
 
 
@@ -152,8 +154,8 @@ def _check_has(found: Any, keys: tuple[str, ...], where: str) -> None:
 
 
 def _check_extras(net: TokenGridNet, observation: dict[str, Any]) -> None:
-    said = (observation["periphery"], observation["prior"], observation["belief"])
-    names = zip(("periphery", "saliency", "belief"), said, strict=True)
+    said = (observation[key] for key in ("periphery", "prior", "belief", "activation"))
+    names = zip(EXTRAS, said, strict=True)
     wanted = tuple(name for name, value in names if value)
     if wanted != net.extras:
         raise ValueError(f"the network takes in {net.extras}; the description says {wanted}")

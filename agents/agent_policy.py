@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from saccade_env import classifiers
 from saccade_env.agents.agent_files import WEIGHTS, read_description, read_weights
 from saccade_env.agents.features import TokenGridNet
 from saccade_env.agents.observation import Observing
@@ -41,6 +42,7 @@ class AgentPolicy:
         sees_full_image: The prior's; the low-resolution periphery alone does not count.
         periphery: Side in pixels of the picture it observes, 0 without: results name it.
         belief: Number of class probabilities it observes.
+        eye: Name of the classifier whose activation it observes, None without.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class AgentPolicy:
         self.sees_full_image = bool(getattr(prior, "sees_full_image", prior is not None))
         self.grid, self.weights = observing.grid, weights
         self.periphery, self.belief = observing.periphery, observing.belief
+        self.eye = observing.eye
         self._net, self._observing = net.to(device).eval(), observing
         self._device = torch.device(device)
 
@@ -87,7 +90,7 @@ class AgentPolicy:
         described = read_description(folder)
         network = dict(described["network"])
         observing, prior = observing_of(
-            described["observation"], grid, network.pop("patch_size"), make_prior
+            described["observation"], grid, network.pop("patch_size"), make_prior, device
         )
         net = TokenGridNet(observing.space(described["max_saccades"]), **network)
         read_weights(net, folder)
@@ -131,7 +134,11 @@ class AgentPolicy:
 
 
 def observing_of(
-    observation: dict[str, Any], grid: Grid, patch_size: int, make_prior: MakePrior | None
+    observation: dict[str, Any],
+    grid: Grid,
+    patch_size: int,
+    make_prior: MakePrior | None,
+    device: str | torch.device = "cpu",
 ) -> tuple[Observing, Any]:
     """What builds the observation that a description names, and the prior in it.
 
@@ -144,5 +151,11 @@ def observing_of(
             f"this agent observes the map of policy {name!r}: give make_prior, which builds it"
         )
     prior = make_prior(name) if name and make_prior else None
+    eye = observation["activation"] and classifiers.create(
+        observation["activation"],
+        image_size=(grid[0] * patch_size, grid[1] * patch_size),
+        patch_size=patch_size,
+        device=device,
+    )
     sizes = observation["periphery"], prior, observation["belief"]
-    return Observing(grid, patch_size, *sizes), prior
+    return Observing(grid, patch_size, *sizes, eye), prior

@@ -11,12 +11,13 @@ import json
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional
 
 from saccade_env.images import ImageSource, Picture
 
+_BILINEAR = PIL.Image.Resampling.BILINEAR
 _RATIO = (3 / 4, 4 / 3)
 
 
@@ -104,9 +105,15 @@ class Augmented(_Derived):
         return f"{self._source.id(index)}#{copy}"
 
     def _view(self, image: Tensor, generator: np.random.Generator) -> Tensor:
+        # Pillow and numpy: a torch operation in a decoding thread would take processors from the
+        # networks.
         top, left, height, width = crop_box(self.image_size, self._smallest, generator)
-        cut = functional.resized_crop(image, top, left, height, width, list(self.image_size))
-        return torch.flip(cut, (-1,)) if generator.random() < 0.5 else cut
+        whole = PIL.Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
+        cut = whole.resize(
+            self.image_size[::-1], _BILINEAR, box=(left, top, left + width, top + height)
+        )
+        pixels = np.asarray(cut)[:, ::-1] if generator.random() < 0.5 else np.asarray(cut)
+        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
 
 def crop_box(

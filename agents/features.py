@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 Observation = dict[str, Tensor]
 
+EXTRAS = ("periphery", "saliency", "belief", "activation")
 _NEEDED = ("tokens", "revealed", "fixation", "saccades_left")
 _EMBEDDING = 32  # values a token is encoded to
 _GROUPS = 8  # of the normalisation
@@ -26,10 +27,13 @@ class TokenGridNet(nn.Module):
     """Observation → one logit a cell (and one to stop) and a value.
 
     Args:
-        observation_space: The environment's, with any of ``periphery``, ``saliency``, ``belief``.
+        observation_space: The environment's, with any of ``periphery``, ``saliency``, ``belief``,
+            ``activation``.
         channels: Width, a multiple of 8.
         blocks: Number of residual blocks; their dilations are 1, 2, 1, 2, …
         stop_action: Whether there is a last logit that ends the episode.
+        prior_weight: How far it follows the maps it observes before it has learned anything: what
+            multiplies the standardised sum of what they promise around a cell. 0: not at all.
 
     Attributes:
         grid: (rows, cols).
@@ -45,6 +49,7 @@ class TokenGridNet(nn.Module):
         channels: int = 64,
         blocks: int = 4,
         stop_action: bool = False,
+        prior_weight: float = 0.0,
     ) -> None:
         super().__init__()
         if channels < _GROUPS or channels % _GROUPS:
@@ -53,8 +58,10 @@ class TokenGridNet(nn.Module):
         self.grid = _grid_of(known)
         self.budget = int(known["saccades_left"].n) - 1  # type: ignore[attr-defined]
         self.channels, self.blocks, self.stop_action = channels, blocks, stop_action
-        self.extras = tuple(key for key in ("periphery", "saliency", "belief") if key in known)
-        widths = {"periphery": 12, "saliency": 1, "belief": _width(known, "belief")}
+        self.extras = tuple(key for key in EXTRAS if key in known)
+        self._guides = tuple(key for key in ("saliency", "activation") if key in known)
+        widths = {"periphery": 12, "saliency": 1, "activation": 1}
+        widths["belief"] = _width(known, "belief")
         inputs = _EMBEDDING + 5 + sum(widths[key] for key in self.extras)
         self.encoder = nn.Linear(_width(known, "tokens"), _EMBEDDING)
         self.project = nn.Conv2d(inputs, channels, 1)
@@ -65,8 +72,8 @@ class TokenGridNet(nn.Module):
         self.value = nn.Sequential(
             nn.Linear(2 * channels, channels), nn.SiLU(), nn.Linear(channels, 1)
         )
-        if "saliency" in self.extras:  # how far to follow the map; a warm start may set it
-            self.prior_weight = nn.Parameter(torch.zeros(()))
+        if self._guides:
+            self.prior_weight = nn.Parameter(torch.tensor(float(prior_weight)))
 
     @property
     def num_actions(self) -> int:
@@ -80,8 +87,8 @@ class TokenGridNet(nn.Module):
         features = self.features(observation)
         pooled = pool(features)
         logits = self.cell(features)[:, 0]
-        if "saliency" in self.extras:
-            logits = logits + self.prior_weight * standardise(observation["saliency"])
+        if self._guides:
+            logits = logits + self.prior_weight * self._promise(observation)
         logits = logits.flatten(1)
         if self.stop is not None:
             logits = torch.cat((logits, self.stop(pooled)), 1)
@@ -90,6 +97,13 @@ class TokenGridNet(nn.Module):
     def features(self, observation: Observation) -> Float[Tensor, "batch channels rows cols"]:
         """What the network makes of every cell and its surroundings."""
         return F.silu(self.norm(self.body(self.project(self._inputs(observation)))))
+
+    def _promise(self, observation: Observation) -> Float[Tensor, "batch rows cols"]:
+        """What the maps promise of the hidden cells in the 3 × 3 around each cell, standardised."""
+        maps = torch.stack([standardise(observation[key]) for key in self._guides]).sum(0)
+        hidden = 1 - observation["revealed"].float().reshape(-1, *self.grid)
+        above = (maps - maps.amin((1, 2), keepdim=True)) * hidden
+        return standardise(F.avg_pool2d(above[:, None], 3, 1, 1)[:, 0])
 
     def _inputs(self, observation: Observation) -> Float[Tensor, "batch inputs rows cols"]:
         revealed = observation["revealed"].float()
@@ -111,6 +125,8 @@ class TokenGridNet(nn.Module):
             maps.append(standardise(observation["saliency"])[:, None])
         if "belief" in self.extras:
             maps.append(self._broadcast(observation["belief"].float()))
+        if "activation" in self.extras:
+            maps.append(standardise(observation["activation"])[:, None])
         return torch.cat(maps, 1)
 
     def _fixated(self, fixation: Tensor) -> Float[Tensor, "batch 1 rows cols"]:

@@ -13,6 +13,7 @@ from gymnasium import spaces
 from jaxtyping import UInt8
 from torch import Tensor
 
+from saccade_env.activation import Activation
 from saccade_env.config import SaccadeConfig
 from saccade_env.core import View
 from saccade_env.geometry import patchify
@@ -29,9 +30,12 @@ class Observing:
         periphery: Side in pixels of the small whole picture; 0 means none.
         prior: What has ``saliency_map(images)``, as every SaliencyPolicy; None means none.
         belief: Number of class probabilities shown of what the classifier believes; 0 means none.
+        eye: A convolutional classifier whose activation on the foveated picture is shown; None
+            means none. It needs a periphery.
 
     Raises:
-        TypeError: The prior has no saliency map.
+        TypeError: The prior has no saliency map, or the eye no class activation map.
+        ValueError: There is an eye and no periphery.
     """
 
     def __init__(
@@ -41,11 +45,13 @@ class Observing:
         periphery: int = 0,
         prior: Any = None,
         belief: int = 0,
+        eye: Any = None,
     ) -> None:
         if prior is not None and not hasattr(prior, "saliency_map"):
             raise TypeError(f"{prior!r} has no saliency_map(images)")
         self.grid, self.patch_size = (grid[0], grid[1]), patch_size
         self.periphery, self.belief = periphery, belief
+        self.eye = eye.name if eye is not None else None
         self._observers: list[Observer] = []
         if periphery:
             self._observers.append(Periphery(periphery))
@@ -53,6 +59,8 @@ class Observing:
             self._observers.append(Saliency(prior, grid))
         if belief:
             self._observers.append(Belief(belief))
+        if eye is not None:
+            self._observers.append(Activation(eye, periphery))
         self._tokens: np.ndarray | None = None
         self._fixed: list[np.ndarray] = []
 

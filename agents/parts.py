@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from saccade_env import (
+    ActivationObservation,
     BeliefObservation,
     PeripheryObservation,
     SaccadeVectorEnv,
@@ -75,7 +76,9 @@ def build_env(settings: Settings, parts: Parts, source: ImageSource, **keywords:
         env = PeripheryObservation(env, settings.periphery)
     if parts.prior is not None:
         env = SaliencyObservation(env, parts.prior)
-    return BeliefObservation(env) if settings.belief else env
+    if settings.belief:
+        env = BeliefObservation(env)
+    return ActivationObservation(env, settings.periphery) if settings.activation else env
 
 
 def _prior(make_policy: MakePolicy | None, name: str) -> Any:

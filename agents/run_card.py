@@ -32,6 +32,7 @@ def run_card(settings: Settings, parts: Parts, hyperparameters: dict[str, Any]) 
             "periphery": settings.periphery,
             "prior": settings.prior,
             "belief": settings.belief,
+            "activation": parts.classifier.name if settings.activation else None,
         },
         "prior": describe_policy(parts.prior) if parts.prior is not None else None,
         "warm_start": describe_policy(parts.teacher) if parts.teacher is not None else None,

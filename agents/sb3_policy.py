@@ -47,7 +47,7 @@ def load_sb3(
     here = grid or _grid_of(model)
     space = model.observation_space
     patch_size = round((space["tokens"].shape[-1] / 3) ** 0.5)
-    observing, prior = observing_of(card["observation"], here, patch_size, make_prior)
+    observing, prior = observing_of(card["observation"], here, patch_size, make_prior, device)
     rest = (_name(zipped, card), prior, stops, device, Weights(str(zipped), sha256(zipped)))
     budget = int(space["saccades_left"].n) - 1
     if card["algo"] == "recurrent-ppo":

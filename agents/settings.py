@@ -55,12 +55,16 @@ class Settings:
         periphery: Side in pixels of the small picture observed beside what is revealed; 0: none.
         prior: Name of the policy whose saliency map is observed too, or ``"none"``.
         belief: Observe what the classifier believes so far.
+        activation: Observe where the classifier sees what it believes, in what is revealed and the
+            periphery: see :mod:`saccade_env.activation`.
         eval_images: Held-back pictures; by default a share of ``images`` is held back.
         eval_share: That share, above 0 and below 1.
         eval_every: Timesteps between evaluations on these.
         save_every: Timesteps between checkpoints.
         warm_start: Name of a policy to imitate before the training, or None.
-        warm_start_steps: Saccades to imitate.
+        warm_start_steps: Saccades of its demonstrations.
+        demonstrations: Folder of these, by default in ``out``. Trainings that observe the same or
+            less may share one.
         augment: Crop and flip the pictures learnt from.
         hyperparameters: Override those of the files: ``gamma``, ``network.channels``,
             ``warm-start.n_epochs``, …
@@ -85,12 +89,14 @@ class Settings:
     periphery: int = 32
     prior: str = "none"
     belief: bool = False
+    activation: bool = False
     eval_images: Any = None
     eval_share: float = 0.1
     eval_every: int = 10_000
     save_every: int = 10_000
     warm_start: str | None = None
     warm_start_steps: int = 10_000
+    demonstrations: Path | None = None
     augment: bool = False
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     config: Path | None = None

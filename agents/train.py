@@ -1,12 +1,14 @@
 """Training with Stable-Baselines3: :func:`train`, which ``saccade-env train`` calls.
 
-A run is a folder: ``model.zip``, ``checkpoint.pt`` (to go on from), ``card.json``,
-``evaluations.csv`` and TensorBoard's curves.
+A run is a folder: ``model.zip`` as it was last, ``best.zip`` as it was best on the held-back
+pictures, ``checkpoint.pt`` (to go on from), ``card.json``, ``evaluations.csv`` and TensorBoard's
+curves.
 """
 
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from stable_baselines3.common.vec_env import VecMonitor
 
 from saccade_env.agents import checkpoint, held_back
 from saccade_env.agents.callbacks import EVALUATIONS, BetweenRollouts, SaveOnInterrupt, Table
+from saccade_env.agents.demonstrations import Demonstrations
 from saccade_env.agents.imitate import imitate
 from saccade_env.agents.parts import MakePolicy, Parts, build_env, open_parts
 from saccade_env.agents.run_card import CARD, run_card
@@ -25,8 +28,11 @@ from saccade_env.agents.settings import Settings, algorithm, built, hyperparamet
 from saccade_env.core import Policy
 from saccade_env.images import ImageSource
 
-MODEL = "model.zip"
+MODEL, BEST, DEMONSTRATIONS = "model.zip", "best.zip", "demonstrations"
 _ROWS_HELD_BACK = 16
+# What demonstrations depend on, and what is observed in them.
+_DEMONSTRATED = ("config", "classifier", "images", "warm_start", "augment", "seed", "n_envs",
+                 "observation")  # fmt: skip
 
 
 def train(settings: Settings, make_policy: MakePolicy | None = None, resume: bool = False) -> Path:
@@ -45,8 +51,8 @@ def train(settings: Settings, make_policy: MakePolicy | None = None, resume: boo
         FileExistsError: The folder is not empty, and the training is a new one.
         FileNotFoundError: There is nothing to resume.
         ImportError: The algorithm's package is missing.
-        KeyboardInterrupt: After Ctrl-C, with a checkpoint saved; in a warm start, with nothing
-            written, so that the same call begins anew.
+        KeyboardInterrupt: After Ctrl-C, with a checkpoint saved; in a warm start, with the
+            demonstrations so far, from which the same call goes on.
         ValueError: A name or value is wrong, or the resumed training had other settings.
     """
     chosen = hyperparameters(settings)
@@ -79,13 +85,17 @@ class _Run:
         self.cloned: list[float] = []
 
     def imitate(self, teacher: Policy, warm_start: dict[str, Any]) -> None:
-        """Clone a policy, on the pictures to learn from. Nothing is written: it may begin anew."""
-        env = self._env(self.parts.shown)
-        self.cloned = imitate(
-            self.model, env, teacher, self.settings.warm_start_steps, **warm_start,
-            seed=self.settings.seed, progress=self.settings.progress,
-        )  # fmt: skip
+        """Clone a policy, on the pictures to learn from."""
+        settings, learning = self.settings, dict(warm_start)
+        common = {"seed": settings.seed, "progress": settings.progress}
+        asked, steps = float(learning.pop("asked")), settings.warm_start_steps
+        about = {key: self.card[key] for key in _DEMONSTRATED} | {"asked": asked}
+        folder = settings.demonstrations or settings.out / DEMONSTRATIONS
+        env, kept = self._env(self.parts.shown), Demonstrations(folder, about)
+        explore = partial(self._predict, deterministic=False)
+        paths = kept.collect(env, teacher, steps, explore, asked, **common)
         env.close()
+        self.cloned = imitate(self.model, paths, **learning, **common)
 
     def learn(self) -> None:
         """Train to the end."""
@@ -94,7 +104,7 @@ class _Run:
         count = len(self.parts.held_back)
         env = self._env(self.parts.held_back, rows=min(count, _ROWS_HELD_BACK), workers=0)
         between = BetweenRollouts(
-            lambda: held_back.evaluate(env, count, self._predict),
+            lambda: self._keep_best(held_back.evaluate(env, count, self._predict)),
             self._save, self.table, settings.eval_every, settings.save_every, self.begun,
         )  # fmt: skip
         if self.kept:
@@ -122,10 +132,20 @@ class _Run:
         return build_env(self.settings, self.parts, source, num_envs=rows, **keywords)
 
     def _predict(
-        self, observation: Any, state: Any, starts: np.ndarray, masks: np.ndarray
-    ) -> tuple[np.ndarray, Any]:
+        self, observation: Any, state: Any, starts: np.ndarray, masks: np.ndarray,
+        deterministic: bool = True,
+    ) -> tuple[np.ndarray, Any]:  # fmt: skip
         more = {"action_masks": masks} if self.settings.algo == "maskable-ppo" else {}
-        return self.model.predict(observation, state, starts, deterministic=True, **more)
+        return self.model.predict(observation, state, starts, deterministic, **more)
+
+    def _keep_best(self, result: held_back.Result) -> held_back.Result:
+        """Write the model if its mean accuracy, or reward without labels, is the highest so far."""
+        now, lines = result.row(), self.table.lines
+        key = "reward" if np.isnan(now["accuracy"]) else "accuracy"
+        if not any(line[key] >= now[key] for line in lines):
+            path = self.settings.out / BEST
+            checkpoint.replace_file(path, lambda part: self.model.save(part, exclude=["_last_obs"]))
+        return result
 
     def _save(self) -> None:
         out, model = self.settings.out, self.model
@@ -154,7 +174,7 @@ def _model(settings: Settings, chosen: dict[str, Any], env: Any, seed: int | Non
 
 
 def _refuse_used(folder: Path) -> None:
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and any(path.name != DEMONSTRATIONS for path in folder.iterdir()):
         begun = (folder / checkpoint.CHECKPOINT).exists()
         how = "go on with that training by --resume" if begun else "nothing to resume: empty it"
         raise FileExistsError(f"{folder} is not empty: {how}, or take another --out")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, get_args
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
+from torch.nn import functional as F
 
 from saccade_env import core
 from saccade_env.classifiers.base import Classifier
@@ -141,6 +142,22 @@ class GreedyOracle:
         # On the CPU: not every device has float64.
         scores = torch.full(tried.shape, -torch.inf, dtype=torch.float64)
         return scores.masked_scatter(tried.cpu(), torch.cat(earned))
+
+    def preferences(self, view: core.View) -> Float[Tensor, "batch rows cols"]:
+        """How far each fixation is to be preferred, float64 on the CPU; NaN where it was not tried.
+
+        It sums to 1 for each episode: with the target ``"true_class"`` in proportion to the
+        probability that the label would have, with another one it is all for the best.
+        """
+        earned = self.scores(view).flatten(1)
+        if self.target == "true_class":
+            state = self._begun(view).state._replace(**view._asdict())
+            before = core.true_class_probability(state).cpu().double()[:, None]
+            weights = (earned + before).clamp(min=_TIE)
+        else:
+            weights = F.one_hot(earned.argmax(-1), earned.shape[1]).double()
+        weights = torch.where(earned.isfinite(), weights, torch.nan)
+        return (weights / weights.nansum(-1, keepdim=True)).reshape(view.revealed.shape)
 
     def _begun(self, view: core.View) -> _Episodes:
         if self._episodes is None:

@@ -14,6 +14,7 @@ from saccade_env.core import Outcome, Policy, State, View, saccade
 from saccade_env.env import SaccadeEnv
 from saccade_env.vector_env import SaccadeVectorEnv
 from saccade_env.wrappers import (
+    ActivationObservation,
     BeliefObservation,
     ImageObservation,
     PeripheryObservation,
@@ -21,6 +22,7 @@ from saccade_env.wrappers import (
 )
 
 __all__ = [
+    "ActivationObservation",
     "BeliefObservation",
     "ImageObservation",
     "Outcome",

@@ -211,6 +211,11 @@ class TaskHolder:
         return self._task.classifier.patch_size
 
     @property
+    def classifier(self) -> Classifier:
+        """Judges what is revealed."""
+        return self._task.classifier
+
+    @property
     def card(self) -> dict[str, Any]:
         """Classifier, weights hash, images, configuration and versions."""
         return self._task.card

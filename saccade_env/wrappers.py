@@ -1,8 +1,9 @@
 """Other observations, for the single and the vector environment alike.
 
 ``ImageObservation(env)``, ``PeripheryObservation(env, size)``, ``SaliencyObservation(env,
-policy)`` and ``BeliefObservation(env, top)`` return a wrapper of the kind the environment needs.
-What depends on the picture alone is computed once an episode, for all new rows in one batch.
+policy)``, ``BeliefObservation(env, top)`` and ``ActivationObservation(env, periphery)`` return a
+wrapper of the kind the environment needs. What depends on the picture alone is computed once an
+episode, for all new rows in one batch.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch
 from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
-from saccade_env.observers import Belief as _Belief
-from saccade_env.observers import Image as _Image
+from saccade_env import observers
+from saccade_env.activation import Activation
 from saccade_env.observers import Observer, observe_one
-from saccade_env.observers import Periphery as _Periphery
-from saccade_env.observers import Saliency as _Saliency
+from saccade_env.rows import take_rows
 from saccade_env.spaces import Observation
 
 
@@ -75,7 +76,7 @@ class ImageObservation(_Observing):
     @staticmethod
     def observer(env: Any) -> Observer:
         base = env.unwrapped
-        return _Image(base.config.grid, base.patch_size)
+        return observers.Image(base.config.grid, base.patch_size)
 
 
 class PeripheryObservation(_Observing):
@@ -94,7 +95,7 @@ class PeripheryObservation(_Observing):
     def observer(env: Any, size: int = 32) -> Observer:
         if size < 1:
             raise ValueError(f"size must be ≥ 1 pixel; got {size}")
-        return _Periphery(size)
+        return observers.Periphery(size)
 
 
 class SaliencyObservation(_Observing):
@@ -114,7 +115,7 @@ class SaliencyObservation(_Observing):
     def observer(env: Any, policy: Any) -> Observer:  # type: ignore[override]
         if not hasattr(policy, "saliency_map"):
             raise TypeError(f"{policy!r} has no saliency_map(images)")
-        return _Saliency(policy, env.unwrapped.config.grid)
+        return observers.Saliency(policy, env.unwrapped.config.grid)
 
 
 class BeliefObservation(_Observing):
@@ -135,7 +136,27 @@ class BeliefObservation(_Observing):
         classes = env.unwrapped.card["classifier"]["num_classes"]
         if not 1 <= top <= classes:
             raise ValueError(f"top must be ≥ 1 and ≤ {classes} classes; got {top}")
-        return _Belief(top)
+        return observers.Belief(top)
+
+
+class ActivationObservation(_Observing):
+    """Add ``activation``: where the classifier sees what it believes, float32 [rows, cols], 0…1.
+
+    Its class activation map on what is revealed and a blurred periphery, anew at each saccade: see
+    :mod:`saccade_env.activation`. It costs another forward a saccade. Around a vector environment
+    it makes a :class:`VectorObservation`.
+
+    Raises:
+        TypeError: The classifier has no class activation map: it is not convolutional.
+        ValueError: ``periphery`` is below 1 pixel.
+    """
+
+    def __init__(self, env: Any, periphery: int = 64) -> None:
+        super().__init__(env, periphery=periphery)
+
+    @staticmethod
+    def observer(env: Any, periphery: int = 64) -> Observer:
+        return Activation(env.unwrapped.classifier, periphery)
 
 
 class VectorObservation(VectorWrapper):
@@ -173,7 +194,8 @@ class VectorObservation(VectorWrapper):
     def _replace(self, rows: np.ndarray, finals: np.ndarray) -> None:
         """Observe what episodes ended on, which has their own picture, and take in the new ones."""
         base: Any = self.env.unwrapped
-        ended = self.observer.now(base.stepped, self._fixed)
-        for row in rows:
-            finals[row] = observe_one(self.observer, finals[row], ended[row, None])
+        own = take_rows(base.stepped, torch.from_numpy(rows))
+        ended = self.observer.now(own, self._fixed[rows])
+        for row, now in zip(rows, ended, strict=True):
+            finals[row] = observe_one(self.observer, finals[row], now[None])
         self._fixed[rows] = self.observer.fixed(base.images[rows])

@@ -5,6 +5,8 @@ Neutral is what a network's normalisation maps to 0: its own mean colour.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
@@ -31,6 +33,10 @@ class CnnClassifier:
         num_classes: Number of classes.
         autocast: ``"bfloat16"`` or ``"float16"`` for convolutions, for GPUs.
         compile: Compile the network with ``torch.compile``, for GPUs.
+
+    Attributes:
+        class_weights: Of the last layer, float [K, C].
+        class_biases: Of the last layer, float [K].
 
     Raises:
         ValueError: There is no such type, or the image is not a whole number of patches.
@@ -59,6 +65,9 @@ class CnnClassifier:
         self.autocast, self.compile = check_autocast(autocast), check_flag("compile", compile)
         if compile:
             self.network.compile()
+        self._trunk, head = _trunk_and_head(self.network)
+        if head is not None:
+            self.class_weights, self.class_biases = head.weight, head.bias
         self._mean, self._std = (
             torch.tensor(value, device=self.device).view(3, 1, 1) for value in (mean, std)
         )
@@ -88,3 +97,26 @@ class CnnClassifier:
         visible = to_pixels(revealed, self.patch_size)[:, None]
         with autocast(self.device, self.autocast):
             return self.network(memory * visible).float(), memory
+
+    @torch.no_grad()
+    def features(
+        self, images: Shaped[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch channels h w"]:
+        """Of whole images, after the last convolution; their mean goes into the last layer.
+
+        Raises:
+            TypeError: The network has no such features.
+        """
+        if self._trunk is None:
+            raise TypeError(f"the network of classifier {self.name!r} does not end in a mean")
+        with autocast(self.device, self.autocast):
+            return self._trunk(self.normalise(images)).float()
+
+
+def _trunk_and_head(network: nn.Module) -> tuple[Any, Any]:
+    """What computes the last features, and the linear layer on their mean; None if unknown."""
+    if hasattr(network, "forward_features"):  # timm
+        return network.forward_features, network.get_classifier()  # type: ignore[operator]
+    if isinstance(head := getattr(network, "fc", None), nn.Linear):  # torchvision's ResNet
+        return nn.Sequential(*list(network.children())[:-2]), head
+    return None, None

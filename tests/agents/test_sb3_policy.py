@@ -94,7 +94,7 @@ def excite(net: TokenGridNet) -> TokenGridNet:
     torch.nn.init.normal_(net.cell.weight)
     torch.nn.init.constant_(net.prior_weight, 0.5)
     if net.stop is not None:
-        torch.nn.init.constant_(net.stop.bias, 5.0)
+        torch.nn.init.constant_(net.stop.bias, 20.0)
     return net
 
 

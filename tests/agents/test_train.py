@@ -228,7 +228,9 @@ def test_the_folder_says_what_was_done(tmp_path: Path) -> None:
     run = replace(run, classifier=_Classes(7))
     train(run, make_policy)
     card = json.loads((run.out / "card.json").read_text())
-    assert card["observation"] == {"periphery": 12, "prior": "centre", "belief": True}
+    assert card["observation"] == {
+        "periphery": 12, "prior": "centre", "belief": True, "activation": None,
+    }  # fmt: skip
     assert (card["algo"], card["steps"], card["seed"]) == ("ppo", 64, 0)
     assert card["classifier"]["weights"]["sha256"] == "-"
     assert card["images"]["count"] == 86
@@ -238,6 +240,7 @@ def test_the_folder_says_what_was_done(tmp_path: Path) -> None:
     table = pd.read_csv(run.out / "evaluations.csv")
     assert table["timesteps"].tolist() == [0, 16, 32, 48, 64]
     assert card["evaluation"]["accuracy"] == pytest.approx(table["accuracy"].iloc[-1])
+    assert (run.out / "best.zip").exists()
     events = EventAccumulator(str(run.out / "tensorboard"), {"images": 0}).Reload()
     expected = {"eval/reward", "eval/certainty", "eval/accuracy_at_03", "eval/visible_share"}
     assert expected < set(events.Tags()["scalars"])
@@ -312,7 +315,7 @@ def test_hyperparameters_of_a_file_and_of_the_command_line(tmp_path: Path) -> No
     given = settings.parse_settings(["learning_rate=lin_1e-3", "network.channels=8", "gamma=1e-1"])
     run = tiny(tmp_path, algo="ppo", config=file, hyperparameters=given)
     chosen = settings.hyperparameters(run)
-    assert chosen["network"] == {"channels": 8, "blocks": 2}
+    assert chosen["network"] == {"channels": 8, "blocks": 2, "prior_weight": 2.0}
     assert chosen["algorithm"]["gamma"] == 0.1
     schedule = settings.built(chosen["algorithm"])["learning_rate"]
     assert schedule(0.5) == pytest.approx(5e-4)

@@ -30,27 +30,56 @@ def tiny(out: Path, images: Any, classifier: Any, **changes: Any) -> Settings:
 
 
 class _Interrupted:
-    """A teacher during whose lesson Ctrl-C is pressed."""
+    """A teacher during whose lesson Ctrl-C is pressed, after some saccades."""
 
     name, sees_full_image = "interrupted", False
+
+    def __init__(self, after: int = 0) -> None:
+        self._left = after
 
     def reset(self, images: torch.Tensor) -> None: ...
 
     def act(self, view: Any) -> torch.Tensor:
-        signal.raise_signal(signal.SIGINT)
-        raise AssertionError("unreachable")
+        self._left -= 1
+        if self._left < 0:
+            signal.raise_signal(signal.SIGINT)
+        return torch.arange(len(view.revealed)) + view.saccades_done
 
 
-def test_a_warm_start_that_was_stopped_begins_anew(
+def test_a_warm_start_that_was_stopped_goes_on(tmp_path: Path, sample: Any, linear: Any) -> None:
+    run = tiny(tmp_path / "run", sample, linear, warm_start="teacher", warm_start_steps=8)
+    teacher = _Interrupted(after=2)
+    with pytest.raises(KeyboardInterrupt):
+        train(run, lambda name: teacher)
+    rounds = [path.name for path in sorted((run.out / "demonstrations").glob("*.npz"))]
+    assert rounds == ["00000.npz"], "a round has two saccades"
+    train(run, lambda name: _Interrupted(after=10))
+    whole = tiny(tmp_path / "whole", sample, linear, warm_start="teacher", warm_start_steps=8)
+    train(whole, lambda name: _Interrupted(after=10))
+    losses = [_losses(one.out) for one in (run, whole)]
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == 4, "one an epoch"
+
+
+def _losses(folder: Path) -> list[float]:
+    events = EventAccumulator(str(folder / "tensorboard")).Reload()
+    return [scalar.value for scalar in events.Scalars("warm_start/cross_entropy")]
+
+
+def test_demonstrations_are_shared_by_trainings_that_observe_less(
     tmp_path: Path, sample: Any, linear: Any
 ) -> None:
-    run = tiny(tmp_path / "run", sample, linear, warm_start="teacher", warm_start_steps=8)
-    with pytest.raises(KeyboardInterrupt):
-        train(run, lambda name: _Interrupted())
-    assert not list(run.out.iterdir()), "or the same command would be refused"
-    train(run, lambda name: policies.create("centre"))
-    events = EventAccumulator(str(run.out / "tensorboard")).Reload()
-    assert len(events.Scalars("warm_start/cross_entropy")) == 2
+    folder = tmp_path / "demonstrations"
+    common = {"warm_start": "centre", "warm_start_steps": 8, "demonstrations": folder}
+    train(tiny(tmp_path / "more", sample, linear, prior="centre", **common), policies.create)
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    train(tiny(tmp_path / "less", sample, linear, **common), policies.create)
+    assert before == {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    with pytest.raises(ValueError, match="observed may only be less"):
+        train(tiny(tmp_path / "a", sample, linear, prior="random", **common), policies.create)
+    changed = {**common, "warm_start": "random"}
+    with pytest.raises(ValueError, match="holds demonstrations with another warm_start"):
+        train(tiny(tmp_path / "b", sample, linear, **changed), policies.create)
 
 
 def test_the_command_does_not_promise_what_it_has_not_kept(
@@ -63,7 +92,7 @@ def test_the_command_does_not_promise_what_it_has_not_kept(
     ]  # fmt: skip
     done = CliRunner().invoke(cli.app, arguments)
     assert done.exit_code == 130
-    assert "nothing is kept to --resume" in done.output
+    assert "the same command, without --resume" in done.output
     assert "goes on from there" not in done.output
 
 

@@ -1,0 +1,166 @@
+"""Demonstrations: what a teacher would do at each saccade of some scanpaths, kept on disk.
+
+A round is one episode of every row of the environment. It depends on nothing but the seed and its
+number, so that an interrupted collection goes on with the rounds that are missing, and another
+training that observes the same or less may read them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from saccade_env.agents.checkpoint import random_states_kept, replace_file
+from saccade_env.core import Policy
+
+ABOUT = "about.json"
+Predict = Callable[..., tuple[np.ndarray, Any]]
+
+
+class Round(NamedTuple):
+    """Some episodes; every field is [rows, saccades, …]."""
+
+    observations: dict[str, np.ndarray]
+    targets: np.ndarray  # float32 [rows, saccades, actions]: what the teacher prefers, sums to 1
+    weighed: np.ndarray  # bool [rows, saccades, actions]: what it chose among
+    asked: np.ndarray  # bool: whether the teacher was asked, all rows at once
+    masks: np.ndarray  # bool [rows, saccades, actions]: open fixations
+    starts: np.ndarray  # bool: whether an episode begins here
+
+
+class Demonstrations:
+    """Rounds in a folder.
+
+    Args:
+        folder: Made if it is not there.
+        about: What they are of, as plain data; ``about["observation"]`` says what is observed.
+
+    Raises:
+        ValueError: The folder holds demonstrations of something else, or that observe less.
+    """
+
+    def __init__(self, folder: Path, about: dict[str, Any]) -> None:
+        self.folder, path = folder, folder / ABOUT
+        if path.exists():
+            _check_same(path, json.loads(json.dumps(about)))
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(about, indent=2)
+        replace_file(path, lambda part: part.write_text(text + "\n", "utf-8"))
+
+    def collect(
+        self,
+        env: Any,
+        teacher: Policy,
+        steps: int,
+        predict: Predict,
+        asked: float = 1.0,
+        seed: int = 0,
+        progress: bool = True,
+    ) -> list[Path]:
+        """Let the teacher look at pictures; what is there already is not done again.
+
+        Args:
+            env: A vector environment on the pictures to learn from, bare or in vector wrappers.
+            teacher: Shows where to look, by ``preferences(view)`` if it has them, else by ``act``.
+            steps: Saccades to see, over all rows, whether the teacher is asked or not.
+            predict: Looks where the teacher is not asked: observation, state, starts and masks to
+                actions and state.
+            asked: Share of the saccades at which the teacher is asked, and followed; 0 to 1.
+            seed: Of pictures, and of when it is asked.
+            progress: Show a progress bar.
+
+        Returns:
+            The files of the rounds.
+        """
+        horizon = env.unwrapped.config.max_saccades
+        count = math.ceil(steps / (horizon * env.num_envs))
+        paths = [self.folder / f"{number:05d}.npz" for number in range(count)]
+        with tqdm(total=count * horizon * env.num_envs, unit="saccade", desc="demonstrations",
+                  disable=not progress) as bar:  # fmt: skip
+            for number, path in enumerate(paths):
+                if not path.exists():
+                    with random_states_kept():
+                        found = _round(env, teacher, predict, asked, (seed, number))
+                    replace_file(path, lambda part, found=found: _write(part, found))
+                bar.update(horizon * env.num_envs)
+        return paths
+
+
+def read(path: Path, keys: list[str]) -> Round:
+    """A round, with these observations of those it holds."""
+    with np.load(path, allow_pickle=False) as found:
+        observations = {key: found[f"observation.{key}"] for key in keys}
+        return Round(observations, *(found[name] for name in Round._fields[1:]))
+
+
+def _write(path: Path, found: Round) -> None:
+    named = {f"observation.{key}": value for key, value in found.observations.items()}
+    np.savez_compressed(path, **named, **dict(zip(found._fields[1:], found[1:], strict=True)))
+
+
+def _round(
+    env: Any, teacher: Policy, predict: Predict, asked: float, seed: tuple[int, int]
+) -> Round:
+    generator = np.random.default_rng(seed)
+    drawn = int(generator.integers(2**31))
+    torch.manual_seed(drawn)
+    observation, _ = env.reset(seed=drawn)
+    env.unwrapped.reset_policy(teacher)
+    steps, starts, state = [], np.ones(env.num_envs, bool), None
+    for _ in range(env.unwrapped.config.max_saccades):
+        masks = env.action_masks()
+        actions, state = predict(observation, state, starts, masks)
+        targets, weighed = np.zeros(masks.shape, np.float32), np.zeros(masks.shape, bool)
+        ask = generator.random() < asked
+        if ask:
+            preferred = _preferred(teacher, env, masks.shape)
+            targets, weighed = np.nan_to_num(preferred), ~np.isnan(preferred)
+            actions = targets.argmax(1)
+        steps.append((observation, targets, weighed, np.full(len(masks), ask), masks, starts))
+        observation, _, over, _, _ = env.step(actions)
+        if over.any():  # a policy may be reset on episodes that are under way
+            env.unwrapped.reset_policy(teacher)
+        starts = over
+    seen, *others = zip(*steps, strict=True)
+    observations = {key: np.stack([one[key] for one in seen], 1) for key in seen[0]}
+    return Round(observations, *(np.stack(other, 1) for other in others))
+
+
+def _preferred(teacher: Any, env: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """How far the teacher prefers each action, [rows, actions]; NaN what it did not weigh."""
+    view = env.unwrapped.view
+    if not hasattr(teacher, "preferences"):
+        return np.eye(shape[1], dtype=np.float32)[teacher.act(view).cpu().numpy()]
+    preferred = teacher.preferences(view).flatten(1).cpu().numpy()
+    stops = np.full((len(preferred), shape[1] - preferred.shape[1]), np.nan)
+    return np.concatenate((preferred, stops), 1)
+
+
+def _check_same(path: Path, about: dict[str, Any]) -> None:
+    kept = json.loads(path.read_text("utf-8"))
+    for key in sorted((kept.keys() | about.keys()) - {"observation"}):
+        if kept.get(key) != about.get(key):
+            raise ValueError(
+                f"{path.parent} holds demonstrations with another {key}: {kept.get(key)}, not "
+                f"{about.get(key)}; give another folder"
+            )
+    for key, value in about["observation"].items():
+        if value and value != "none" and value != kept["observation"].get(key):
+            raise ValueError(
+                f"the demonstrations in {path.parent} were made with {key} "
+                f"{kept['observation'].get(key)}, not {value}: what is observed may only be less"
+            )
+
+
+def rounds(paths: list[Path], keys: list[str], generator: np.random.Generator) -> Iterator[Round]:
+    """The rounds in random order."""
+    for place in generator.permutation(len(paths)):
+        yield read(paths[place], keys)

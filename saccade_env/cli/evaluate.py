@@ -1,0 +1,164 @@
+"""`saccade-env evaluate` and `record`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from saccade_env.cli.making import policies_by_name, record_episode
+from saccade_env.cli.options import ClassifierName, Device, Fovea, Images, Saccades, Seed
+from saccade_env.cli.root import app
+from saccade_env.console import (
+    best,
+    clear_errors,
+    default_folder,
+    file_name,
+    kept_on_interrupt,
+    numbers,
+    worth_showing,
+)
+
+
+@app.command()
+def evaluate(
+    images: Images = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Policy to evaluate; repeat for several. Parameters follow a colon, as in "
+            "'dino:layer=5'. Or the folder or zip of a trained agent: a zip is a pickle, so load "
+            "only what you trust. Default: all policies that are available.",
+            show_default=False,
+        ),
+    ] = None,
+    classifier: ClassifierName = "auto",
+    fovea: Fovea = 3,
+    saccades: Saccades = 10,
+    limit: Annotated[
+        int | None, typer.Option(help="Evaluate a random sample of this many images.")
+    ] = None,
+    seed: Seed = 0,
+    batch_size: Annotated[int, typer.Option(help="Images per forward; changes no result.")] = 32,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Threads that decode ahead; changes no result. Default: one for 4 processors.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Device = "cpu",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Output folder. Default: saccade-runs/ and a name made from the options, so that "
+            "the same command goes on where it stopped.",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Drop another run's records in the folder.")
+    ] = False,
+    on_error: Annotated[
+        str, typer.Option(help="Images that cannot be read: 'raise' stops, 'skip' counts them.")
+    ] = "raise",
+    gif: Annotated[
+        bool, typer.Option(help="Record the best policy on an image that it gets right.")
+    ] = True,
+    stop_at: Annotated[
+        str | None,
+        typer.Option(
+            help="Certainties at which to stop, for the stopping curves: 0.5,0.7,0.9. "
+            "Default: 0.1 to 0.95.",
+            show_default=False,
+        ),
+    ] = None,
+    patience: Annotated[
+        int, typer.Option(help="Saccades in a row that must be certain before stopping.")
+    ] = 1,
+) -> None:
+    """Evaluate policies: a table, records, figures and a GIF.
+
+    Without options: all policies that are available offline, on the shipped pictures.
+    """
+    from rich.console import Console
+
+    from saccade_env import evaluation
+    from saccade_env.evaluation import report
+    from saccade_env.evaluation.metrics import THRESHOLDS
+    from saccade_env.task import open_pair
+
+    console = Console()
+    with clear_errors():
+        thresholds = numbers(stop_at) if stop_at else THRESHOLDS
+        source, judge = open_pair(images, classifier, device)
+        policies = policies_by_name(policy, judge, seed, device)
+        folder = out or default_folder(
+            classifier if ":" in classifier else judge.name,
+            source,
+            list(policies),
+            fovea=fovea,
+            saccades=saccades,
+            limit=limit,
+            seed=seed,
+        )
+        with kept_on_interrupt(folder):
+            result = evaluation.evaluate(
+                policies,
+                source,
+                judge,
+                fovea=fovea,
+                saccades=saccades,
+                limit=limit,
+                seed=seed,
+                batch_size=batch_size,
+                workers=workers,
+                device=device,
+                out=folder,
+                overwrite=overwrite,
+                on_error=on_error,  # type: ignore[arg-type]
+                stop_at=thresholds,
+                patience=patience,
+            )
+        report.show(result.summary, console)
+        written = [folder / name for name in ("records.parquet", "summary.json")]
+        figures = [folder / "figures" / name for name in ("accuracy.png", "stopping.png")]
+        written += [path for path in figures if path.exists()]
+        if gif:
+            winner = best(result.summary)
+            shown = worth_showing(result.records, winner)
+            index = next(i for i in range(len(source)) if source.id(i) == shown)
+            path = folder / f"scanpath-{file_name(winner)}.gif"
+            record_episode(source, judge, policies[winner], path, index, seed, fovea, saccades)
+            written.append(path)
+        for path in written:
+            console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def record(
+    policy: Annotated[
+        str,
+        typer.Option(
+            help="Policy, with parameters after a colon if any. Or the folder or zip of a trained "
+            "agent: a zip is a pickle, so load only what you trust."
+        ),
+    ],
+    images: Images = None,
+    index: Annotated[int, typer.Option(help="Which picture of the images.")] = 0,
+    out: Annotated[Path, typer.Option(help="A .gif or .mp4 file.")] = Path("scanpath.gif"),
+    classifier: ClassifierName = "auto",
+    fovea: Fovea = 3,
+    saccades: Saccades = 10,
+    seed: Seed = 0,
+    device: Device = "cpu",
+) -> None:
+    """Record one episode of a policy as a GIF or MP4."""
+    from saccade_env.task import open_pair
+
+    with clear_errors():
+        source, judge = open_pair(images, classifier, device)
+        built = policies_by_name([policy], judge, seed, device)[policy]
+        record_episode(source, judge, built, out, index, seed, fovea, saccades)
+        typer.echo(f"wrote {out}")

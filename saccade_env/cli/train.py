@@ -1,0 +1,148 @@
+"""`saccade-env train`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from saccade_env.cli.making import maker
+from saccade_env.cli.options import ClassifierName, Device, Fovea, Images, Saccades, Seed
+from saccade_env.cli.root import app
+from saccade_env.console import (
+    clear_errors,
+    kept_on_interrupt,
+)
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option(help="Folder for model, card, curves and checkpoint.")],
+    images: Images = None,
+    classifier: ClassifierName = "auto",
+    algo: Annotated[
+        str, typer.Option(help="ppo, maskable-ppo, dqn or recurrent-ppo.")
+    ] = "maskable-ppo",
+    timesteps: Annotated[int, typer.Option(help="Saccades to train for.")] = 100_000,
+    n_envs: Annotated[int, typer.Option(help="Episodes side by side.")] = 8,
+    reward: Annotated[
+        str, typer.Option(help="What is rewarded; certainty alone can be gamed.")
+    ] = "correct_certainty_gain",
+    fovea: Fovea = 3,
+    saccades: Saccades = 10,
+    saccade_cost: Annotated[float, typer.Option(help="Subtracted for every saccade.")] = 0.0,
+    stop_action: Annotated[
+        bool, typer.Option("--stop-action", help="The agent may end an episode.")
+    ] = False,
+    periphery: Annotated[
+        int, typer.Option(help="Side in pixels of the small picture it sees; 0: none.")
+    ] = 32,
+    prior: Annotated[
+        str, typer.Option(help="Policy whose saliency map it sees: dino, focus-attention, …")
+    ] = "none",
+    belief: Annotated[
+        bool, typer.Option("--belief", help="It sees what the classifier believes so far.")
+    ] = False,
+    activation: Annotated[
+        bool,
+        typer.Option(
+            "--activation",
+            help="It sees where the classifier, a CNN, sees what it believes: in what is revealed "
+            "and the periphery.",
+        ),
+    ] = False,
+    eval_images: Annotated[
+        str | None, typer.Option(help="Held-back pictures.", show_default=False)
+    ] = None,
+    eval_share: Annotated[
+        float, typer.Option(help="Without these: share of the images that is held back.")
+    ] = 0.1,
+    eval_every: Annotated[int, typer.Option(help="Timesteps between evaluations.")] = 10_000,
+    save_every: Annotated[int, typer.Option(help="Timesteps between checkpoints.")] = 10_000,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(help="Policy to imitate first, such as greedy-oracle.", show_default=False),
+    ] = None,
+    warm_start_steps: Annotated[int, typer.Option(help="Saccades to imitate.")] = 10_000,
+    demonstrations: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of what is imitated, which trainings that see the same or less may share. "
+            "Default: in --out.",
+            show_default=False,
+        ),
+    ] = None,
+    augment: Annotated[
+        bool, typer.Option("--augment", help="Crop and flip the pictures it learns from.")
+    ] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="A hyperparameter as key=value; repeat for several.", show_default=False
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Hyperparameters: a YAML file with a section an algorithm."),
+    ] = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    workers: Annotated[
+        int | None, typer.Option(help="Threads that decode ahead.", show_default=False)
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on where the same command stopped. It reads a pickle: only a folder of yours.",
+        ),
+    ] = False,
+) -> None:
+    """Train an agent with Stable-Baselines3. Ctrl-C saves; --resume goes on exactly there."""
+    options = {key: value for key, value in locals().items() if key not in ("set_", "resume")}
+    from saccade_env.agents.checkpoint import CHECKPOINT
+    from saccade_env.agents.settings import Settings, parse_settings
+    from saccade_env.agents.train import train as run
+    from saccade_env.task import open_pair
+
+    resumed = kept_on_interrupt(out, "the same command with --resume")
+    with clear_errors(), resumed, _nothing_kept_before(out / CHECKPOINT):
+        source, judge = open_pair(images, classifier, device)
+        opened = {"images": source, "classifier": judge}
+        settings = Settings(**{**options, **opened, "hyperparameters": parse_settings(set_ or [])})
+        run(settings, maker(judge, seed, device), resume)
+        typer.echo(f"wrote {out}: saccade-env evaluate --policy {out}; tensorboard --logdir {out}")
+
+
+@contextmanager
+def _nothing_kept_before(checkpoint: Path) -> Iterator[None]:
+    """Ctrl-C before the first checkpoint, as in a warm start, says so."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if checkpoint.exists():
+            raise
+        typer.secho("stopped before the first checkpoint: the same command, without --resume, "
+                    "goes on from what demonstrations there are", err=True)  # fmt: skip
+        raise typer.Exit(130) from error
+
+
+@app.command()
+def export(
+    model: Annotated[
+        Path, typer.Argument(help="A training's folder, or best.zip or model.zip in it.")
+    ],
+    folder: Annotated[Path, typer.Argument(help="Where agent.safetensors and agent.json go.")],
+) -> None:
+    """Write a trained agent in a form that executes nothing when it is read.
+
+    The zip is a pickle, and reading it executes what it holds: take one that you trust.
+    """
+    from saccade_env.agents.sb3_policy import export as write
+
+    with clear_errors():
+        written = write(model, folder)
+        typer.echo(f"wrote {written}: saccade-env evaluate --policy {written}")
