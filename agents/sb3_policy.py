@@ -20,7 +20,7 @@ from saccade_env.classifiers.weights_file import sha256
 
 __all__ = ["AgentPolicy", "export", "load_sb3", "save_agent"]
 
-CARD, MODEL = "card.json", "model.zip"
+CARD, MODEL, BEST = "card.json", "model.zip", "best.zip"
 
 
 def load_sb3(
@@ -67,7 +67,7 @@ def load_sb3(
 
 
 def export(source: str | Path, folder: str | Path) -> Path:
-    """Write an SB3 model in our own format. It is unpickled first: trust it.
+    """Write an SB3 model in our own format, named as the folder. It is unpickled first: trust it.
 
     Returns:
         The folder.
@@ -77,8 +77,8 @@ def export(source: str | Path, folder: str | Path) -> Path:
     """
     from saccade_env.agents.sb3_policies import token_grid_net
 
-    path, card, model = _read_sb3(Path(source), "cpu")
-    described = {"name": _name(path, card), "observation": card["observation"], "card": card}
+    _, card, model = _read_sb3(Path(source), "cpu")
+    described = {"name": Path(folder).name, "observation": card["observation"], "card": card}
     return save_agent(token_grid_net(model), folder, described)
 
 
@@ -107,4 +107,4 @@ def _grid_of(model: Any) -> Grid:
 
 def _name(zipped: Path, card: dict[str, Any]) -> str:
     own = zipped.absolute()
-    return str(card.get("name") or (own.parent.name if own.name == MODEL else own.stem))
+    return str(card.get("name") or (own.parent.name if own.name in (MODEL, BEST) else own.stem))

@@ -166,6 +166,7 @@ def hyperparameters(settings: Settings) -> dict[str, dict[str, Any]]:
         for key in chosen[name]:
             if key not in known[name]:
                 raise unknown_name("hyperparameter", key, known[name])
+            _check_number(key, chosen[name][key], own[section].get(key))
     return chosen
 
 
@@ -199,6 +200,13 @@ def _sections(path: Path) -> dict[str, dict[str, Any]]:
     if not isinstance(read, dict) or not all(isinstance(part, dict) for part in read.values()):
         raise ValueError(f"{path} must hold a section an algorithm, each of key: value")
     return {name: {k: _number(v) for k, v in part.items()} for name, part in read.items()}
+
+
+def _check_number(key: str, value: Any, usual: Any) -> None:
+    """Refuse text where a number is usual; ``lin_3e-4`` is one."""
+    text = isinstance(value, str) and not value.startswith("lin_")
+    if text and (isinstance(usual, int | float) or str(usual).startswith("lin_")):
+        raise ValueError(f"hyperparameter {key!r} must be a number; got {value!r}")
 
 
 def _number(value: Any) -> Any:

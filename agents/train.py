@@ -140,9 +140,8 @@ class _Run:
 
     def _keep_best(self, result: held_back.Result) -> held_back.Result:
         """Write the model if its mean accuracy, or reward without labels, is the highest so far."""
-        now, lines = result.row(), self.table.lines
-        key = "reward" if np.isnan(now["accuracy"]) else "accuracy"
-        if not any(line[key] >= now[key] for line in lines):
+        quality = _quality(result.row())
+        if not any(_quality(line) >= quality for line in self.table.lines):
             path = self.settings.out / BEST
             checkpoint.replace_file(path, lambda part: self.model.save(part, exclude=["_last_obs"]))
         return result
@@ -150,13 +149,19 @@ class _Run:
     def _save(self) -> None:
         out, model = self.settings.out, self.model
         lines = self.table.lines
-        card = {**self.card, "steps": model.num_timesteps, "evaluation": lines[-1] if lines else {}}
+        card = {**self.card, "steps": model.num_timesteps, "evaluation": lines[-1] if lines else {},
+                "best": max(lines, key=_quality, default={})}  # fmt: skip
         text = json.dumps(card, indent=2)
         checkpoint.replace_file(out / CARD, lambda part: part.write_text(text + "\n", "utf-8"))
         checkpoint.replace_file(out / MODEL, lambda part: model.save(part, exclude=["_last_obs"]))
         checkpoint.save(
             out / checkpoint.CHECKPOINT, model, self.monitor, self.parts.shared, self.card
         )
+
+
+def _quality(line: dict[str, Any]) -> float:
+    """Mean accuracy, or the reward where there are no labels."""
+    return float(line["reward"] if np.isnan(line["accuracy"]) else line["accuracy"])
 
 
 def _model(settings: Settings, chosen: dict[str, Any], env: Any, seed: int | None) -> Any:

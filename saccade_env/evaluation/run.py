@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -58,6 +58,7 @@ def evaluate(
     progress: bool = True,
     stop_at: Sequence[float] = THRESHOLDS,
     patience: int = 1,
+    progressed: Callable[[int], object] | None = None,
 ) -> Evaluation:
     """Evaluate policies on every image, exactly once (paper, figure 3).
 
@@ -84,6 +85,8 @@ def evaluate(
         stop_at: Certainties at which to stop, for the stopping curves; these are read off the
             records, which do not depend on it.
         patience: Saccades in a row that must be that certain.
+        progressed: Told how many scanpaths were just finished, for a bar of the caller's own; those
+            of an earlier run are not told.
 
     Raises:
         BrokenImageError: An image cannot be read and ``on_error="raise"``.
@@ -121,16 +124,24 @@ def evaluate(
         unit="scanpath",
         disable=not progress,
     )
+
+    def tell(scanpaths: int) -> None:
+        bar.update(scanpaths)
+        if progressed:
+            progressed(scanpaths)
+
     with bar:
         for batch in batches(source, left, batch_size, on_error, workers):
             broken += batch.broken
-            bar.update(len(batch.broken) * count)
+            tell(len(batch.broken) * count)
             if batch.pictures:
-                part = records_of(batch.pictures, named, config, judge, place, bar.update, checked)
+                part = records_of(batch.pictures, named, config, judge, place, tell, checked)
                 finished.append(part)
                 if store:
                     store.add(part)
-    records = join(finished, ids, list(named))
+    # A run killed while it was putting its parts together has left images in two files.
+    records = join(finished, ids, list(named)).drop_duplicates(["image", "policy", "saccade"])
+    records = records.reset_index(drop=True)
     summary = {**summarise(records, stop_at, patience), "skipped": broken, **run}
     if cached:
         summary["kv_cache_agreement"] = agreement.summarise(records)

@@ -321,6 +321,8 @@ def test_hyperparameters_of_a_file_and_of_the_command_line(tmp_path: Path) -> No
     assert schedule(0.5) == pytest.approx(5e-4)
     with pytest.raises(ValueError, match="must be key=value; got 'gamma'"):
         settings.parse_settings(["gamma"])
+    with pytest.raises(ValueError, match="'gamma' must be a number; got 'abc'"):
+        settings.hyperparameters(replace(run, hyperparameters={"gamma": "abc"}))
     file.write_text("pop: {gamma: 0.5}\n")
     with pytest.raises(ValueError, match="Did you mean 'ppo'"):
         settings.hyperparameters(run)

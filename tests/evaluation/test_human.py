@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 from scipy.ndimage import gaussian_filter
+from typer.testing import CliRunner
 
-from saccade_env import geometry
+from saccade_env import cli, geometry, images
 from saccade_env.evaluation.human import (
     alignment,
     compare_maps,
@@ -454,3 +455,27 @@ def test_bad_scanpaths_are_refused(changed: dict[str, object], message: str) -> 
     good = {"records": RECORDS, "fixations": LOOKED, "grid": GRID}
     with pytest.raises(ValueError, match=message):
         compare_scanpaths(**{**good, **changed})
+
+
+def test_policies_are_compared_on_the_pictures_looked_at(tmp_path: Path) -> None:
+    source = images.create("sample")
+    path = tmp_path / "fixations.csv"
+    generator = np.random.default_rng(0)
+    lines = ["image,subject,order,x,y"]
+    for i, subject, order in itertools.product(range(3), "ab", range(4)):
+        x, y = generator.normal(112, 25, 2)
+        lines.append(f"{source.id(i)},{subject},{order},{x:.1f},{y:.1f}")
+    path.write_text("\n".join(lines))
+    arguments = ["human", str(path), "--images", "sample", "--classifier", "efficientnet_lite0",
+                 "--policy", "centre", "--policy", "random", "--saccades", "3",
+                 "--out", str(tmp_path)]  # fmt: skip
+    done = CliRunner().invoke(cli.app, arguments)
+    assert done.exit_code == 0, done.output
+    maps = pd.read_csv(tmp_path / "maps.csv").set_index(["policy", "metric"])
+    assert maps.loc[("centre", "nss"), "low"] > maps.loc[("random", "nss"), "high"]
+    paths = pd.read_csv(tmp_path / "scanpaths.csv")
+    assert set(paths["policy"]) == {"centre", "random", "human", "shuffled"}
+    path.write_text("image,subject,order,x,y\nnowhere.jpg,a,0,3,3\n")
+    done = CliRunner().invoke(cli.app, arguments)
+    assert done.exit_code == 1
+    assert "nowhere.jpg" in done.output

@@ -1,0 +1,84 @@
+"""Policies on the pictures that people looked at: both comparisons in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from saccade_env import images
+from saccade_env.classifiers import Classifier
+from saccade_env.config import SaccadeConfig
+from saccade_env.core import Policy
+from saccade_env.evaluation.human.maps import compare_maps, no_common_image
+from saccade_env.evaluation.human.scanpaths import compare_scanpaths
+from saccade_env.evaluation.records import records_of
+from saccade_env.feeding import batches
+from saccade_env.images import ImageSource
+
+
+def compare(
+    policies: Mapping[str, Policy],
+    source: ImageSource,
+    classifier: Classifier,
+    fixations: pd.DataFrame,
+    *,
+    fovea: int = 3,
+    saccades: int = 10,
+    sigma: float = 1.0,
+    batch_size: int = 32,
+    workers: int | None = None,
+    progress: bool = True,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Maps and scanpaths of policies against human fixations.
+
+    Args:
+        policies: By name; those without a saliency map have no line in the first table.
+        source: Pictures, of which those in ``fixations`` are looked at.
+        classifier: Judges what is revealed; its grid is the policies'.
+        fixations: Of :func:`read_fixations`.
+        fovea: Side of the fovea in tokens, odd.
+        saccades: Saccades per image.
+        sigma: Of the Gaussian that makes a density of fixations, in tokens.
+        batch_size: Images per forward; changes no result.
+        workers: Threads that decode.
+        progress: Show a progress bar.
+
+    Returns:
+        Means with 95 % bootstrap intervals over images: maps (``policy, metric, value, low, high``)
+        and scanpaths (the same, with rows ``"human"`` and ``"shuffled"`` for comparison).
+
+    Raises:
+        ValueError: No picture is in both.
+    """
+    looked = set(fixations["image"])
+    indices = [i for i in range(len(source)) if source.id(i) in looked]
+    if not indices:
+        raise no_common_image("images", (source.id(i) for i in range(len(source))), looked)
+    config = SaccadeConfig(classifier.grid, fovea, saccades)
+    device = torch.device(getattr(classifier, "device", "cpu"))
+    records, names = [], list[str]()
+    maps: dict[str, list[torch.Tensor]] = {n: [] for n, p in policies.items() if hasattr(p, "maps")}
+    with tqdm(total=len(indices) * len(policies), unit="scanpath", disable=not progress) as bar:
+        for batch in batches(source, indices, batch_size, "raise", workers):
+            pixels = images.stack(batch.pictures)[0].to(device)
+            names += [picture.id for picture in batch.pictures]
+            for name, found in maps.items():
+                policy: Any = policies[name]
+                found.append(policy.maps(pixels).cpu())
+            named = dict(policies)
+            records.append(
+                records_of(batch.pictures, named, config, classifier, device, bar.update)
+            )
+    own = fixations[fixations["image"].isin(names)]
+    compared = [
+        compare_maps(torch.cat(found).numpy(), names, own, sigma=sigma).mean.assign(policy=name)
+        for name, found in maps.items()
+    ]
+    columns = ["policy", "metric", "value", "low", "high"]
+    table = pd.concat(compared)[columns] if compared else pd.DataFrame(columns=columns)
+    paths = compare_scanpaths(pd.concat(records), own, classifier.grid).mean
+    return table.reset_index(drop=True), paths
