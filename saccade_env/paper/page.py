@@ -23,12 +23,12 @@ from urllib.parse import quote
 import jinja2
 import pandas as pd
 
+from saccade_env.paper import cells
+
 Verdict = Literal["yes", "no", "cannot tell"]
 
 FIGURES = "figures"  # the folder beside the page
 LARGEST_SVG = 300_000  # bytes; above, the PNG is shown
-ROWS_SHOWN = 200  # of a table; its CSV file has them all
-MISSING = "–"
 _MIME = {".svg": "svg+xml", ".png": "png", ".gif": "gif", ".jpg": "jpeg", ".jpeg": "jpeg"}
 
 
@@ -158,7 +158,8 @@ def render(page: Page) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
-        "csv": _csv, "effect": _effect, "embed": _embed, "grid": _grid,
+        "csv": lambda table: cells.csv(table.frame, table.path), "effect": _effect,
+        "embed": _embed, "grid": lambda table: cells.grid(table.frame),
         "link": lambda path: f"{FIGURES}/{quote(path.name)}", "slug": slug,
     }  # fmt: skip
     source = resources.files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8")
@@ -216,74 +217,10 @@ def _embed(path: Path) -> str:
     return f"data:image/{mime};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def _csv(table: Table) -> str:
-    if table.path:
-        content = table.path.read_bytes()
-    else:
-        content = table.frame.to_csv(index=not _unnamed_rows(table.frame)).encode()
-    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(content).decode()}"
-
-
-def _grid(table: Table) -> dict[str, Any]:
-    """Heads of columns, rows of cells, how many lead a row, and which columns are numbers."""
-    frame = table.frame.head(ROWS_SHOWN)
-    levels = 0 if _unnamed_rows(frame) else frame.index.nlevels
-    columns = [list(frame.index.get_level_values(level)) for level in range(levels)]
-    columns += [list(frame.iloc[:, place]) for place in range(frame.shape[1])]
-    columns = [[v.tolist() if hasattr(v, "tolist") else v for v in column] for column in columns]
-    return {
-        "heads": [*(str(n or "row") for n in frame.index.names[:levels]), *map(_head, frame)],
-        "rows": list(zip(*map(_cells, columns), strict=True)),
-        "leading": max(levels, 1),
-        "numeric": [all(_is_number(v) or _is_missing(v) for v in column) for column in columns],
-    }
-
-
-def _unnamed_rows(frame: pd.DataFrame) -> bool:
-    return frame.index.equals(pd.RangeIndex(len(frame))) and frame.index.name is None
-
-
-def _head(name: Any) -> str:
-    return " · ".join(str(part) for part in name if part) if isinstance(name, tuple) else str(name)
-
-
-def _cells(values: Sequence[Any]) -> list[str]:
-    decimals = _decimals(values)
-    return [_cell(value, decimals) for value in values]
-
-
-def _decimals(values: Iterable[Any]) -> int:
-    """As many for a whole column, so that its numbers line up."""
-    sizes = [abs(v) for v in values if isinstance(v, float) and math.isfinite(v)]
-    if all(size.is_integer() for size in sizes):
-        return 0
-    return next((places for places, least in enumerate((1000, 10, 1)) if max(sizes) >= least), 3)
-
-
-def _cell(value: Any, decimals: int) -> str:
-    if _is_missing(value):
-        return MISSING
-    if not _is_number(value):
-        return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
-    text = f"{value:,.{decimals if isinstance(value, float) else 0}f}"
-    if value and not float(text.replace(",", "")):
-        text = f"{value:.0e}"  # small is not zero
-    text = text if abs(value) >= 10_000 else text.replace(",", "")
-    return text.replace("-", "−")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _is_missing(value: Any) -> bool:
-    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
-
-
 def _effect(finding: Finding) -> dict[str, str]:
     numbers = (finding.effect, finding.low, finding.high)
-    effect, low, high = _cells([None if v is None else float(v) for v in numbers])
+    effect, low, high = cells.cells([None if v is None else float(v) for v in numbers])
     return {
-        "value": effect if effect == MISSING else f"{effect} {finding.unit}".strip(),
-        "interval": "" if MISSING in (low, high) else f"{low} to {high}",
+        "value": effect if effect == cells.MISSING else f"{effect} {finding.unit}".strip(),
+        "interval": "" if cells.MISSING in (low, high) else f"{low} to {high}",
     }

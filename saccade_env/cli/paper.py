@@ -1,0 +1,71 @@
+"""`saccade-env paper`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated, Any
+
+import typer
+
+from saccade_env.cli.making import maker
+from saccade_env.cli.options import ClassifierName, Device, Images, Seed
+from saccade_env.cli.root import app
+from saccade_env.console import clear_errors, kept_on_interrupt, numbers
+
+
+@app.command()
+def paper(
+    out: Annotated[Path, typer.Option(help="Folder; the same command goes on where it stopped.")],
+    images: Images = None,
+    preset: Annotated[str, typer.Option(help="quick (within an hour) or full.")] = "quick",
+    only: Annotated[
+        str | None, typer.Option(help="Figures to make: 3,5,10. Default: all.", show_default=False)
+    ] = None,
+    classifier: ClassifierName = "auto",
+    policies: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Policy to compare; repeat for several. Default: the paper's, or what stands for "
+            "them without the network.",
+            show_default=False,
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Run on a random sample of this many images.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Drop another run in the folder.")
+    ] = False,
+    on_error: Annotated[
+        str, typer.Option(help="Images that cannot be read: 'raise' stops, 'skip' leaves them out.")
+    ] = "raise",
+    seed: Seed = 0,
+    batch_size: Annotated[int, typer.Option(help="Images per forward; changes no result.")] = 32,
+    workers: Annotated[
+        int | None, typer.Option(help="Threads that decode ahead.", show_default=False)
+    ] = None,
+    device: Device = "cpu",
+) -> None:
+    """Run the paper's analyses and write a report of what holds here."""
+    from saccade_env.paper import pictures
+    from saccade_env.paper.report import write_report
+    from saccade_env.paper.run import run_paper
+    from saccade_env.paper.settings import PaperSettings
+
+    def make(name: str, grid: tuple[int, int]) -> Any:
+        return maker(SimpleNamespace(grid=grid), seed, device)(name)
+
+    with clear_errors(), kept_on_interrupt(out):
+        figures = tuple(int(number) for number in numbers(only)) if only else None
+        settings = PaperSettings(
+            images, out, preset, figures, classifier,
+            policies=tuple(policies) if policies else None, limit=limit, seed=seed,
+            batch_size=batch_size, workers=workers, device=device, overwrite=overwrite,
+            on_error=on_error, dry_run=dry_run,  # type: ignore[arg-type]
+        )  # fmt: skip
+        results = run_paper(settings, make)
+        if not dry_run:
+            page = write_report(results, out, pictures.sections(results, out), only=figures)
+            typer.echo(f"wrote {page}")

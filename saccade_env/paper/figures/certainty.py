@@ -1,0 +1,133 @@
+"""Figure 5: certainty along a scanpath."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from saccade_env.evaluation import metrics
+from saccade_env.paper.figures import style
+from saccade_env.paper.figures.parts import Drawn, table
+from saccade_env.paper.reading import (
+    MAIN,
+    PAIR,
+    name_of,
+    pair_of,
+    percent,
+    records_of,
+)
+from saccade_env.paper.results import Results
+
+FEW = 5  # images; a group of fewer is in the table alone
+_NEVER = "#8a3ffc"
+_ROOM, _STEP = 2.4, 0.22  # saccades: for the labels, and between two marks of the full image
+
+
+def certainty(results: Results, folder: Path) -> Drawn:
+    """Certainty where the full image is right, and split by first correct saccade (figure 5)."""
+    records = records_of(results, MAIN)
+    own = pair_of(results, records)
+    means = metrics.certainty_where_full_right(records)
+    groups = metrics.certainty_by_first_correct(records[records["policy"].isin(own)])
+    figure = style.drawing(10, 7.8)
+    upper, lower = figure.subfigures(2, 1, height_ratios=(1, 1.15))
+    _level(upper.subplots(), means, style.styles(results, records, PAIR))
+    panels = lower.subplots(1, len(own), sharey=True, squeeze=False)[0]
+    for policy, axes in zip(own, panels, strict=True):
+        _groups(axes, groups, policy)
+    shows = _certain(own, means, groups)
+    alt = (
+        "Above, certainty against the saccade for each policy; below, the same split into groups "
+        f"of images by the saccade at which they are first right. {shows}"
+    )
+    numbers = [
+        table(means, "Certainty where the full image is right", "figure-5-certainty", folder),
+        table(groups, "Certainty by saccade of first correct", "figure-5-groups", folder),
+    ]
+    caption = (
+        f"Images that the classifier gets right in full ({_count(means)}). Diamonds: certainty of "
+        f"the same group on the full image. Groups of fewer than {FEW} images are not drawn; "
+        "the intervals of the groups along the saccades are in the table."
+    )
+    return Drawn(shows, [style.save(figure, folder, "figure-5", alt)], numbers, caption)
+
+
+def _level(axes: Any, means: pd.DataFrame, looks: dict[str, Any]) -> None:
+    ends = style.curves(axes, means, "certainty", looks)
+    style.full_line(axes, means["full_certainty"].iloc[0])
+    style.from_zero(axes)
+    last = means.index.get_level_values("saccade").max()
+    style.dress(
+        axes, "images that the full image classifies correctly", "saccade", "certainty (%)",
+        xticks=range(1, last + 1),
+    )  # fmt: skip
+    style.name_ends(axes, ends, last)
+
+
+def _groups(axes: Any, groups: pd.DataFrame, policy: str) -> None:
+    own = groups.loc[[policy]].droplevel("policy") if policy in groups.index else groups.iloc[:0]
+    own = own[own["images"] >= FEW].reset_index()
+    last = own["saccade"].max() if len(own) else 1
+    firsts = [*np.unique(own["first_correct"].dropna()), np.nan]
+    ends = []
+    shades = [*style.shades(firsts[:-1]), _NEVER]
+    for place, (first, shade) in enumerate(zip(firsts, shades, strict=True)):
+        there = own["first_correct"]
+        group = own[there.isna() if math.isnan(first) else there == first]
+        if not group.empty:
+            ends.append(_group(axes, group, first, shade, last + _ROOM + _STEP * place))
+    axes.set_ylim(0, 100)
+    ticks = [*range(1, int(last) + 1), last + _ROOM + len(firsts) / 2 * _STEP]
+    style.dress(
+        axes, f"{name_of(policy)}, by saccade of first correct", "saccade", "certainty (%)",
+        xticks=ticks, xticklabels=[*map(str, ticks[:-1]), "full image"],
+    )  # fmt: skip
+    style.name_ends(axes, ends, last)
+
+
+def _group(
+    axes: Any, group: pd.DataFrame, first: float, shade: str, beside: float
+) -> tuple[float, str, str]:
+    never = math.isnan(first)
+    line = {"linestyle": ":" if never else "-", "linewidth": 1.4, "color": shade}
+    axes.plot(group["saccade"], 100 * group["certainty"], **line)
+    now = group[group["saccade"] == first]
+    axes.plot(now["saccade"], 100 * now["certainty"], marker="o", markersize=5, color=shade)
+    full = group.iloc[:1]
+    axes.errorbar(
+        [beside], 100 * full["full_certainty"].to_numpy(dtype=float),
+        style.errors(full, "full_certainty"), marker="D", markersize=3.5, color=shade, linewidth=1,
+    )  # fmt: skip
+    text = "never" if never else f"{first:.0f}"
+    name = f"{text} ({group['images'].iloc[0]:.0f})"
+    return 100 * float(group["certainty"].iloc[-1]), name, shade
+
+
+def _certain(own: list[str], means: pd.DataFrame, groups: pd.DataFrame) -> str:
+    levels = [f"{percent(means.loc[p, 'certainty'].iloc[-1])} under {name_of(p)}" for p in own]
+    full = percent(means["full_certainty"].iloc[0])
+    text = f"At the last saccade, certainty is {' and '.join(levels)} (full image: {full})."
+    return f"{text} {_first_against_late(groups, own[0])}".strip()
+
+
+def _first_against_late(groups: pd.DataFrame, policy: str) -> str:
+    if policy not in groups.index:
+        return ""
+    own = groups.loc[[policy]].droplevel("policy").reset_index()
+    end = own[(own["saccade"] == own["saccade"].max()) & own["first_correct"].notna()]
+    if end.empty:
+        return ""
+    ends = end.iloc[[0, -1]] if len(end) > 1 else end
+    texts = [
+        f"{percent(level)} for the images first right at saccade {first:.0f}"
+        for level, first in zip(ends["certainty"], ends["first_correct"], strict=True)
+    ]
+    return f"Under {name_of(policy)} it then is {' and '.join(texts)}."
+
+
+def _count(means: pd.DataFrame) -> str:
+    return f"{means['images'].max():.0f} images"

@@ -1,0 +1,143 @@
+"""Figure 10: single crops, and saccades with each map at UNISAL's image sizes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from saccade_env.evaluation import metrics
+from saccade_env.evaluation.metrics.tables import policies_of
+from saccade_env.paper.figures import style
+from saccade_env.paper.figures.parts import Drawn, accuracy_table, images_text, table
+from saccade_env.paper.page import Table
+from saccade_env.paper.reading import (
+    SIZES,
+    NotRunError,
+    name_of,
+    percent,
+    played,
+    run_name,
+)
+from saccade_env.paper.results import ATTENTION, CLASSICAL, DEEP, Results
+
+MAPS = (ATTENTION, DEEP, CLASSICAL)
+
+
+def single_crops(results: Results, folder: Path) -> Drawn:
+    """Accuracy on a single crop, and per saccade with each map (figure 10)."""
+    sizes = [size for size in SIZES if not results.records.get(size, pd.DataFrame()).empty]
+    single = results.crops if results.crops is not None and len(results.crops) else None
+    if single is None and not sizes:
+        raise NotRunError(f"neither the single crops nor {' nor '.join(SIZES)} were run")
+    heights = [3.1] * (single is not None) + [4.2] * bool(sizes)
+    figure = style.drawing(10, sum(heights))
+    parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    texts, tables = _crops(results, single, parts[0], folder)
+    more, others = _sizes(results, sizes, parts[-1], folder)
+    missing = [f"“{size}” was not run." for size in SIZES if size not in sizes]
+    missing += ["The single crops were not run."] if single is None else []
+    shows = " ".join([*texts, *more, *missing])
+    alt = f"Bars of accuracy on one crop, lines of accuracy against the saccade. {shows}"
+    saved = style.save(figure, folder, "figure-10", alt)
+    return Drawn(shows, [saved], [*tables, *others], _crop_caption(results, single, sizes))
+
+
+def _crops(
+    results: Results, single: pd.DataFrame | None, part: Any, folder: Path
+) -> tuple[list[str], list[Table]]:
+    if single is None:
+        return [], []
+    found = crop_table(single)
+    _bars(results, part.subplots(), single, found)
+    numbers = table(found, "Accuracy on a single crop", "figure-10-crops", folder)
+    return [_crop_text(results, single, found)], [numbers]
+
+
+def _sizes(
+    results: Results, sizes: list[str], part: Any, folder: Path
+) -> tuple[list[str], list[Table]]:
+    if not sizes:
+        return [], []
+    ends, tables = [], []
+    for size, axes in zip(sizes, part.subplots(1, len(sizes), squeeze=False)[0], strict=True):
+        found = accuracy_table(results.records[size])
+        _size(results, size, found, axes)
+        name = f"figure-10-{size.replace(' ', '-')}"
+        tables.append(table(found, f"Accuracy per saccade, {size}", name, folder))
+        ends.append(_size_text(results, size, found))
+    return [f"At the last saccade, accuracy is {'; '.join(ends)}."], tables
+
+
+def crop_table(single: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy with its interval and the mean share of the image, a row a policy."""
+    rows = {}
+    for policy in policies_of(single):
+        own = single[(single["policy"] == policy) & (single["label"] >= 0)]
+        found = metrics.interval(own["correct"].astype(float))
+        rows[policy] = {
+            "accuracy": found.value, "low": found.low, "high": found.high,
+            "share": single[single["policy"] == policy]["share"].mean(), "images": len(own),
+        }  # fmt: skip
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("policy")
+
+
+def _bars(results: Results, axes: Any, single: pd.DataFrame, found: pd.DataFrame) -> None:
+    looks = style.styles(results, single)
+    order = list(looks)[::-1]  # the paper's order, from above
+    own = found.loc[order]
+    axes.barh(
+        range(len(order)), 100 * own["accuracy"], xerr=style.errors(own, "accuracy"), height=0.62,
+        color=[looks[policy]["color"] for policy in order], alpha=0.6,
+        error_kw={"ecolor": "#222222", "capsize": 3, "linewidth": 1.2},
+    )  # fmt: skip
+    for place, (value, high) in enumerate(zip(own["accuracy"], own["high"], strict=True)):
+        axes.annotate(
+            percent(value), (100 * max(value, high), place), (6, 0), va="center",
+            textcoords="offset points", fontsize=style.SMALL,
+        )  # fmt: skip
+    axes.set_yticks(range(len(order)), [looks[policy]["label"] for policy in order])
+    share = f"{percent(found['share'].mean())} of the image"
+    style.dress(axes, f"single crop, {share}", "top-1 accuracy (%)", "")
+    axes.grid(visible=False, axis="y")
+
+
+def _size(results: Results, size: str, found: pd.DataFrame, axes: Any) -> None:
+    records = results.records[size]
+    ends = style.curves(axes, found, "accuracy", style.styles(results, records, MAPS))
+    style.full_line(axes, metrics.full_image(records)["accuracy"])
+    style.from_zero(axes)
+    last = found.index.get_level_values("saccade").max()
+    style.dress(
+        axes, f"images of {pixels(size)} pixels", "saccade", "top-1 accuracy (%)",
+        xticks=range(1, last + 1),
+    )  # fmt: skip
+    style.name_ends(axes, ends, last)
+
+
+def _crop_text(results: Results, single: pd.DataFrame, found: pd.DataFrame) -> str:
+    order = list(style.styles(results, single))
+    values = [f"{name_of(policy)} {percent(found.loc[policy, 'accuracy'])}" for policy in order]
+    return f"Accuracy on the single crop: {', '.join(values)}."
+
+
+def _size_text(results: Results, size: str, found: pd.DataFrame) -> str:
+    own = {r: p for r, p in played(results, results.records[size]).items() if r in MAPS}
+    ends = [f"{percent(found.loc[p, 'accuracy'].iloc[-1])} with {name_of(p)}" for p in own.values()]
+    return f"{', '.join(ends)} (images of {pixels(size)})"
+
+
+def _crop_caption(results: Results, single: pd.DataFrame | None, sizes: list[str]) -> str:
+    source = single if single is not None else results.records[sizes[0]]
+    cropper = name_of(run_name(results.run, "crop_classifier"))
+    here = f" Crops are classified by {cropper}." if cropper and single is not None else ""
+    return (
+        f"{images_text(source)}{here} The paper classifies crops with ResNet-50 and takes the maps "
+        "from DINO, UNISAL and GBVS."
+    )
+
+
+def pixels(size: str) -> str:
+    """Height and width in the name of an experiment."""
+    return size.split()[-1].replace("x", "×")

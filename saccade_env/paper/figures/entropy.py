@@ -1,0 +1,86 @@
+"""Figure 7: the entropy of the map, and how soon an image is right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from saccade_env.evaluation import metrics
+from saccade_env.evaluation.metrics.tables import by_image, policies_of
+from saccade_env.paper.figures import style
+from saccade_env.paper.figures.parts import Drawn, images_text, table
+from saccade_env.paper.reading import MAIN, NotRunError, name_of, number, pair_of, records_of
+from saccade_env.paper.results import Results
+
+
+def entropy(results: Results, folder: Path) -> Drawn:
+    """Map entropy against the saccade of first correct classification (figure 7)."""
+    records, entropies = records_of(results, MAIN), results.entropies
+    if entropies is None or entropies.empty:
+        raise NotRunError("the entropies of the maps were not computed")
+    there = entropies[entropies["policy"].isin(policies_of(records))]
+    own = pair_of(results, there)
+    known = there[there["policy"].isin(own)]
+    means = metrics.entropy_by_first_correct(known, records)
+    relation = metrics.entropy_relation(known, records)
+    if means.empty:
+        raise NotRunError("no image has a label")
+    figure = style.drawing(10, 4.4)
+    looks = style.styles(results, records)
+    for policy, axes in zip(own, figure.subplots(1, len(own), squeeze=False)[0], strict=True):
+        last = by_image(records, policy, "saccade").shape[1]
+        _entropy(axes, means.loc[policy], relation.loc[policy], looks[policy], last)
+    shows = _related(own, means, relation)
+    alt = f"Mean entropy of the map of the images first right at each saccade. {shows}"
+    numbers = [
+        table(means, "Map entropy by saccade of first correct", "figure-7-groups", folder),
+        table(relation, "Spearman correlation", "figure-7-correlation", folder),
+    ]
+    caption = f"{images_text(records)} Small numbers: images in each group."
+    return Drawn(shows, [style.save(figure, folder, "figure-7", alt)], numbers, caption)
+
+
+def _entropy(
+    axes: Any, means: pd.DataFrame, relation: pd.Series, look: dict[str, Any], last: int
+) -> None:
+    means = means.reset_index()
+    means["place"] = means["first_correct"].fillna(last + 1)
+    for part, mark in ((means.dropna(), look["marker"]), (means[means.isna().any(axis=1)], "X")):
+        if not part.empty:
+            axes.errorbar(
+                part["place"], part["entropy"], style.errors(part, "entropy", 1), capsize=3,
+                color=look["color"], marker=mark, markersize=6, linestyle="none",
+            )  # fmt: skip
+    for _, row in means.iterrows():
+        axes.annotate(
+            f"{row['images']:.0f}", (row["place"], 0.02), xycoords=axes.get_xaxis_transform(),
+            ha="center", fontsize=7.5, color="#555555",
+        )  # fmt: skip
+    low, high = axes.get_ylim()
+    axes.set_ylim(low - 0.12 * (high - low), high + 0.05 * (high - low))
+    rho, *ends = (number(relation[key], 2) for key in ("rho", "low", "high"))
+    ticks = [*range(1, last + 1), last + 1]
+    title = f"{look['label']}: ρ = {rho} ({' to '.join(ends)})"
+    style.dress(
+        axes, title, "saccade of first correct classification",
+        "map entropy (bits)", xticks=ticks, xticklabels=[*map(str, ticks[:-1]), "never"],
+        xlim=(0.4, last + 1.6),
+    )  # fmt: skip
+
+
+def _related(own: list[str], means: pd.DataFrame, relation: pd.DataFrame) -> str:
+    texts, nevers = [], []
+    for policy in own:
+        rho, low, high = (number(relation.loc[policy, key], 2) for key in ("rho", "low", "high"))
+        texts.append(f"{rho} ({low} to {high}) for {name_of(policy)}")
+        group = means.loc[policy]
+        never = group[group.index.isna()]["entropy"]
+        if len(never):
+            nevers.append(f"{number(never.iloc[0], 2)} bits for {name_of(policy)}")
+    missed = f" Images that are never right have {' and '.join(nevers)}." if nevers else ""
+    return (
+        "Spearman’s correlation of map entropy and the saccade of first correct classification is "
+        f"{' and '.join(texts)}.{missed}"
+    )

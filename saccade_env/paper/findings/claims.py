@@ -1,0 +1,160 @@
+"""A statement of the paper, how its effect is measured, and the rule of the verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from saccade_env.evaluation import metrics
+from saccade_env.evaluation.metrics.intervals import Interval, percentiles, resamples
+from saccade_env.paper.page import Finding, Verdict
+from saccade_env.paper.reading import PAPER_POLICIES, NotRunError, name_of, number
+from saccade_env.paper.results import Results
+
+FEWEST = 20  # images, below which an interval is not trusted
+SAMPLES = 2000  # of the bootstrap
+Side = Literal["above", "below", "within"]
+RULE = (
+    "Yes: the 95 % interval lies on the statement’s side of 0, or of the margin that the note "
+    "names. No: it lies on the other side. Cannot tell: it holds both, the experiment or the "
+    f"policy is missing, or there are fewer than {FEWEST} images."
+)
+
+
+class Measured(NamedTuple):
+    """An effect, from how many images, and what to know about it."""
+
+    interval: Interval
+    images: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the paper.
+
+    Attributes:
+        key: A short name.
+        statement: In terms of roles, not of policies.
+        figure: Number of the paper's figure.
+        unit: Of the effect.
+        measure: Effect in the results; raises :class:`NotRunError` where there is none.
+        roles: Parts that policies play in it.
+        side: Where the statement says that the effect lies: ``above`` or ``below`` the margin, or
+            ``within`` it of 0.
+        margin: In the unit.
+    """
+
+    key: str
+    statement: str
+    figure: int
+    unit: str
+    measure: Callable[[Results], Measured]
+    roles: tuple[str, ...]
+    side: Side = "above"
+    margin: float = 0.0
+
+
+def judge(claim: Claim, results: Results) -> Finding:
+    """Measure the effect and hold it against the statement."""
+    source = f"figure {claim.figure}"
+    try:
+        (effect, low, high), images, note = claim.measure(results)
+    except NotRunError as error:
+        note = _sentences(f"{error}")
+        return Finding(
+            claim.key, claim.statement, source, None, None, None, claim.unit, "cannot tell", note
+        )
+    verdict = verdict_of(Interval(effect, low, high), claim.side, claim.margin)
+    few = f"there are only {images} such images" if images < FEWEST else ""
+    verdict = "cannot tell" if few else verdict
+    known = [value if math.isfinite(value) else None for value in (effect, low, high)]
+    note = _sentences(few, note, _margin(claim), _stand_ins(claim, results))
+    return Finding(claim.key, claim.statement, source, *known, claim.unit, verdict, note)
+
+
+def verdict_of(interval: Interval, side: Side, margin: float = 0.0) -> Verdict:
+    """The verdict by :data:`RULE`; an interval that is not known tells nothing."""
+    _, low, high = interval
+    if side == "below":
+        low, high, margin = -high, -low, -margin
+    if side == "within":
+        holds, fails = -margin < low and high < margin, low > margin or high < -margin
+    else:
+        holds, fails = low > margin, high < margin
+    return "yes" if holds else "no" if fails else "cannot tell"
+
+
+def of_images(values: pd.Series, note: str = "", factor: float = 100) -> Measured:
+    """The mean of one value an image."""
+    found = metrics.interval(factor * values, SAMPLES)
+    return Measured(found, int(values.notna().sum()), note)
+
+
+def weakest(values: pd.DataFrame, factor: float = 100) -> Measured:
+    """The saccade at which a lead holds least: all leads are above 0 if this one is.
+
+    It is the one whose interval lies lowest: by its upper end where one lies below 0, else by its
+    lower end.
+    """
+    table = metrics.bootstrap_columns(factor * values, SAMPLES)
+    if not table["low"].notna().any():
+        return Measured(Interval(np.nan, np.nan, np.nan), 0)
+    saccade = table["high" if (table["high"] < 0).any() else "low"].idxmin()
+    mean = metrics.interval(factor * values.mean(axis=1), SAMPLES)
+    note = (
+        f"Given is the saccade where it holds least, number {saccade}; the mean over all saccades "
+        f"is {number(mean.value)} ({number(mean.low)} to {number(mean.high)})"
+    )
+    interval = Interval(*map(float, table.loc[saccade, ["mean", "low", "high"]]))
+    return Measured(interval, len(values.dropna(how="all")), note)
+
+
+def of_means(
+    parts: pd.DataFrame, combine: Callable[[np.ndarray], np.ndarray], note: str = ""
+) -> Measured:
+    """What is made of the means of several values an image, such as their ratio.
+
+    Args:
+        parts: A row per image, a column per value.
+        combine: Means, the values along the first axis, to the effect.
+        note: For the reader.
+    """
+    table = parts.dropna().to_numpy(dtype=float)
+    if not len(table):
+        return Measured(Interval(np.nan, np.nan, np.nan), 0, note)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        effect = combine(table.mean(axis=0))
+        drawn = [
+            combine((times @ table / len(table)).T)
+            for _, times in resamples(len(table), SAMPLES, 0)
+        ]
+    low, high = percentiles(np.concatenate(drawn)[:, None])
+    return Measured(Interval(float(effect), float(low[0]), float(high[0])), len(table), note)
+
+
+def _margin(claim: Claim) -> str:
+    if not claim.margin:
+        return ""
+    limit = f"{claim.margin:g} {claim.unit}"
+    return f"The margin is {'±' if claim.side == 'within' else ''}{limit}"
+
+
+def _stand_ins(claim: Claim, results: Results) -> str:
+    """Which policies play the parts, where they are not the paper's."""
+    others = [
+        f"{name_of(results.roles[role])} stands for {name_of(PAPER_POLICIES[role])}"
+        for role in claim.roles
+        if results.roles.get(role, PAPER_POLICIES[role]) != PAPER_POLICIES[role]
+    ]
+    return " and ".join(others)
+
+
+def _sentences(*parts: str) -> str:
+    known = [part.strip().rstrip(".") for part in parts if part]
+    return " ".join(f"{part[0].upper()}{part[1:]}." for part in known if part)

@@ -1,0 +1,149 @@
+"""Effects of other maps: layers, resolutions, saliency models (figures 6, 10 and 11)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from saccade_env.evaluation import metrics
+from saccade_env.evaluation.metrics.intervals import Interval
+from saccade_env.paper.findings.claims import SAMPLES, Measured, of_images
+from saccade_env.paper.findings.saccades import lead, lead_at, pair
+from saccade_env.paper.reading import (
+    MAIN,
+    PATCH,
+    SIZES,
+    NotRunError,
+    fovea_of,
+    of_policies,
+    percent,
+    policy_of,
+    records_of,
+    resolutions,
+    runs_of,
+    varied,
+    with_role,
+)
+from saccade_env.paper.results import RANDOM, Results
+
+_OVER = "mean accuracy over all saccades"
+
+
+def layer_lead(results: Results, number: int) -> Measured:
+    """Lead of the map of a layer, counted from 1, over random fixations."""
+    policy = _layer(varied(results, "layers", "layer"), number)
+    records, random = with_role(results, "layers", RANDOM)
+    return _lead(records, policy, random, _OVER)
+
+
+def rise_after(results: Results, number: int) -> Measured:
+    """Gain of the next layer, counted from 1, over this one, less the mean gain elsewhere."""
+    settings = varied(results, "layers", "layer")
+    policies = [_layer(settings, layer) for layer in (number, number + 1)]
+    records = of_policies(records_of(results, "layers"), *settings["policy"])
+    means = {name: metrics.correctness(records, name).mean(axis=1) for name in settings["policy"]}
+    rise = means[policies[1]] - means[policies[0]]
+    others = len(settings) - 2  # steps from a layer to the next, without this one
+    if others < 1:
+        raise NotRunError("there are too few layers to compare")
+    whole = means[settings["policy"].iloc[-1]] - means[settings["policy"].iloc[0]]
+    note = (
+        f"layer {number + 1} less layer {number} ({percent(float(rise.mean()))}), less the mean "
+        "of such steps elsewhere"
+    )
+    return of_images(rise - (whole - rise) / others, note)
+
+
+def close_resolution(results: Results, pixels: int) -> Measured:
+    """Accuracy with the map of a small input, less that with the full one."""
+    records, settings = resolutions(results)
+    small = settings[settings["resolution"] == pixels]["policy"]
+    if small.empty:
+        raise NotRunError(f"no map of an input of {pixels} pixels was followed")
+    whole = settings[settings["resolution"] == settings["resolution"].max()]["policy"].iloc[-1]
+    return _lead(records, small.iloc[0], whole, f"{_OVER}; {pixels // PATCH} tokens a side")
+
+
+def crop_lead(results: Results, first: str, second: str) -> Measured:
+    """A role's lead over another's in accuracy on a single crop."""
+    if results.crops is None or results.crops.empty:
+        raise NotRunError("the single crops were not classified")
+    own, other = (
+        crops[crops["label"] >= 0].set_index("image")["correct"].astype(float)
+        for crops in (
+            results.crops[results.crops["policy"] == policy_of(results, role, results.crops)]
+            for role in (first, second)
+        )
+    )
+    return of_images((own - other).dropna())
+
+
+def lead_over(results: Results, first: str, second: str) -> Measured:
+    """A role's lead in accuracy at UNISAL's image size, where it is least."""
+    size = runs_of(results, *SIZES)[0]
+    found = lead(results, size, first, second)
+    return found._replace(note=f"{found.note}. Experiment “{size}”")
+
+
+def lead_over_at(results: Results, first: str, second: str, saccade: int) -> Measured:
+    """A role's lead in accuracy at UNISAL's image size, at one saccade."""
+    size = runs_of(results, *SIZES)[0]
+    found = lead_at(results, size, first, second, saccade)
+    return found._replace(note=f"experiment “{size}”")
+
+
+def alike_at_first(results: Results, first: str, second: str) -> Measured:
+    """Share of images on which the first foveas of two roles overlap."""
+    name = runs_of(results, *SIZES, MAIN)[0]
+    records = records_of(results, name)
+    policies = [policy_of(results, role, records) for role in (first, second)]
+    both = of_policies(records, *policies)
+    within = fovea_of(results, name) - 1
+    table = metrics.fixation_agreement(both, *policies, within, samples=SAMPLES)
+    columns = ["agreement", "agreement_low", "agreement_high"]
+    found = Interval(*(float(100 * value) for value in table[columns].iloc[0]))
+    note = f"first fixations within {within} tokens; experiment “{name}”"
+    return Measured(found, both["image"].nunique(), note)
+
+
+def diverge(results: Results, first: str, second: str) -> Measured:
+    """Growth of the distance between the fixations of two roles, from the first to the last."""
+    name = runs_of(results, *SIZES, MAIN)[0]
+    rows, cols = (
+        own - other
+        for own, other in (pair(results, name, first, second, axis) for axis in ("row", "col"))
+    )
+    apart = np.hypot(rows, cols)
+    note = f"distance at the last saccade less that at the first; experiment “{name}”"
+    return of_images(apart.iloc[:, -1] - apart.iloc[:, 0], note, 1)
+
+
+def farther(results: Results, first: str, second: str) -> Measured:
+    """How much farther from its first fixation a role looks than another, over all saccades."""
+    name = runs_of(results, *SIZES, MAIN)[0]
+    paths = zip(*(pair(results, name, first, second, axis) for axis in ("row", "col")), strict=True)
+    own, other = (_reach(*path) for path in paths)
+    note = f"mean distance from the first fixation; experiment “{name}”"
+    return of_images(own - other, note, 1)
+
+
+def _reach(row: pd.DataFrame, col: pd.DataFrame) -> pd.Series:
+    """Mean distance from the first fixation of the later ones, by image."""
+    rows, cols = (axis.sub(axis.iloc[:, 0], axis=0).iloc[:, 1:] for axis in (row, col))
+    return np.hypot(rows, cols).mean(axis=1)
+
+
+def _layer(settings: pd.DataFrame, number: int) -> str:
+    found = settings[settings["layer"] == number - 1]["policy"]
+    if found.empty:
+        raise NotRunError(f"the map of layer {number} was not followed")
+    return str(found.iloc[0])
+
+
+def _lead(records: pd.DataFrame, policy: str, reference: str, note: str) -> Measured:
+    both = of_policies(records, policy, reference)
+    if both.empty:
+        raise NotRunError(f"{policy} and {reference} were run on different images")
+    found = metrics.bootstrap(both, policy, reference, samples=SAMPLES)
+    labelled = both[both["label"] >= 0]["image"].nunique()
+    return Measured(Interval(*(100 * value for value in found)), labelled, note)

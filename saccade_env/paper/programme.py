@@ -1,0 +1,120 @@
+"""Which runs and experiments a preset has, with the policies and images at hand.
+
+What cannot be run is said in the cast's notes, and nothing stands in its place.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+from saccade_env.geometry import grid_of
+from saccade_env.images import ImageSource
+from saccade_env.paper.cast import Cast, with_parameters
+from saccade_env.paper.experiments import FOVEA, Programme, Run
+from saccade_env.paper.results import ATTENTION, RANDOM
+from saccade_env.paper.settings import PRESETS, PaperSettings
+from saccade_env.paper.sources import (
+    PER_CLASS,
+    Subset,
+    balanced,
+    class_sizes,
+    resized,
+    sample,
+)
+
+RESOLUTIONS = (160, 128, 96)  # pixels of the map's input: the paper's 10×10 tokens, two of ours
+SIZES = ((224, 384), (288, 384))  # UNISAL's, and the one that fits the paper's share of a crop
+Varied = dict[str, tuple[int, int]]  # policy → layer and resolution
+
+
+def programme(settings: PaperSettings, cast: Cast, source: ImageSource) -> Programme:
+    """Everything that the preset has, whatever figures are asked for."""
+    built = Programme(settings, cast, source, {}, {})
+    everything = sample(range(len(source)), settings.limit, settings.seed)
+    main = source if len(everything) == len(source) else Subset(source, everything)
+    _main(built, main)
+    preset = PRESETS[settings.preset]
+    _layers(built, Subset(source, sample(everything, preset.map_images, settings.seed)))
+    _sizes(built, everything, preset.size_images)
+    return built
+
+
+def _main(built: Programme, source: ImageSource) -> None:
+    cast, grid = built.cast, built.cast.judge().grid
+    everyone = (*cast.roles.values(), *cast.extras)
+    pair = tuple(cast.roles[role] for role in (ATTENTION, RANDOM) if role in cast.roles)
+    few = everyone if PRESETS[built.settings.preset].thorough else (*pair, *cast.extras)
+    for fovea, policies in ((3, everyone), (5, few or everyone)):
+        built.add(Run(f"fovea {fovea}", policies, source, grid, fovea))
+    with_maps = tuple(name for name in pair if hasattr(cast.policy_here(name), "maps"))
+    if with_maps:
+        built.add(Run("entropies", with_maps, source, grid, kind="entropies"))
+
+
+def _layers(built: Programme, source: ImageSource) -> None:
+    """Attention of every layer (figure 6)."""
+    cast, grid = built.cast, built.cast.judge().grid
+    name = cast.roles.get(ATTENTION, "")
+    if not (name and hasattr(cast.policy_here(name), "layer")):
+        why = f"{name} has no layers to choose from" if name else "no policy follows attention"
+        cast.notes.append(f"layers and resolutions are left out: {why}")
+        return
+    whole, last = max(cast.image_size), cast.policy_here(with_parameters(name, layer=-1)).layer
+    layers = {with_parameters(name, layer=layer): (layer, whole) for layer in range(last + 1)}
+    built.add(Run("layers", tuple(layers), source, grid), _rows(layers))
+    if PRESETS[built.settings.preset].thorough:
+        built.add(Run("layers fovea 5", tuple(layers), source, grid, 5), _rows(layers, 5))
+    if hasattr(cast.policy_here(name), "resolution"):
+        _resolutions(built, source, name, layers)
+    else:
+        cast.notes.append(f"resolutions are left out: {name} has no maps from smaller inputs")
+
+
+def _resolutions(built: Programme, source: ImageSource, name: str, layers: Varied) -> None:
+    """Attention from small inputs, of the last layer and of all (figures 6 and 17)."""
+    last, grid = len(layers) - 1, built.cast.judge().grid
+    small = {
+        with_parameters(name, layer=layer, resolution=side): (layer, side)
+        for side, layer in product(RESOLUTIONS, range(len(layers)))
+    }
+    above = {policy: varied for policy, varied in small.items() if varied[0] == last}
+    rest = tuple(policy for policy in small if policy not in above)
+    best = {policy: varied for policy, varied in layers.items() if varied[0] == last}
+    built.add(Run("resolutions", tuple(above), source, grid), _rows({**best, **above}), "layers")
+    both = Run("layers and resolutions", rest, source, grid)
+    built.add(both, _rows({**layers, **small}), "layers", "resolutions")
+
+
+def _sizes(built: Programme, everything: list[int], count: int | None) -> None:
+    """UNISAL's image sizes, on ten images a class (figures 10 and 11)."""
+    cast, settings = built.cast, built.settings
+    even = balanced(built.source, everything, settings.seed)
+    chosen = sample(even, count, settings.seed)
+    policies = tuple(cast.roles.values())
+    if not policies:
+        cast.notes.append(
+            "UNISAL's image sizes are left out: no policy plays a part of the paper's"
+        )
+        return
+    classes, least, most = class_sizes(built.source, chosen)
+    cast.notes.append(
+        f"UNISAL's image sizes: {len(chosen)} images of {classes} classes, {least} to {most} of "
+        f"each (the paper: {PER_CLASS} of each of 1000)"
+    )
+    for size in SIZES:
+        source = Subset(resized(built.source, size), chosen)
+        name = f"unisal {size[0]}x{size[1]}"
+        if not cast.judges(size):
+            cast.notes.append(f"{name} is left out: the classifier is built for another size")
+            continue
+        built.add(Run(name, policies, source, cast.judge(size).grid))
+    grid = grid_of(SIZES[-1], cast.cropper.patch_size)
+    built.add(Run("crops", policies, source, grid, kind="crops"))
+
+
+def _rows(varied: Varied, fovea: int = FOVEA) -> list[dict[str, Any]]:
+    return [
+        {"policy": policy, "layer": layer, "resolution": resolution, "fovea": fovea}
+        for policy, (layer, resolution) in varied.items()
+    ]

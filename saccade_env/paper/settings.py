@@ -1,0 +1,138 @@
+"""What is asked of the paper's experiments, and which figures need which of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from saccade_env.classifiers import AUTO, Classifier
+from saccade_env.images import ImageSource
+from saccade_env.registry import unknown_name
+
+# Experiments that a figure is made from; those of the pictures look at the sample alone.
+FIGURES: dict[int, tuple[str, ...]] = {
+    3: ("fovea 3", "fovea 5"),
+    4: ("fovea 3",),
+    5: ("fovea 3",),
+    6: ("fovea 3", "layers", "resolutions"),
+    7: ("fovea 3", "entropies"),
+    8: (),
+    9: (),
+    10: ("crops", "unisal 224x384", "unisal 288x384"),
+    11: ("unisal 224x384", "unisal 288x384"),
+    12: (),
+    13: (),
+    17: ("fovea 3", "layers", "resolutions", "layers and resolutions"),
+}
+PICTURES = (8, 9, 12, 13)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How much is run.
+
+    Attributes:
+        map_images: Images for layers and resolutions; None means all.
+        size_images: Images of UNISAL's sizes, and of single crops; None means all.
+        thorough: Every policy at fovea 5, not only attention and random; and the layers at fovea
+            5 too.
+    """
+
+    map_images: int | None
+    size_images: int | None
+    thorough: bool
+
+
+PRESETS = {"quick": Preset(200, 150, False), "full": Preset(None, None, True)}
+
+
+@dataclass(frozen=True)
+class PaperSettings:
+    """The paper's experiments on one set of images.
+
+    Attributes:
+        images: See :func:`saccade_env.images.create`; they need labels.
+        out: Folder of everything that is written.
+        preset: One of :data:`PRESETS`.
+        only: Figures to run the experiments of; None means all of :data:`FIGURES`.
+        classifier: A name, or a function that builds a classifier for images of (height, width)
+            pixels. A classifier that is built already judges images of its own size alone.
+        crop_classifier: A convolutional classifier of single crops, or its name. ``"auto"`` is the
+            paper's ResNet-50 where it is to be had, else EfficientNet-Lite0.
+        policies: Policies to compare, with parameters after a colon; None means the paper's, or
+            those that stand for them without the network.
+        limit: Run on a random sample of this many images, drawn by ``seed``.
+        saccades: Saccades per image.
+        seed: Draws all samples.
+        batch_size: Images per forward; results do not depend on it.
+        workers: See :func:`saccade_env.evaluation.evaluate`.
+        device: Where the classifiers run.
+        on_error: ``"skip"`` leaves out images that cannot be read.
+        overwrite: Drop another run in ``out`` instead of refusing.
+        progress: Show a bar with the time left of the whole plan.
+        dry_run: Print the plan and stop.
+
+    Raises:
+        ValueError: There is no such preset or figure, or a number is below 1.
+    """
+
+    images: str | Path | ImageSource | None
+    out: str | Path
+    preset: str = "quick"
+    only: tuple[int, ...] | None = None
+    classifier: str | Classifier | Callable[[tuple[int, int]], Classifier] = AUTO
+    crop_classifier: str | Classifier = AUTO
+    policies: tuple[str, ...] | None = None
+    limit: int | None = None
+    saccades: int = 10
+    seed: int = 0
+    batch_size: int = 32
+    workers: int | None = None
+    device: str = "cpu"
+    on_error: Literal["raise", "skip"] = "raise"
+    overwrite: bool = False
+    progress: bool = True
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise unknown_name("preset", self.preset, PRESETS)
+        for name in ("limit", "saccades", "batch_size"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"{name} must be ≥ 1; got {value}")
+        check_figures(self.figures)
+
+    @property
+    def figures(self) -> tuple[int, ...]:
+        """The figures asked for."""
+        return tuple(FIGURES) if self.only is None else tuple(self.only)
+
+    @property
+    def experiments(self) -> list[str]:
+        """The experiments that these figures need."""
+        return list(dict.fromkeys(name for figure in self.figures for name in FIGURES[figure]))
+
+    @property
+    def command(self) -> str:
+        """How to run the same again; what is at its default is left out."""
+        spec = self.images if isinstance(self.images, (str, Path)) else "…"
+        named = {"preset": self.preset, "only": ",".join(map(str, self.only or ())),
+                 "classifier": self.classifier, "limit": self.limit, "seed": self.seed}  # fmt: skip
+        chosen = [f"--{key} {value}" for key, value in named.items()
+                  if isinstance(value, (str, int)) and value not in ("", AUTO, 0)]  # fmt: skip
+        chosen += [f"--policies {policy}" for policy in self.policies or ()]
+        return " ".join(["saccade-env paper", f"--images {spec}", f"--out {self.out}", *chosen])
+
+
+def check_figures(figures: Iterable[int]) -> None:
+    """Let figures pass that there are.
+
+    Raises:
+        ValueError: One is not; the message lists those that there are.
+    """
+    for figure in figures:
+        if figure not in FIGURES:
+            known = ", ".join(map(str, FIGURES))
+            raise ValueError(f"there is no figure {figure} to make. Known: {known}.")

@@ -1,0 +1,105 @@
+"""The images of an experiment: seeded samples, balanced subsets, and other sizes.
+
+A sample is drawn from that of the main experiment, so that what runs on fewer images can be
+compared with it image by image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from saccade_env.images import FolderSource, ImageSource, Picture, Preprocess
+
+PER_CLASS = 10
+
+
+class Subset:
+    """Some pictures of a source, in the source's order."""
+
+    def __init__(self, source: ImageSource, indices: Sequence[int]) -> None:
+        self._source, self.indices = source, list(indices)
+        self.name, self.image_size, self.labels = source.name, source.image_size, source.labels
+        self.class_names: list[str] = source.class_names
+        self.preprocess: Any = getattr(source, "preprocess", None)
+
+    @property
+    def identity(self) -> str:
+        """Sha256 (hex) over the source's own and the chosen places."""
+        return hashlib.sha256(f"{self._source.identity} {self.indices}".encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, i: int) -> Picture:
+        return self._source[self.indices[i]]
+
+    def id(self, i: int) -> str:
+        return self._source.id(self.indices[i])
+
+
+class _Squashed:
+    """A source brought to another size; pictures in files are better read anew at that size."""
+
+    def __init__(self, source: ImageSource, preprocess: Preprocess) -> None:
+        self._source, self.preprocess = source, preprocess
+        self.name, self.labels, self.identity = source.name, source.labels, source.identity
+        self.class_names, self.image_size = source.class_names, preprocess.image_size
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, i: int) -> Picture:
+        picture = self._source[i]
+        pixels = Image.fromarray(picture.image.permute(1, 2, 0).numpy())
+        return picture._replace(image=self.preprocess(pixels))
+
+    def id(self, i: int) -> str:
+        return self._source.id(i)
+
+
+def resized(source: ImageSource, image_size: tuple[int, int]) -> ImageSource:
+    """The whole pictures at another (height, width), whatever their aspect (paper, figure 10)."""
+    preprocess = Preprocess(image_size, mode="squash")
+    if isinstance(source, FolderSource):
+        return FolderSource(source.root, preprocess, source.name)
+    return _Squashed(source, preprocess)
+
+
+def sample(indices: Sequence[int], count: int | None, seed: int) -> list[int]:
+    """All of them, or a random sample of that many, in order."""
+    if count is None or count >= len(indices):
+        return list(indices)
+    rank = np.random.default_rng(seed).permutation(max(indices) + 1)
+    return sorted(sorted(indices, key=lambda index: rank[index])[:count])
+
+
+def balanced(
+    source: ImageSource, indices: Sequence[int], seed: int, per_class: int = PER_CLASS
+) -> list[int]:
+    """A random ten of each class, or all where a class has fewer; in order."""
+    classes: dict[Any, list[int]] = defaultdict(list)
+    for index in indices:
+        classes[_class_of(source, index)].append(index)
+    chosen = (sample(members, per_class, seed) for members in classes.values())
+    return sorted(index for members in chosen for index in members)
+
+
+def class_sizes(source: ImageSource, indices: Sequence[int]) -> tuple[int, int, int]:
+    """Number of classes, and images of the smallest and of the largest."""
+    counts: dict[Any, int] = defaultdict(int)
+    for index in indices:
+        counts[_class_of(source, index)] += 1
+    return len(counts), min(counts.values()), max(counts.values())
+
+
+def _class_of(source: ImageSource, index: int) -> Any:
+    # A folder tells without decoding the picture.
+    if isinstance(source, FolderSource):
+        return source.id(index).partition("/")[0]
+    return source[index].label
