@@ -39,7 +39,8 @@ class AgentPolicy:
         weights: Where the network came from.
 
     Attributes:
-        sees_full_image: The prior's; the low-resolution periphery alone does not count.
+        sees_full_image: The prior's. A periphery does not count, unless its side is above half of
+            the image's: then it is no low resolution.
         periphery: Side in pixels of the picture it observes, 0 without: results name it.
         belief: Number of class probabilities it observes.
         eye: Name of the classifier whose activation it observes, None without.
@@ -56,7 +57,8 @@ class AgentPolicy:
         weights: Weights | None = None,
     ) -> None:
         self.name, self.prior, self.stops = name, prior, stops and net.stop_action
-        self.sees_full_image = bool(getattr(prior, "sees_full_image", prior is not None))
+        sharp = 2 * observing.periphery > min(observing.grid) * observing.patch_size
+        self.sees_full_image = sharp or bool(getattr(prior, "sees_full_image", prior is not None))
         self.grid, self.weights = observing.grid, weights
         self.periphery, self.belief = observing.periphery, observing.belief
         self.eye = observing.eye

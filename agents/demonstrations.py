@@ -1,14 +1,16 @@
 """Demonstrations: what a teacher would do at each saccade of some scanpaths, kept on disk.
 
-A round is one episode of every row of the environment. It depends on nothing but the seed and its
-number, so that an interrupted collection goes on with the rounds that are missing, and another
-training that observes the same or less may read them.
+A round is one episode of every row of the environment. It depends on the seed and its number, and,
+where the teacher is not asked, on the network as it begins: an interrupted collection goes on with
+the rounds that are missing. Another training that observes the same or less may read them; what
+they were made with is in its card.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +19,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from saccade_env.agents.agent_files import read_json
 from saccade_env.agents.checkpoint import random_states_kept, replace_file
 from saccade_env.core import Policy
 
@@ -43,14 +46,18 @@ class Demonstrations:
         about: What they are of, as plain data; ``about["observation"]`` says what is observed.
 
     Raises:
-        ValueError: The folder holds demonstrations of something else, or that observe less.
+        ValueError: The folder holds something else, demonstrations of something else, or some that
+            observe less.
     """
 
     def __init__(self, folder: Path, about: dict[str, Any]) -> None:
         self.folder, path = folder, folder / ABOUT
         if path.exists():
-            _check_same(path, json.loads(json.dumps(about)))
+            self.about = _check_same(path, json.loads(json.dumps(about)))
             return
+        if folder.exists() and any(folder.iterdir()):
+            raise ValueError(f"{folder} holds something else than demonstrations: take another")
+        self.about = about
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(about, indent=2)
         replace_file(path, lambda part: part.write_text(text + "\n", "utf-8"))
@@ -73,13 +80,19 @@ class Demonstrations:
             steps: Saccades to see, over all rows, whether the teacher is asked or not.
             predict: Looks where the teacher is not asked: observation, state, starts and masks to
                 actions and state.
-            asked: Share of the saccades at which the teacher is asked, and followed; 0 to 1.
+            asked: Share of the saccades at which the teacher is asked, and followed; above 0, up
+                to 1.
             seed: Of pictures, and of when it is asked.
             progress: Show a progress bar.
 
         Returns:
             The files of the rounds.
+
+        Raises:
+            ValueError: ``asked`` is out of range.
         """
+        if not 0 < asked <= 1:
+            raise ValueError(f"warm-start.asked must be above 0 and up to 1; got {asked}")
         horizon = env.unwrapped.config.max_saccades
         count = math.ceil(steps / (horizon * env.num_envs))
         paths = [self.folder / f"{number:05d}.npz" for number in range(count)]
@@ -95,10 +108,17 @@ class Demonstrations:
 
 
 def read(path: Path, keys: list[str]) -> Round:
-    """A round, with these observations of those it holds."""
-    with np.load(path, allow_pickle=False) as found:
-        observations = {key: found[f"observation.{key}"] for key in keys}
-        return Round(observations, *(found[name] for name in Round._fields[1:]))
+    """A round, with these observations of those it holds.
+
+    Raises:
+        ValueError: The file is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            observations = {key: found[f"observation.{key}"] for key in keys}
+            return Round(observations, *(found[name] for name in Round._fields[1:]))
+    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is damaged ({error}): remove it, and it is made again") from error
 
 
 def _write(path: Path, found: Round) -> None:
@@ -115,7 +135,7 @@ def _round(
     observation, _ = env.reset(seed=drawn)
     env.unwrapped.reset_policy(teacher)
     steps, starts, state = [], np.ones(env.num_envs, bool), None
-    for _ in range(env.unwrapped.config.max_saccades):
+    for left in reversed(range(env.unwrapped.config.max_saccades)):
         masks = env.action_masks()
         actions, state = predict(observation, state, starts, masks)
         targets, weighed = np.zeros(masks.shape, np.float32), np.zeros(masks.shape, bool)
@@ -126,7 +146,7 @@ def _round(
             actions = targets.argmax(1)
         steps.append((observation, targets, weighed, np.full(len(masks), ask), masks, starts))
         observation, _, over, _, _ = env.step(actions)
-        if over.any():  # a policy may be reset on episodes that are under way
+        if over.any() and left:  # a policy may be reset on episodes that are under way
             env.unwrapped.reset_policy(teacher)
         starts = over
     seen, *others = zip(*steps, strict=True)
@@ -139,18 +159,19 @@ def _preferred(teacher: Any, env: Any, shape: tuple[int, ...]) -> np.ndarray:
     view = env.unwrapped.view
     if not hasattr(teacher, "preferences"):
         return np.eye(shape[1], dtype=np.float32)[teacher.act(view).cpu().numpy()]
-    preferred = teacher.preferences(view).flatten(1).cpu().numpy()
-    stops = np.full((len(preferred), shape[1] - preferred.shape[1]), np.nan)
+    preferred = teacher.preferences(view).flatten(1).cpu().numpy().astype(np.float32)
+    stops = np.full((len(preferred), shape[1] - preferred.shape[1]), np.float32(np.nan))
     return np.concatenate((preferred, stops), 1)
 
 
-def _check_same(path: Path, about: dict[str, Any]) -> None:
-    kept = json.loads(path.read_text("utf-8"))
+def _check_same(path: Path, about: dict[str, Any]) -> dict[str, Any]:
+    """What the demonstrations there are of, if that is what is asked for."""
+    kept = read_json(path, "a folder of demonstrations")
     for key in sorted((kept.keys() | about.keys()) - {"observation"}):
         if kept.get(key) != about.get(key):
             raise ValueError(
-                f"{path.parent} holds demonstrations with another {key}: {kept.get(key)}, not "
-                f"{about.get(key)}; give another folder"
+                f"{path.parent} holds demonstrations with another {_difference(kept, about, key)}; "
+                "give another folder"
             )
     for key, value in about["observation"].items():
         if value and value != "none" and value != kept["observation"].get(key):
@@ -158,6 +179,16 @@ def _check_same(path: Path, about: dict[str, Any]) -> None:
                 f"the demonstrations in {path.parent} were made with {key} "
                 f"{kept['observation'].get(key)}, not {value}: what is observed may only be less"
             )
+    return kept
+
+
+def _difference(kept: dict[str, Any], about: dict[str, Any], key: str) -> str:
+    """Of what is nested, the first part that differs."""
+    one, other = kept.get(key), about.get(key)
+    if isinstance(one, dict) and isinstance(other, dict):
+        part = next(k for k in one | other if one.get(k) != other.get(k))
+        return f"{key}, {part}: {one.get(part)}, not {other.get(part)}"
+    return f"{key}: {one}, not {other}"
 
 
 def rounds(paths: list[Path], keys: list[str], generator: np.random.Generator) -> Iterator[Round]:

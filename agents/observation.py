@@ -1,7 +1,7 @@
 """What an agent observes, built from images and a :class:`saccade_env.core.View` alone.
 
 The arrays are those of the environment in its wrappers, so that an agent trained there can be
-asked anywhere; imitation of a fixed policy builds its examples here too.
+asked anywhere.
 """
 
 from __future__ import annotations

@@ -73,18 +73,23 @@ def export(source: str | Path, folder: str | Path) -> Path:
         The folder.
 
     Raises:
-        TypeError: The model is recurrent, for which our format has no place.
+        ValueError: The model is recurrent, for which our format has no place.
     """
     from saccade_env.agents.sb3_policies import token_grid_net
 
-    _, card, model = _read_sb3(Path(source), "cpu")
-    described = {"name": Path(folder).name, "observation": card["observation"], "card": card}
+    path, card, model = _read_sb3(Path(source), "cpu")
+    if card["algo"] == "recurrent-ppo":
+        raise ValueError("a recurrent agent has no place in our format: evaluate its zip instead")
+    if path.name == BEST and (best := card.get("best")):
+        card |= {"evaluation": best, "steps": best["timesteps"]}
+    name = Path(folder).resolve().name
+    described = {"name": name, "observation": card["observation"], "card": card}
     return save_agent(token_grid_net(model), folder, described)
 
 
 def _read_sb3(path: Path, device: str | torch.device) -> tuple[Path, dict[str, Any], Any]:
     """The zip, its card and the model, unpickled."""
-    from saccade_env.agents.settings import algorithm
+    from saccade_env.agents.hyperparameters import algorithm
 
     zipped = path / MODEL if path.is_dir() else path
     if not zipped.is_file():
@@ -96,7 +101,7 @@ def _read_sb3(path: Path, device: str | torch.device) -> tuple[Path, dict[str, A
     card["observation"] = check_observation(card["observation"], str(where))
     try:
         return zipped, card, algorithm(card["algo"]).load(zipped, device=device)
-    except (ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, AssertionError, zipfile.BadZipFile) as error:
         raise ValueError(f"{zipped} cannot be loaded as {card['algo']!r}: {error}") from error
 
 

@@ -19,18 +19,24 @@ from stable_baselines3.common.vec_env import VecMonitor
 from saccade_env.agents import checkpoint, held_back
 from saccade_env.agents.callbacks import EVALUATIONS, BetweenRollouts, SaveOnInterrupt, Table
 from saccade_env.agents.demonstrations import Demonstrations
+from saccade_env.agents.greedy import choose
+from saccade_env.agents.hyperparameters import algorithm, built, hyperparameters
 from saccade_env.agents.imitate import imitate
 from saccade_env.agents.parts import MakePolicy, Parts, build_env, open_parts
 from saccade_env.agents.run_card import CARD, run_card
 from saccade_env.agents.sb3_policies import policy_class
 from saccade_env.agents.sb3_vec_env import SB3VecEnv
-from saccade_env.agents.settings import Settings, algorithm, built, hyperparameters
+from saccade_env.agents.settings import Settings
+from saccade_env.card import plain
 from saccade_env.core import Policy
 from saccade_env.images import ImageSource
 
 MODEL, BEST, DEMONSTRATIONS = "model.zip", "best.zip", "demonstrations"
 _ROWS_HELD_BACK = 16
+# What a training may have written when it was stopped before its first checkpoint.
+_BEFORE_CHECKPOINT = {DEMONSTRATIONS, "tensorboard", EVALUATIONS, BEST}
 # What demonstrations depend on, and what is observed in them.
+_EARNED = ("reward", "saccade_cost")  # a teacher looks the same whatever is earned
 _DEMONSTRATED = ("config", "classifier", "images", "warm_start", "augment", "seed", "n_envs",
                  "observation")  # fmt: skip
 
@@ -76,6 +82,8 @@ class _Run:
     ) -> None:
         self.settings, self.parts, self.card, self.kept = settings, parts, card, kept
         env = checkpoint.environment(kept, parts.shared) if kept else self._env(parts.shown)
+        rows = min(len(parts.held_back), _ROWS_HELD_BACK)
+        self.held_back = self._env(parts.held_back, rows, workers=0)
         self.monitor = VecMonitor(SB3VecEnv(env))
         self.model = _model(settings, chosen, self.monitor, None if kept else settings.seed)
         self.model.seed = settings.seed
@@ -90,21 +98,21 @@ class _Run:
         common = {"seed": settings.seed, "progress": settings.progress}
         asked, steps = float(learning.pop("asked")), settings.warm_start_steps
         about = {key: self.card[key] for key in _DEMONSTRATED} | {"asked": asked}
+        about["config"] = {k: v for k, v in about["config"].items() if k not in _EARNED}
         folder = settings.demonstrations or settings.out / DEMONSTRATIONS
         env, kept = self._env(self.parts.shown), Demonstrations(folder, about)
-        explore = partial(self._predict, deterministic=False)
-        paths = kept.collect(env, teacher, steps, explore, asked, **common)
+        self.card["demonstrations"] = kept.about
+        paths = kept.collect(env, teacher, steps, self._explore, asked, **common)
         env.close()
         self.cloned = imitate(self.model, paths, **learning, **common)
 
     def learn(self) -> None:
         """Train to the end."""
-        settings, done = self.settings, max(self.begun, 0)
-        self._open_tensorboard()
+        settings, done, env = self.settings, max(self.begun, 0), self.held_back
         count = len(self.parts.held_back)
-        env = self._env(self.parts.held_back, rows=min(count, _ROWS_HELD_BACK), workers=0)
+        self._open_tensorboard()
         between = BetweenRollouts(
-            lambda: self._keep_best(held_back.evaluate(env, count, self._predict)),
+            lambda: self._keep_best(held_back.evaluate(env, count, partial(choose, self.model))),
             self._save, self.table, settings.eval_every, settings.save_every, self.begun,
         )  # fmt: skip
         if self.kept:
@@ -131,12 +139,11 @@ class _Run:
         rows = rows or self.settings.n_envs
         return build_env(self.settings, self.parts, source, num_envs=rows, **keywords)
 
-    def _predict(
-        self, observation: Any, state: Any, starts: np.ndarray, masks: np.ndarray,
-        deterministic: bool = True,
-    ) -> tuple[np.ndarray, Any]:  # fmt: skip
+    def _explore(
+        self, observation: Any, state: Any, starts: np.ndarray, masks: np.ndarray
+    ) -> tuple[np.ndarray, Any]:
         more = {"action_masks": masks} if self.settings.algo == "maskable-ppo" else {}
-        return self.model.predict(observation, state, starts, deterministic, **more)
+        return self.model.predict(observation, state, starts, deterministic=False, **more)
 
     def _keep_best(self, result: held_back.Result) -> held_back.Result:
         """Write the model if its mean accuracy, or reward without labels, is the highest so far."""
@@ -151,7 +158,7 @@ class _Run:
         lines = self.table.lines
         card = {**self.card, "steps": model.num_timesteps, "evaluation": lines[-1] if lines else {},
                 "best": max(lines, key=_quality, default={})}  # fmt: skip
-        text = json.dumps(card, indent=2)
+        text = json.dumps(plain(card), indent=2, allow_nan=False)
         checkpoint.replace_file(out / CARD, lambda part: part.write_text(text + "\n", "utf-8"))
         checkpoint.replace_file(out / MODEL, lambda part: model.save(part, exclude=["_last_obs"]))
         checkpoint.save(
@@ -179,17 +186,21 @@ def _model(settings: Settings, chosen: dict[str, Any], env: Any, seed: int | Non
 
 
 def _refuse_used(folder: Path) -> None:
-    if folder.exists() and any(path.name != DEMONSTRATIONS for path in folder.iterdir()):
-        begun = (folder / checkpoint.CHECKPOINT).exists()
-        how = "go on with that training by --resume" if begun else "nothing to resume: empty it"
-        raise FileExistsError(f"{folder} is not empty: {how}, or take another --out")
+    held = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if checkpoint.CHECKPOINT in held:
+        how = "go on with that training by --resume"
+    elif held - _BEFORE_CHECKPOINT:
+        how = "nothing to resume: empty it"
+    else:
+        return
+    raise FileExistsError(f"{folder} is not empty: {how}, or take another --out")
 
 
 def _resumed(path: Path, card: dict[str, Any]) -> dict[str, Any]:
     kept = checkpoint.read(path)
     now = json.loads(json.dumps(card))
     for key, before in json.loads(json.dumps(kept["card"])).items():
-        if key not in ("versions",) and now.get(key) != before:
+        if key not in ("versions", "demonstrations") and now.get(key) != before:
             raise ValueError(
                 f"{path} is of a training with another {key}: {before}, not {now.get(key)}; "
                 "resume with the command that began it"

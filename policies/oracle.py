@@ -150,7 +150,7 @@ class GreedyOracle:
         probability that the label would have, with another one it is all for the best.
         """
         earned = self.scores(view).flatten(1)
-        if self.target == "true_class":
+        if _REWARD_OF[self.target] == "true_class_gain":
             state = self._begun(view).state._replace(**view._asdict())
             before = core.true_class_probability(state).cpu().double()[:, None]
             weights = (earned + before).clamp(min=_TIE)

@@ -31,13 +31,12 @@ class Activation(Observer):
         periphery: Side in pixels of the whole picture where nothing is revealed yet.
 
     Raises:
-        TypeError: The classifier has no such features.
-        ValueError: ``periphery`` is below 1.
+        ValueError: The classifier has no such features, or ``periphery`` is below 1.
     """
 
     def __init__(self, classifier: Any, periphery: int) -> None:
-        if not hasattr(classifier, "features"):
-            raise TypeError(
+        if not hasattr(classifier, "class_weights"):
+            raise ValueError(
                 f"classifier {classifier.name!r} has no class activation map: it needs a "
                 "convolutional one, such as 'efficientnet_lite0'"
             )

@@ -6,7 +6,10 @@ Environments show it as ``env.unwrapped.card``; every result file carries it.
 from __future__ import annotations
 
 import importlib.metadata
+import math
+import os
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
@@ -83,3 +86,16 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def plain(value: Any) -> Any:
+    """The same as JSON can hold it: arrays as lists, paths as text, no number but finite ones."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, os.PathLike):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -147,8 +147,8 @@ class ActivationObservation(_Observing):
     it makes a :class:`VectorObservation`.
 
     Raises:
-        TypeError: The classifier has no class activation map: it is not convolutional.
-        ValueError: ``periphery`` is below 1 pixel.
+        ValueError: The classifier has no class activation map, as it is not convolutional, or
+            ``periphery`` is below 1 pixel.
     """
 
     def __init__(self, env: Any, periphery: int = 64) -> None:

@@ -22,22 +22,37 @@ def policies_by_name(
     return {name: make(name) for name in names or policies.available()}
 
 
+def fixed_maker(classifier: Any, seed: int, device: str) -> Callable[[str], Any]:
+    """Builds the policies of the registry alone, so that a name in a file can load nothing else."""
+    from saccade_env import policies
+
+    def make(name: str) -> Any:
+        base, keywords = parse_spec(name)
+        if base == "random":
+            keywords.setdefault("seed", seed)
+        return policies.create(base, grid=classifier.grid, device=device, **keywords)
+
+    return make
+
+
 def maker(classifier: Any, seed: int, device: str) -> Callable[[str], Any]:
     """Builds policies by name, with parameters if any; or trained agents by name or path."""
     from saccade_env import policies
     from saccade_env.agents import shipped
 
+    fixed = fixed_maker(classifier, seed, device)
+
     def make(name: str) -> Any:
         base, keywords = parse_spec(name)
+        if base in policies.REGISTRY.entries:
+            return fixed(name)
         if base in shipped.names():
-            return _agent(shipped.folder_of(base), classifier.grid, make, device, **keywords)
-        if base not in policies.REGISTRY.entries:
-            if Path(base).exists():
-                return _agent(Path(base), classifier.grid, make, device, **keywords)
-            raise unknown_name("policy", base, [*policies.REGISTRY.entries, *shipped.names()])
-        if base == "random":
-            keywords.setdefault("seed", seed)
-        return policies.create(base, grid=classifier.grid, device=device, **keywords)
+            return _agent(shipped.folder_of(base), classifier.grid, fixed, device, **keywords)
+        if Path(base).exists():
+            return _agent(Path(base), classifier.grid, fixed, device, **keywords)
+        if Path(base).suffix or len(Path(base).parts) > 1:
+            raise FileNotFoundError(f"no such policy and no such file: {base}")
+        raise unknown_name("policy", base, [*policies.REGISTRY.entries, *shipped.names()])
 
     return make
 

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from saccade_env.cli.making import maker
-from saccade_env.cli.options import ClassifierName, Device, Fovea, Images, Saccades, Seed
+from saccade_env.cli.making import fixed_maker
+from saccade_env.cli.options import ClassifierName, Device, Fovea, Images, Saccades
 from saccade_env.cli.root import app
 from saccade_env.console import (
     clear_errors,
@@ -29,7 +29,11 @@ def train(
     timesteps: Annotated[int, typer.Option(help="Saccades to train for.")] = 100_000,
     n_envs: Annotated[int, typer.Option(help="Episodes side by side.")] = 8,
     reward: Annotated[
-        str, typer.Option(help="What is rewarded; certainty alone can be gamed.")
+        str,
+        typer.Option(
+            help="certainty_gain, certainty, correct_certainty_gain, true_class_gain or correct; "
+            "certainty alone can be gamed."
+        ),
     ] = "correct_certainty_gain",
     fovea: Fovea = 3,
     saccades: Saccades = 10,
@@ -70,8 +74,8 @@ def train(
     demonstrations: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of what is imitated, which trainings that see the same or less may share. "
-            "Default: in --out.",
+            help="Folder of what is imitated; trainings with the same seed that see the same or "
+            "less may share it. Default: in --out.",
             show_default=False,
         ),
     ] = None,
@@ -86,9 +90,11 @@ def train(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="Hyperparameters: a YAML file with a section an algorithm."),
+        typer.Option(help="Hyperparameters: a YAML file with a section for each algorithm."),
     ] = None,
-    seed: Seed = 0,
+    seed: Annotated[
+        int, typer.Option(help="Of held-back pictures, network, episodes and exploration.")
+    ] = 0,
     device: Device = "cpu",
     workers: Annotated[
         int | None, typer.Option(help="Threads that decode ahead.", show_default=False)
@@ -104,7 +110,8 @@ def train(
     """Train an agent with Stable-Baselines3. Ctrl-C saves; --resume goes on exactly there."""
     options = {key: value for key, value in locals().items() if key not in ("set_", "resume")}
     from saccade_env.agents.checkpoint import CHECKPOINT
-    from saccade_env.agents.settings import Settings, parse_settings
+    from saccade_env.agents.hyperparameters import parse_settings
+    from saccade_env.agents.settings import Settings
     from saccade_env.agents.train import train as run
     from saccade_env.task import open_pair
 
@@ -113,7 +120,7 @@ def train(
         source, judge = open_pair(images, classifier, device)
         opened = {"images": source, "classifier": judge}
         settings = Settings(**{**options, **opened, "hyperparameters": parse_settings(set_ or [])})
-        run(settings, maker(judge, seed, device), resume)
+        run(settings, fixed_maker(judge, seed, device), resume)
         typer.echo(f"wrote {out}: saccade-env evaluate --policy {out}; tensorboard --logdir {out}")
 
 

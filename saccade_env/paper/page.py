@@ -8,7 +8,6 @@ in ``figures/`` beside the page. All text is escaped.
 from __future__ import annotations
 
 import base64
-import math
 import os
 import re
 import uuid
@@ -23,6 +22,7 @@ from urllib.parse import quote
 import jinja2
 import pandas as pd
 
+from saccade_env.card import plain
 from saccade_env.paper import cells
 
 Verdict = Literal["yes", "no", "cannot tell"]
@@ -192,24 +192,12 @@ def write(page: Page, path: Path) -> Path:
 
 def findings_json(findings: Iterable[Finding], run: dict[str, Any]) -> dict[str, Any]:
     """The findings and what was run as plain data; what is not a finite number is None."""
-    return {"run": _plain(run), "findings": [_plain(asdict(finding)) for finding in findings]}
+    return {"run": plain(run), "findings": [plain(asdict(finding)) for finding in findings]}
 
 
 def slug(text: str) -> str:
     """An address on the page: lower case, digits and hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "section"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, os.PathLike):
-        return str(value)
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _embed(path: Path) -> str:

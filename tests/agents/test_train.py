@@ -18,7 +18,7 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from saccade_env import cli, geometry, policies
-from saccade_env.agents import checkpoint, settings
+from saccade_env.agents import checkpoint, hyperparameters
 from saccade_env.agents.train import Settings, train
 from saccade_env.classifiers.base import Weights
 from saccade_env.images import Picture
@@ -111,9 +111,9 @@ def test_it_finds_the_bright_patch(algo: str, tmp_path: Path) -> None:
     assert table["reward"].iloc[-1] > table["reward"].iloc[0] + 0.4
 
 
-@pytest.mark.parametrize("algo", settings.ALGORITHMS)
+@pytest.mark.parametrize("algo", hyperparameters.ALGORITHMS)
 def test_every_algorithm_resumes_exactly(algo: str, tmp_path: Path) -> None:
-    if settings.ALGORITHMS[algo].startswith("sb3_contrib"):
+    if hyperparameters.ALGORITHMS[algo].startswith("sb3_contrib"):
         pytest.importorskip("sb3_contrib", reason="needs the extra 'train'")
     quick = {"learning_starts": 8, "batch_size": 8, "buffer_size": 100, "train_freq": 2,
              **SMALL}  # fmt: skip
@@ -184,7 +184,7 @@ class _Interrupts:
     "algo", ["ppo", "maskable-ppo", "dqn", pytest.param("recurrent-ppo", marks=pytest.mark.slow)]
 )
 def test_a_teacher_is_imitated(algo: str, tmp_path: Path) -> None:
-    if settings.ALGORITHMS[algo].startswith("sb3_contrib"):
+    if hyperparameters.ALGORITHMS[algo].startswith("sb3_contrib"):
         pytest.importorskip("sb3_contrib", reason="needs the extra 'train'")
     quick = {**SMALL, "warm-start.learning_rate": 3e-3, "warm-start.batch_size": 12}
     run = tiny(
@@ -293,7 +293,7 @@ def test_values_out_of_range_are_refused(
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sb3_contrib", None)
     with pytest.raises(ImportError, match="pip install sb3-contrib"):
-        settings.algorithm("maskable-ppo")
+        hyperparameters.algorithm("maskable-ppo")
 
 
 def test_a_used_folder_and_another_training_are_refused(tmp_path: Path) -> None:
@@ -312,20 +312,22 @@ def test_a_used_folder_and_another_training_are_refused(tmp_path: Path) -> None:
 def test_hyperparameters_of_a_file_and_of_the_command_line(tmp_path: Path) -> None:
     file = tmp_path / "mine.yml"
     file.write_text("ppo: {gamma: 0.5, learning_rate: 1e-2}\nnetwork: {blocks: 2}\n")
-    given = settings.parse_settings(["learning_rate=lin_1e-3", "network.channels=8", "gamma=1e-1"])
+    given = hyperparameters.parse_settings(
+        ["learning_rate=lin_1e-3", "network.channels=8", "gamma=1e-1"]
+    )
     run = tiny(tmp_path, algo="ppo", config=file, hyperparameters=given)
-    chosen = settings.hyperparameters(run)
+    chosen = hyperparameters.hyperparameters(run)
     assert chosen["network"] == {"channels": 8, "blocks": 2, "prior_weight": 2.0}
     assert chosen["algorithm"]["gamma"] == 0.1
-    schedule = settings.built(chosen["algorithm"])["learning_rate"]
+    schedule = hyperparameters.built(chosen["algorithm"])["learning_rate"]
     assert schedule(0.5) == pytest.approx(5e-4)
     with pytest.raises(ValueError, match="must be key=value; got 'gamma'"):
-        settings.parse_settings(["gamma"])
+        hyperparameters.parse_settings(["gamma"])
     with pytest.raises(ValueError, match="'gamma' must be a number; got 'abc'"):
-        settings.hyperparameters(replace(run, hyperparameters={"gamma": "abc"}))
+        hyperparameters.hyperparameters(replace(run, hyperparameters={"gamma": "abc"}))
     file.write_text("pop: {gamma: 0.5}\n")
     with pytest.raises(ValueError, match="Did you mean 'ppo'"):
-        settings.hyperparameters(run)
+        hyperparameters.hyperparameters(run)
 
 
 def test_the_command_line_trains_and_evaluates(

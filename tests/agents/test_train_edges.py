@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,9 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from typer.testing import CliRunner
 
-from saccade_env import cli, policies
-from saccade_env.agents import checkpoint, settings
+from saccade_env import cli, images, policies
+from saccade_env.agents import checkpoint, hyperparameters
+from saccade_env.agents.sb3_policy import export
 from saccade_env.agents.train import Settings, train
 
 pytestmark = pytest.mark.filterwarnings("ignore::tqdm.TqdmExperimentalWarning")
@@ -113,7 +116,7 @@ def test_a_prior_without_a_map_is_refused(tmp_path: Path, sample: Any, linear: A
 
 def test_policy_kwargs_reach_the_policy(tmp_path: Path, sample: Any, linear: Any) -> None:
     pytest.importorskip("sb3_contrib", reason="needs the extra 'train'")
-    given = settings.parse_settings(["policy_kwargs={lstm_hidden_size: 16}"])
+    given = hyperparameters.parse_settings(["policy_kwargs={lstm_hidden_size: 16}"])
     run = tiny(tmp_path / "run", sample, linear, algo="recurrent-ppo",
                hyperparameters={**QUICK, **given})  # fmt: skip
     train(run)
@@ -122,5 +125,51 @@ def test_policy_kwargs_reach_the_policy(tmp_path: Path, sample: Any, linear: Any
     assert kept["card"]["hyperparameters"]["algorithm"]["policy_kwargs"] == {"lstm_hidden_size": 16}
     train(run, resume=True)
     with pytest.raises(ValueError, match="unknown hyperparameter '_init_setup_model'"):
-        settings.hyperparameters(tiny(tmp_path, sample, linear,
+        hyperparameters.hyperparameters(tiny(tmp_path, sample, linear,
                                       hyperparameters={"_init_setup_model": False}))  # fmt: skip
+
+
+def test_a_name_in_a_file_loads_no_pickle(
+    tmp_path: Path, sample: Any, linear: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The prior of an agent's description is one of the fixed policies, and nothing else."""
+    monkeypatch.chdir(tmp_path)
+    run = tiny(tmp_path / "run", sample, linear, prior="centre")
+    train(run, policies.create)
+    export(run.out / "best.zip", tmp_path / "agent")
+    path = tmp_path / "agent" / "agent.json"
+    path.write_text(path.read_text().replace('"centre"', '"run"'))
+    arguments = ["evaluate", "--images", "sample", "--classifier", "efficientnet_lite0",
+                 "--policy", "agent", "--saccades", "1"]  # fmt: skip
+    monkeypatch.setattr("saccade_env.agents.sb3_policy.load_sb3", lambda *_: pytest.fail("read"))
+    done = CliRunner().invoke(cli.app, arguments)
+    assert done.exit_code == 1
+    assert "unknown policy 'run'" in done.output
+
+
+def test_the_card_of_the_best_tells_of_the_best(tmp_path: Path, sample: Any, linear: Any) -> None:
+    run = tiny(tmp_path / "run", sample, linear, eval_every=4)
+    train(run, policies.create)
+    card_path = run.out / "card.json"
+    card = json.loads(card_path.read_text())
+    card["best"] = {**card["best"], "timesteps": 4}
+    card_path.write_text(json.dumps(card))
+    for name, steps in (("best.zip", 4), ("model.zip", 8)):
+        export(run.out / name, tmp_path / name)
+        described = json.loads((tmp_path / name / "agent.json").read_text())
+        assert described["card"]["steps"] == steps
+
+
+def test_what_is_wrong_is_known_before_the_lesson(tmp_path: Path, sample: Any, linear: Any) -> None:
+    common = {"warm_start": "centre", "warm_start_steps": 4}
+    (tmp_path / "unlabelled").mkdir()
+    picture = next(Path(images.__file__).parent.rglob("*.jpg"))
+    (tmp_path / "unlabelled" / "a.jpg").write_bytes(picture.read_bytes())
+    run = tiny(tmp_path / "run", sample, linear, reward="correct", **common)
+    with pytest.raises(ValueError, match="needs labelled images"):
+        train(replace(run, eval_images=str(tmp_path / "unlabelled")), policies.create)
+    train(run, policies.create)
+    with pytest.raises(ValueError, match="demonstrations are of a warm start"):
+        tiny(tmp_path, sample, linear, demonstrations=tmp_path)
+    with pytest.raises(ValueError, match="activation needs a periphery"):
+        tiny(tmp_path, sample, linear, activation=True, periphery=0)
