@@ -114,7 +114,7 @@ def read(path: Path, keys: list[str]) -> Round:
         ValueError: The file is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             observations = {key: found[f"observation.{key}"] for key in keys}
             return Round(observations, *(found[name] for name in Round._fields[1:]))
     except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:

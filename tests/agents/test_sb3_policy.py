@@ -331,7 +331,7 @@ def test_export_keeps_the_behaviour(linear: Any, sample: Any, tmp_path: Path) ->
     folder = export(run / MODEL, tmp_path / "agent")
     ours = AgentPolicy.load(folder, make_prior=make_prior)
     theirs = load_sb3(run, make_prior=make_prior)
-    assert ours.name == theirs.name == "good"
+    assert (ours.name, theirs.name) == ("agent", "good"), "an agent is named as its folder"
     images = torch.stack([sample[i].image for i in range(3)])
     labels, config = torch.zeros(3, dtype=torch.long), core.SaccadeConfig(max_saccades=6)
     left, right = (rollout(images, labels, agent, config, linear) for agent in (ours, theirs))

@@ -24,6 +24,8 @@ from saccade_env.paper.page import Figure, Section
 from saccade_env.paper.report import write_report
 from saccade_env.paper.results import ATTENTION, DEEP, Results
 
+pytestmark = pytest.mark.slow  # every experiment or figure, for half a minute
+
 Make = Callable[..., Results]
 SYNTHETIC = Path(__file__).with_name("synthetic.py")
 NUMBERS = [3, 4, 5, 6, 7, 10, 11, 17]

@@ -25,6 +25,8 @@ from saccade_env.paper.settings import PaperSettings
 from saccade_env.policies.dino import DinoPolicy
 from saccade_env.registry import parse_spec
 
+pytestmark = pytest.mark.slow  # every experiment or figure, for half a minute
+
 DINO = ("dino", "focus-saliency", "gbvs", "random", "centre")
 
 
