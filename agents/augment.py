@@ -6,53 +6,16 @@ threads may read in any order and a training goes on exactly where it stopped.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from typing import Any
-
 import numpy as np
 import PIL.Image
 import torch
 from torch import Tensor
 
 from saccade_env.images import ImageSource, Picture
+from saccade_env.images.derived import Derived, Subset
 
 _BILINEAR = PIL.Image.Resampling.BILINEAR
 _RATIO = (3 / 4, 4 / 3)
-
-
-class _Derived:
-    """An image source made from another."""
-
-    def __init__(self, source: ImageSource, **description: Any) -> None:
-        self._source = source
-        self.name, self.image_size, self.labels = source.name, source.image_size, source.labels
-        self.class_names = source.class_names
-        self.preprocess = getattr(source, "preprocess", None)
-        made = json.dumps([source.identity, type(self).__name__, description])
-        self.identity = hashlib.sha256(made.encode()).hexdigest()
-
-
-class Subset(_Derived):
-    """Some pictures of a source.
-
-    Args:
-        source: Where they come from.
-        indices: Their places in it.
-    """
-
-    def __init__(self, source: ImageSource, indices: list[int]) -> None:
-        super().__init__(source, indices=indices)
-        self._indices = indices
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def __getitem__(self, i: int) -> Picture:
-        return self._source[self._indices[i]]
-
-    def id(self, i: int) -> str:
-        return self._source.id(self._indices[i])
 
 
 def split(source: ImageSource, share: float, seed: int) -> tuple[Subset, Subset]:
@@ -69,7 +32,7 @@ def split(source: ImageSource, share: float, seed: int) -> tuple[Subset, Subset]
     return Subset(source, sorted(order[held:])), Subset(source, sorted(order[:held]))
 
 
-class Augmented(_Derived):
+class Augmented(Derived):
     """Every picture ``copies`` times over, each a random resized crop, flipped or not.
 
     Index i is picture i mod n; crop and flip are drawn from (seed, i).

@@ -6,7 +6,6 @@ compared with it image by image.
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -15,41 +14,17 @@ import numpy as np
 from PIL import Image
 
 from saccade_env.images import FolderSource, ImageSource, Picture, Preprocess
+from saccade_env.images.derived import Derived
 
 PER_CLASS = 10
 
 
-class Subset:
-    """Some pictures of a source, in the source's order."""
-
-    def __init__(self, source: ImageSource, indices: Sequence[int]) -> None:
-        self._source, self.indices = source, list(indices)
-        self.name, self.image_size, self.labels = source.name, source.image_size, source.labels
-        self.class_names: list[str] = source.class_names
-        self.preprocess: Any = getattr(source, "preprocess", None)
-
-    @property
-    def identity(self) -> str:
-        """Sha256 (hex) over the source's own and the chosen places."""
-        return hashlib.sha256(f"{self._source.identity} {self.indices}".encode()).hexdigest()
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, i: int) -> Picture:
-        return self._source[self.indices[i]]
-
-    def id(self, i: int) -> str:
-        return self._source.id(self.indices[i])
-
-
-class _Squashed:
+class _Squashed(Derived):
     """A source brought to another size; pictures in files are better read anew at that size."""
 
     def __init__(self, source: ImageSource, preprocess: Preprocess) -> None:
-        self._source, self.preprocess = source, preprocess
-        self.name, self.labels, self.identity = source.name, source.labels, source.identity
-        self.class_names, self.image_size = source.class_names, preprocess.image_size
+        super().__init__(source, preprocess=repr(preprocess))
+        self.image_size, self.preprocess = preprocess.image_size, preprocess
 
     def __len__(self) -> int:
         return len(self._source)

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saccade_env import SaccadeVectorEnv
-from saccade_env.agents.augment import Augmented, Subset, crop_box, split
+from saccade_env.agents.augment import Augmented, crop_box, split
 from saccade_env.images import ImageSource
+from saccade_env.images.derived import Subset
 
 
 def test_crops_depend_on_seed_and_index_alone(sample: Any) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from saccade_env import images
 from saccade_env.evaluation import evaluate
+from saccade_env.images.derived import Subset
 from saccade_env.paper import run, sources
 from saccade_env.paper.plan import make_plan
 from saccade_env.paper.results import ATTENTION, CENTRE, CLASSICAL, DEEP, RANDOM
@@ -99,7 +100,7 @@ def test_balanced_subset_is_seeded_and_balanced(folder: Path) -> None:
     assert chosen != sources.balanced(source, everything, seed=1)
     two = sources.balanced(source, everything, seed=0, per_class=2)
     assert sources.class_sizes(source, two) == (3, 1, 2)
-    decoded = sources.Subset(source, chosen)  # another source than a folder shows its labels
+    decoded = Subset(source, chosen)  # another source than a folder shows its labels
     assert sources.class_sizes(decoded, range(len(decoded))) == (3, 1, 10)
 
 
@@ -117,7 +118,7 @@ def test_smaller_experiments_lie_in_the_main_one(built: Any, folder: Path) -> No
 
 
 def test_a_subset_is_told_from_its_source(sample: Any) -> None:
-    few, others = (sources.Subset(sample, some) for some in ([0, 2], [0, 3]))
+    few, others = (Subset(sample, some) for some in ([0, 2], [0, 3]))
     assert len({sample.identity, few.identity, others.identity}) == 3
     assert few.id(1) == sample.id(2)
     wide = sources.resized(few, (224, 384))

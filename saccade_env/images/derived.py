@@ -1,0 +1,54 @@
+"""Image sources made from others: :class:`Derived`, and :class:`Subset`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from saccade_env.images.base import ImageSource, Picture
+
+
+class Derived:
+    """Describes itself as its source does, but for its identity.
+
+    Args:
+        source: What it is made from.
+        **description: Plain data that says how: a part of the identity.
+    """
+
+    def __init__(self, source: ImageSource, **description: Any) -> None:
+        self._source, self._description = source, description
+        self.name, self.image_size, self.labels = source.name, source.image_size, source.labels
+        self.class_names = source.class_names
+        self.preprocess: Any = getattr(source, "preprocess", None)
+
+    @cached_property
+    def identity(self) -> str:
+        """Sha256 (hex) over the source's own and how this one is made from it."""
+        made = json.dumps([self._source.identity, type(self).__name__, self._description])
+        return hashlib.sha256(made.encode()).hexdigest()
+
+
+class Subset(Derived):
+    """Some pictures of a source.
+
+    Args:
+        source: Where they come from.
+        indices: Their places in it.
+    """
+
+    def __init__(self, source: ImageSource, indices: Sequence[int]) -> None:
+        super().__init__(source, indices=list(indices))
+        self.indices = list(indices)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, i: int) -> Picture:
+        return self._source[self.indices[i]]
+
+    def id(self, i: int) -> str:
+        return self._source.id(self.indices[i])
