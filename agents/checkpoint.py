@@ -8,6 +8,7 @@ read only what you have written yourself.
 from __future__ import annotations
 
 import io
+import json
 import os
 import pickle
 import random
@@ -63,6 +64,24 @@ def read(path: Path) -> dict[str, Any]:
             f"nothing to resume: {path} is missing; leave out --resume and take a new folder"
         )
     return torch.load(path, map_location="cpu", weights_only=False)
+
+
+def read_same(path: Path, card: dict[str, Any]) -> dict[str, Any]:
+    """The same, of a training that its card describes.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is of another training.
+    """
+    kept = read(path)
+    now = json.loads(json.dumps(card))
+    for key, before in json.loads(json.dumps(kept["card"])).items():
+        if key not in ("versions", "demonstrations") and now.get(key) != before:
+            raise ValueError(
+                f"{path} is of a training with another {key}: {before}, not {now.get(key)}; "
+                "resume with the command that began it"
+            )
+    return kept
 
 
 def environment(kept: dict[str, Any], shared: Shared) -> Any:

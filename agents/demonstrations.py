@@ -122,8 +122,11 @@ def read(path: Path, keys: list[str]) -> Round:
 
 
 def _write(path: Path, found: Round) -> None:
-    named = {f"observation.{key}": value for key, value in found.observations.items()}
-    np.savez_compressed(path, **named, **dict(zip(found._fields[1:], found[1:], strict=True)))
+    named: dict[str, Any] = {
+        f"observation.{key}": value for key, value in found.observations.items()
+    }
+    named |= zip(found._fields[1:], found[1:], strict=True)
+    np.savez_compressed(path, **named)
 
 
 def _round(

@@ -64,7 +64,7 @@ def train(settings: Settings, make_policy: MakePolicy | None = None, resume: boo
     chosen = hyperparameters(settings)
     parts = open_parts(settings, make_policy)
     card = run_card(settings, parts, chosen)
-    kept = _resumed(settings.out / checkpoint.CHECKPOINT, card) if resume else None
+    kept = checkpoint.read_same(settings.out / checkpoint.CHECKPOINT, card) if resume else None
     if kept is None:
         _refuse_used(settings.out)
     run = _Run(settings, parts, chosen, card, kept)
@@ -81,6 +81,8 @@ class _Run:
         self, settings: Settings, parts: Parts, chosen: dict[str, Any], card: Any, kept: Any
     ) -> None:
         self.settings, self.parts, self.card, self.kept = settings, parts, card, kept
+        if kept and "demonstrations" in kept["card"]:
+            self.card = {**card, "demonstrations": kept["card"]["demonstrations"]}
         env = checkpoint.environment(kept, parts.shared) if kept else self._env(parts.shown)
         rows = min(len(parts.held_back), _ROWS_HELD_BACK)
         self.held_back = self._env(parts.held_back, rows, workers=0)
@@ -95,7 +97,7 @@ class _Run:
     def imitate(self, teacher: Policy, warm_start: dict[str, Any]) -> None:
         """Clone a policy, on the pictures to learn from."""
         settings, learning = self.settings, dict(warm_start)
-        common = {"seed": settings.seed, "progress": settings.progress}
+        common: Any = {"seed": settings.seed, "progress": settings.progress}
         asked, steps = float(learning.pop("asked")), settings.warm_start_steps
         about = {key: self.card[key] for key in _DEMONSTRATED} | {"asked": asked}
         about["config"] = {k: v for k, v in about["config"].items() if k not in _EARNED}
@@ -194,15 +196,3 @@ def _refuse_used(folder: Path) -> None:
     else:
         return
     raise FileExistsError(f"{folder} is not empty: {how}, or take another --out")
-
-
-def _resumed(path: Path, card: dict[str, Any]) -> dict[str, Any]:
-    kept = checkpoint.read(path)
-    now = json.loads(json.dumps(card))
-    for key, before in json.loads(json.dumps(kept["card"])).items():
-        if key not in ("versions", "demonstrations") and now.get(key) != before:
-            raise ValueError(
-                f"{path} is of a training with another {key}: {before}, not {now.get(key)}; "
-                "resume with the command that began it"
-            )
-    return kept

@@ -16,7 +16,7 @@ from saccade_env.core import Policy
 from saccade_env.evaluation.human.maps import compare_maps, no_common_image
 from saccade_env.evaluation.human.scanpaths import compare_scanpaths
 from saccade_env.evaluation.records import records_of
-from saccade_env.feeding import batches
+from saccade_env.feeding import batches, check_workers
 from saccade_env.images import ImageSource
 
 
@@ -63,7 +63,7 @@ def compare(
     records, names = [], list[str]()
     maps: dict[str, list[torch.Tensor]] = {n: [] for n, p in policies.items() if hasattr(p, "maps")}
     with tqdm(total=len(indices) * len(policies), unit="scanpath", disable=not progress) as bar:
-        for batch in batches(source, indices, batch_size, "raise", workers):
+        for batch in batches(source, indices, batch_size, "raise", check_workers(workers)):
             pixels = images.stack(batch.pictures)[0].to(device)
             names += [picture.id for picture in batch.pictures]
             for name, found in maps.items():
