@@ -71,7 +71,9 @@ def grid_of(results: Results, experiment: str) -> Grid:
 def fovea_of(results: Results, experiment: str) -> int:
     """Side of the fovea in tokens."""
     settings = results.settings.get(experiment, pd.DataFrame())
-    known = settings["fovea"].dropna() if "fovea" in settings else []
+    if "fovea" not in settings:
+        return FOVEA
+    known = settings["fovea"].dropna()
     return int(known.iloc[0]) if len(known) else FOVEA
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -112,12 +112,12 @@ def _grid(image_size: tuple[int, int] | None, patch_size: int | None) -> geometr
     return None
 
 
-def _unit_of(header: list[str]) -> str:
+def _unit_of(header: list[str]) -> Unit:
     tokens, pixels = ({*POSITION[unit]} <= {*header} for unit in ("token", "pixel"))
     return "pixel" if pixels and not tokens else "token"
 
 
-def _checked_unit(unit: str, grid: geometry.Grid | None) -> str:
+def _checked_unit(unit: Unit, grid: geometry.Grid | None) -> Unit:
     if unit not in POSITION:
         raise ValueError(f"unit must be one of {', '.join(POSITION)}; got {unit!r}")
     if unit != "token" and grid is None:
@@ -141,7 +141,7 @@ def _inside(
     tokens: Float[np.ndarray, "fixations 2"], grid: geometry.Grid | None
 ) -> Bool[np.ndarray, " fixations"]:
     last = np.array(grid or (np.inf, np.inf)) - 0.5
-    return ((tokens >= -0.5) & (tokens <= last)).all(axis=1)
+    return cast(np.ndarray, ((tokens >= -0.5) & (tokens <= last)).all(axis=1))
 
 
 def _report_outside(

@@ -87,7 +87,7 @@ def means(per_image: pd.DataFrame, metrics: Sequence[str], samples: int, seed: i
     )
 
 
-def no_common_image(what: str, images: Iterable[str], looked: Iterable[str]) -> ValueError:
+def no_common_image(what: str, images: Iterable[str], looked: Iterable[object]) -> ValueError:
     """Build the error for ids that do not fit; it shows one of either side."""
     return ValueError(
         f"no image has both {what} and fixations, whose ids must be the same; {what} have "

@@ -120,7 +120,8 @@ def _scanpaths(fixations: pd.DataFrame, first: int | None) -> dict[str, dict[str
     """By image and subject, in the order of the frame."""
     found: dict[str, dict[str, Scanpath]] = {}
     for (image, subject), path in fixations.groupby(["image", "subject"]):
-        found.setdefault(image, {})[subject] = path[["row", "col"]].to_numpy(dtype=float)[:first]
+        places = path[["row", "col"]].to_numpy(dtype=float)[:first]
+        found.setdefault(str(image), {})[str(subject)] = places
     return found
 
 

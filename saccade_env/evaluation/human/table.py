@@ -39,7 +39,7 @@ def read_header(path: Path) -> list[str]:
     return _parse(path, header_only=True)[0]
 
 
-def check_columns(columns: Iterable[str], position: list[str], source: str | Path) -> None:
+def check_columns(columns: Iterable[object], position: list[str], source: str | Path) -> None:
     """Refuse a table without the keys and this position."""
     needed, found = KEYS + position, [*map(str, columns)]
     if missing := [name for name in needed if name not in found]:
@@ -76,9 +76,9 @@ def _check_shape(header: list[str], lines: dict[int, list[str]], path: Path) -> 
 
 def _numbers(cells: pd.Series, path: Path) -> pd.Series:
     numbers = pd.to_numeric(cells, errors="coerce").astype(float)
-    wrong = ~np.isfinite(numbers)
+    wrong = ~np.isfinite(numbers.to_numpy())
     if wrong.any():
-        line = wrong.idxmax()
+        line = cells.index[int(wrong.argmax())]
         raise ValueError(
             f"{path}, line {line}: {cells.name} must be a finite number; got {cells[line]!r} "
             f"({wrong.sum()} such lines)"
@@ -92,7 +92,7 @@ def _check_keys(table: pd.DataFrame, path: Path) -> None:
             raise ValueError(f"{path}, line {empty.idxmax()}: {column} is empty")
     if (again := table.duplicated(KEYS)).any():
         line = again.idxmax()
-        image, subject, order = table.loc[line, KEYS]
+        image, subject, order = table.loc[again, KEYS].iloc[0]
         raise ValueError(
             f"{path}, line {line}: image {image!r}, subject {subject!r}, order {order:g} comes "
             f"a second time ({again.sum()} such lines)"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import accumulate
 from operator import or_
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,12 @@ from jaxtyping import Bool, Float
 
 from saccade_env import geometry
 from saccade_env.evaluation.metrics.intervals import interval_table
-from saccade_env.evaluation.metrics.tables import by_image, check_same_images, policies_of
+from saccade_env.evaluation.metrics.tables import (
+    by_image,
+    check_same_images,
+    lengths,
+    policies_of,
+)
 
 
 def unique_area(
@@ -102,10 +107,10 @@ def fixation_agreement(
     if not own[0].columns.equals(other[0].columns):
         raise ValueError(f"{first!r} and {second!r} were evaluated on different saccades")
     rows, cols = (here - there for here, there in zip(own, other, strict=True))
-    apart = np.maximum(rows.abs(), cols.abs())
+    apart = cast(pd.DataFrame, np.maximum(rows.abs(), cols.abs()))
     parts = {
         "agreement": (apart <= within).astype(float).where(apart.notna()),
-        "distance": np.hypot(rows, cols),
+        "distance": lengths(rows, cols),
     }
     if grid is not None and fovea is not None:
         here, there = (accumulate(_windows(*path, grid, fovea), or_) for path in (own, other))
@@ -129,7 +134,7 @@ def distance_from_first(records: pd.DataFrame, samples: int = 2000, seed: int = 
     tables = {}
     for policy in policies_of(records):
         rows, cols = (axis.sub(axis.iloc[:, 0], axis=0) for axis in _fixations(records, policy))
-        tables[policy] = interval_table({"distance": np.hypot(rows, cols)}, samples, seed)
+        tables[policy] = interval_table({"distance": lengths(rows, cols)}, samples, seed)
     return pd.concat(tables, names=["policy"])
 
 
@@ -145,7 +150,7 @@ def _windows(
     """The clipped window of every image, saccade by saccade; empty where there is no fixation."""
     if fovea < 1 or fovea % 2 == 0:
         raise ValueError(f"fovea must be odd and ≥ 1; got {fovea}")
-    far = int(row.fillna(-1).max(axis=None)), int(col.fillna(-1).max(axis=None))
+    far = int(row.fillna(-1).to_numpy().max()), int(col.fillna(-1).to_numpy().max())
     if far[0] >= grid[0] or far[1] >= grid[1]:
         raise ValueError(f"fixations reach {far} (row, col); got a grid of {grid[0]}×{grid[1]}")
     windows = geometry.fovea_windows(grid, fovea, torch.device("cpu")).flatten(1).numpy()

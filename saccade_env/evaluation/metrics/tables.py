@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
+import numpy as np
 import pandas as pd
 
 from saccade_env.registry import unknown_name
@@ -43,6 +46,30 @@ def right_in_full(records: pd.DataFrame, policy: str) -> pd.Series:
     own = records[records["policy"] == policy].drop_duplicates("image").set_index("image")
     right = (own["full_prediction"] == own["label"]) & (own["label"] >= 0)
     return right.sort_index()
+
+
+def rows_of(table: pd.DataFrame, key: Any) -> pd.DataFrame:
+    """Rows of a key of the first level, without that level.
+
+    Raises:
+        KeyError: No such key.
+    """
+    return cast(pd.DataFrame, table.loc[key])
+
+
+def cell(table: pd.DataFrame, row: Any, column: str) -> float:
+    """A single number; rows have a plain index.
+
+    Raises:
+        KeyError: No such row or column.
+    """
+    value: Any = table.loc[row, column]
+    return float(value)
+
+
+def lengths(rows: pd.DataFrame, cols: pd.DataFrame) -> pd.DataFrame:
+    """Euclidean lengths of steps of so many rows and cols."""
+    return cast(pd.DataFrame, np.hypot(rows, cols))
 
 
 def check_same_images(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from saccade_env.evaluation import metrics
+from saccade_env.evaluation.metrics.tables import rows_of
 from saccade_env.paper.figures import style
 from saccade_env.paper.figures.parts import Drawn, accuracy_table, images_text, table
 from saccade_env.paper.reading import (
@@ -72,7 +73,7 @@ def changes(results: Results, folder: Path) -> Drawn:
     )
     saved = style.save(figure, folder, "figure-4", alt)
     numbers = [
-        table(means[[c for c in means if "cumul" in c]], "Cumulative accuracy",
+        table(means[[c for c in means if "cumul" in str(c)]], "Cumulative accuracy",
               "figure-4-cumulative", folder),
         table(moves, "Transitions per saccade", "figure-4-transitions", folder),
         table(counts, "Counts of correct saccades", "figure-4-counts", folder),
@@ -131,7 +132,7 @@ def _cumulative(axes: Any, means: pd.DataFrame, looks: dict[str, Any], full: flo
 def _counts(axes: Any, counts: pd.DataFrame, looks: dict[str, Any]) -> None:
     width = 0.8 / len(looks)
     for place, (policy, look) in enumerate(looks.items()):
-        own = counts.loc[policy]
+        own = rows_of(counts, policy)
         across = own.index.to_numpy() + (place - (len(looks) - 1) / 2) * width
         axes.bar(
             across, 100 * own["share"], width, yerr=style.errors(own, "share"), label=look["label"],
@@ -158,7 +159,7 @@ def _moves(axes: Any, moves: pd.DataFrame, names: Any, looks: dict[str, Any]) ->
 
 
 def _changed(policy: str, means: pd.DataFrame, moves: pd.DataFrame, full: float) -> str:
-    cumulative = means.loc[policy, "cumulative_accuracy"].iloc[-1]
+    cumulative = rows_of(means, policy)["cumulative_accuracy"].iloc[-1]
     own = moves[moves.index.get_level_values("policy") == policy]
     change = own["right_to_wrong"] + own["wrong_to_right"]
     start = percent(change.iloc[0]) if len(change) else "–"

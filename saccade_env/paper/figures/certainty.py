@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from saccade_env.evaluation import metrics
+from saccade_env.evaluation.metrics.tables import rows_of
 from saccade_env.paper.figures import style
 from saccade_env.paper.figures.parts import Drawn, table
 from saccade_env.paper.reading import (
@@ -108,7 +109,8 @@ def _group(
 
 
 def _certain(own: list[str], means: pd.DataFrame, groups: pd.DataFrame) -> str:
-    levels = [f"{percent(means.loc[p, 'certainty'].iloc[-1])} under {name_of(p)}" for p in own]
+    last = {policy: rows_of(means, policy)["certainty"].iloc[-1] for policy in own}
+    levels = [f"{percent(level)} under {name_of(policy)}" for policy, level in last.items()]
     full = percent(means["full_certainty"].iloc[0])
     text = f"At the last saccade, certainty is {' and '.join(levels)} (full image: {full})."
     return f"{text} {_first_against_late(groups, own[0])}".strip()

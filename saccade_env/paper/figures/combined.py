@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -25,11 +25,13 @@ def combined(results: Results, folder: Path) -> Drawn:
     figure = style.drawing(10, 1.9 + 0.75 * 2 * settings["resolution"].nunique())
     for axes, (column, label, when) in zip(figure.subplots(2, 1), COLUMNS, strict=True):
         _heat(figure, axes, means[column].unstack(), label, when)
-    (pixels, layer), best = means["accuracy"].idxmax(), means["accuracy"].max()
-    (few, low), least = means["visible_share"].idxmin(), means["visible_share"].min()
+    accuracy, visible = means["accuracy"], means["visible_share"]
+    pixels, layer = cast(tuple[int, int], accuracy.idxmax())
+    few, low = cast(tuple[int, int], visible.idxmin())
     shows = (
-        f"Mean accuracy is highest, {percent(best)}, with layer {layer + 1} at {pixels} pixels. "
-        f"The fewest tokens, {percent(least)}, are revealed with layer {low + 1} at {few} pixels."
+        f"Mean accuracy is highest, {percent(accuracy.max())}, with layer {layer + 1} at {pixels} "
+        f"pixels. The fewest tokens, {percent(visible.min())}, are revealed with layer {low + 1} "
+        f"at {few} pixels."
     )
     alt = f"Two heat maps, layers across and input resolutions down. {shows}"
     saved = style.save(figure, folder, "figure-17", alt)
@@ -41,14 +43,15 @@ def _heat(figure: Any, axes: Any, values: pd.DataFrame, label: str, when: str) -
     """Rows are resolutions, the lowest at the bottom; every cell bears its number."""
     values = 100 * values.sort_index()
     image = axes.imshow(values, aspect="auto", cmap="cividis", origin="lower")
-    middle = (np.nanmin(values) + np.nanmax(values)) / 2
-    for row, col in np.ndindex(values.shape):
-        if np.isfinite(value := values.iat[row, col]):
+    cells = values.to_numpy(dtype=float)
+    middle = (np.nanmin(cells) + np.nanmax(cells)) / 2
+    for (row, col), value in np.ndenumerate(cells):
+        if np.isfinite(value):
             ink = "#ffffff" if value <= middle else "#000000"
             axes.text(
                 col, row, f"{value:.1f}", ha="center", va="center", color=ink, fontsize=style.SMALL
             )
-    axes.set_xticks(range(values.shape[1]), [str(layer + 1) for layer in values.columns])
+    axes.set_xticks(range(values.shape[1]), [str(int(layer) + 1) for layer in values.columns])
     axes.set_yticks(range(values.shape[0]), [str(pixels) for pixels in values.index])
     axes.set(xlabel="layer", ylabel="input (pixels)")
     axes.set_title(f"{label}, {when}", loc="left", fontsize=10)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from saccade_env.evaluation import metrics
-from saccade_env.evaluation.metrics.tables import policies_of
+from saccade_env.evaluation.metrics.tables import cell, policies_of, rows_of
 from saccade_env.paper.figures import style
 from saccade_env.paper.figures.parts import Drawn, accuracy_table, images_text, table
 from saccade_env.paper.page import Table
@@ -118,13 +118,14 @@ def _size(results: Results, size: str, found: pd.DataFrame, axes: Any) -> None:
 
 def _crop_text(results: Results, single: pd.DataFrame, found: pd.DataFrame) -> str:
     order = list(style.styles(results, single))
-    values = [f"{name_of(policy)} {percent(found.loc[policy, 'accuracy'])}" for policy in order]
+    values = [f"{name_of(policy)} {percent(cell(found, policy, 'accuracy'))}" for policy in order]
     return f"Accuracy on the single crop: {', '.join(values)}."
 
 
 def _size_text(results: Results, size: str, found: pd.DataFrame) -> str:
-    own = {r: p for r, p in played(results, results.records[size]).items() if r in MAPS}
-    ends = [f"{percent(found.loc[p, 'accuracy'].iloc[-1])} with {name_of(p)}" for p in own.values()]
+    own = [p for role, p in played(results, results.records[size]).items() if role in MAPS]
+    last = {policy: rows_of(found, policy)["accuracy"].iloc[-1] for policy in own}
+    ends = [f"{percent(level)} with {name_of(policy)}" for policy, level in last.items()]
     return f"{', '.join(ends)} (images of {pixels(size)})"
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
 from saccade_env.evaluation import metrics
-from saccade_env.evaluation.metrics.tables import by_image, policies_of
+from saccade_env.evaluation.metrics.tables import by_image, cell, policies_of, rows_of
 from saccade_env.paper.figures import style
 from saccade_env.paper.figures.parts import Drawn, images_text, table
 from saccade_env.paper.reading import MAIN, NotRunError, name_of, number, pair_of, records_of
@@ -31,7 +31,8 @@ def entropy(results: Results, folder: Path) -> Drawn:
     looks = style.styles(results, records)
     for policy, axes in zip(own, figure.subplots(1, len(own), squeeze=False)[0], strict=True):
         last = by_image(records, policy, "saccade").shape[1]
-        _entropy(axes, means.loc[policy], relation.loc[policy], looks[policy], last)
+        correlation = cast(pd.Series, relation.loc[policy])
+        _entropy(axes, rows_of(means, policy), correlation, looks[policy], last)
     shows = _related(own, means, relation)
     alt = f"Mean entropy of the map of the images first right at each saccade. {shows}"
     numbers = [
@@ -73,9 +74,9 @@ def _entropy(
 def _related(own: list[str], means: pd.DataFrame, relation: pd.DataFrame) -> str:
     texts, nevers = [], []
     for policy in own:
-        rho, low, high = (number(relation.loc[policy, key], 2) for key in ("rho", "low", "high"))
+        rho, low, high = (number(cell(relation, policy, key), 2) for key in ("rho", "low", "high"))
         texts.append(f"{rho} ({low} to {high}) for {name_of(policy)}")
-        group = means.loc[policy]
+        group = rows_of(means, policy)
         never = group[group.index.isna()]["entropy"]
         if len(never):
             nevers.append(f"{number(never.iloc[0], 2)} bits for {name_of(policy)}")

@@ -162,7 +162,7 @@ def _best(kind: str, settings: pd.DataFrame, means: pd.DataFrame) -> str:
     )
     text = f"Mean accuracy is {first} and {last}"
     if own["accuracy"].notna().any():
-        top = own.loc[own["accuracy"].idxmax()]
+        top = own.iloc[int(own["accuracy"].argmax())]
         text += f", highest ({percent(top['accuracy'])}) with {_title(kind, int(top['value']))}"
     rest = means.drop(index=own.index)
     compared = f" ({percent(rest['accuracy'].iloc[0])} with random fixations)" if len(rest) else ""

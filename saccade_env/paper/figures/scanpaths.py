@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from saccade_env.evaluation import metrics
+from saccade_env.evaluation.metrics.tables import rows_of
 from saccade_env.paper.figures import style
 from saccade_env.paper.figures.crops import MAPS, pixels
 from saccade_env.paper.figures.parts import Drawn, table
@@ -117,8 +118,8 @@ def _path_text(results: Results, name: str, found: dict[str, pd.DataFrame]) -> s
     own = {r: p for r, p in played(results, results.records[name]).items() if r in MAPS}
     far, area = found["distance from the first fixation"], found["unique area"]
     looks = [
-        f"{name_of(policy)} {number(far.loc[policy, 'distance'].iloc[-1])} tokens from its first "
-        f"fixation with {percent(area.loc[policy, 'visible_share'].iloc[-1])} revealed"
+        f"{name_of(policy)} {number(rows_of(far, policy)['distance'].iloc[-1])} tokens from its "
+        f"first fixation with {percent(rows_of(area, policy)['visible_share'].iloc[-1])} revealed"
         for policy in own.values()
     ]
     where = f"images of {pixels(name)}" if name in SIZES else name

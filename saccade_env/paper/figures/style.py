@@ -28,7 +28,7 @@ THIN = {"linewidth": 0.8, "markersize": 2.5, "alpha": 0.75}
 FULL = {"color": "#555555", "linestyle": "--", "linewidth": 1.2}
 SMALL = 8.5  # points
 _GAP = 0.15  # inches between two labels
-_RC = {"svg.fonttype": "path", "svg.hashsalt": "saccade-env"}
+_RC: dict[Any, Any] = {"svg.fonttype": "path", "svg.hashsalt": "saccade-env"}
 
 
 def drawing(width: float, height: float) -> Any:
@@ -160,7 +160,7 @@ def save(figure: Any, folder: Path, name: str, alt: str) -> Figure:
                 os.replace(temporary, path)
             finally:
                 temporary.unlink(missing_ok=True)
-    return Figure(*paths, alt=alt)
+    return Figure(paths[0], paths[1], alt=alt)
 
 
 def _apart(values: list[float], gap: float) -> list[float]:

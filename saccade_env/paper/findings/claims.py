@@ -12,6 +12,7 @@ import pandas as pd
 
 from saccade_env.evaluation import metrics
 from saccade_env.evaluation.metrics.intervals import Interval, percentiles, resamples
+from saccade_env.evaluation.metrics.tables import cell
 from saccade_env.paper.page import Finding, Verdict
 from saccade_env.paper.reading import PAPER_POLICIES, NotRunError, name_of, number
 from saccade_env.paper.results import Results
@@ -73,9 +74,9 @@ def judge(claim: Claim, results: Results) -> Finding:
     verdict = verdict_of(Interval(effect, low, high), claim.side, claim.margin)
     few = f"there are only {images} such images" if images < FEWEST else ""
     verdict = "cannot tell" if few else verdict
-    known = [value if math.isfinite(value) else None for value in (effect, low, high)]
+    mean, start, end = (x if math.isfinite(x) else None for x in (effect, low, high))
     note = _sentences(few, note, _margin(claim), _stand_ins(claim, results))
-    return Finding(claim.key, claim.statement, source, *known, claim.unit, verdict, note)
+    return Finding(claim.key, claim.statement, source, mean, start, end, claim.unit, verdict, note)
 
 
 def verdict_of(interval: Interval, side: Side, margin: float = 0.0) -> Verdict:
@@ -111,7 +112,7 @@ def weakest(values: pd.DataFrame, factor: float = 100) -> Measured:
         f"Given is the saccade where it holds least, number {saccade}; the mean over all saccades "
         f"is {number(mean.value)} ({number(mean.low)} to {number(mean.high)})"
     )
-    interval = Interval(*map(float, table.loc[saccade, ["mean", "low", "high"]]))
+    interval = Interval(*(cell(table, saccade, column) for column in ("mean", "low", "high")))
     return Measured(interval, len(values.dropna(how="all")), note)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from saccade_env.evaluation import metrics
 from saccade_env.evaluation.metrics.intervals import Interval
+from saccade_env.evaluation.metrics.tables import lengths
 from saccade_env.paper.findings.claims import SAMPLES, Measured, of_images
 from saccade_env.paper.findings.saccades import lead, lead_at, pair
 from saccade_env.paper.reading import (
@@ -96,10 +96,10 @@ def alike_at_first(results: Results, first: str, second: str) -> Measured:
     """Share of images on which the first foveas of two roles overlap."""
     name = runs_of(results, *SIZES, MAIN)[0]
     records = records_of(results, name)
-    policies = [policy_of(results, role, records) for role in (first, second)]
-    both = of_policies(records, *policies)
+    one, other = (policy_of(results, role, records) for role in (first, second))
+    both = of_policies(records, one, other)
     within = fovea_of(results, name) - 1
-    table = metrics.fixation_agreement(both, *policies, within, samples=SAMPLES)
+    table = metrics.fixation_agreement(both, one, other, within, samples=SAMPLES)
     columns = ["agreement", "agreement_low", "agreement_high"]
     found = Interval(*(float(100 * value) for value in table[columns].iloc[0]))
     note = f"first fixations within {within} tokens; experiment “{name}”"
@@ -113,7 +113,7 @@ def diverge(results: Results, first: str, second: str) -> Measured:
         own - other
         for own, other in (pair(results, name, first, second, axis) for axis in ("row", "col"))
     )
-    apart = np.hypot(rows, cols)
+    apart = lengths(rows, cols)
     note = f"distance at the last saccade less that at the first; experiment “{name}”"
     return of_images(apart.iloc[:, -1] - apart.iloc[:, 0], note, 1)
 
@@ -130,7 +130,7 @@ def farther(results: Results, first: str, second: str) -> Measured:
 def _reach(row: pd.DataFrame, col: pd.DataFrame) -> pd.Series:
     """Mean distance from the first fixation of the later ones, by image."""
     rows, cols = (axis.sub(axis.iloc[:, 0], axis=0).iloc[:, 1:] for axis in (row, col))
-    return np.hypot(rows, cols).mean(axis=1)
+    return lengths(rows, cols).mean(axis=1)
 
 
 def _layer(settings: pd.DataFrame, number: int) -> str:

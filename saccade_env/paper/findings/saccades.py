@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pandas as pd
 
 from saccade_env.evaluation import metrics
@@ -136,7 +138,7 @@ def relation(results: Results, role: str) -> Measured:
     policy = policy_of(results, role, records)
     policy_of(results, role, entropies)
     own = entropies[entropies["policy"] == policy]
-    row = metrics.entropy_relation(own, records, SAMPLES).loc[policy]
+    row = cast(pd.Series, metrics.entropy_relation(own, records, SAMPLES).loc[policy])
     note = f"{row['never_correct']:.0f} images that are never right are left out"
     return Measured(Interval(row["rho"], row["low"], row["high"]), int(row["images"]), note)
 
