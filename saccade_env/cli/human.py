@@ -38,6 +38,10 @@ def human(
     sigma: Annotated[
         float, typer.Option(help="Of the Gaussian that makes a density of fixations, in tokens.")
     ] = 1.0,
+    first: Annotated[
+        int | None,
+        typer.Option(help="Compare this many first fixations. Default: as many as people make."),
+    ] = None,
     fovea: Fovea = 3,
     saccades: Saccades = 10,
     seed: Seed = 0,
@@ -68,10 +72,19 @@ def human(
         )
         policies = policies_by_name(policy, judge, seed, device)
         maps, scanpaths = comparison.compare(
-            policies, source, judge, looked, fovea=fovea, saccades=saccades, sigma=sigma
+            policies,
+            source,
+            judge,
+            looked,
+            fovea=fovea,
+            saccades=saccades,
+            sigma=sigma,
+            first=first,
         )
         out.mkdir(parents=True, exist_ok=True)
         console = Console()
+        images_seen, people = looked["image"].nunique(), looked["subject"].nunique()
+        console.print(f"fixations: {len(looked)} on {images_seen} images by {people} subjects")
         for name, found in (("maps", maps), ("scanpaths", scanpaths)):
             path = out / f"{name}.csv"
             found.to_csv(path, index=False)

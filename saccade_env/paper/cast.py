@@ -79,6 +79,7 @@ class Cast:
         return (
             self.roles == PAPERS
             and self.judge().name == "dino_vits16"
+            and getattr(self.judge(), "mode", "recompute") == "recompute"
             and self.cropper.name == "resnet50"
         )
 

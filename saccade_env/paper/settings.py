@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Literal
 from saccade_env.classifiers import AUTO, Classifier
 from saccade_env.images import ImageSource
 from saccade_env.registry import unknown_name
+from saccade_env.task import check_on_error
 
 # Experiments that a figure is made from; those of the pictures look at the sample alone.
 FIGURES: dict[int, tuple[str, ...]] = {
@@ -102,6 +104,7 @@ class PaperSettings:
         for name in ("limit", "saccades", "batch_size"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValueError(f"{name} must be ≥ 1; got {value}")
+        check_on_error(self.on_error)
         check_figures(self.figures)
 
     @property
@@ -120,10 +123,12 @@ class PaperSettings:
         spec = self.images if isinstance(self.images, (str, Path)) else "…"
         named = {"preset": self.preset, "only": ",".join(map(str, self.only or ())),
                  "classifier": self.classifier, "limit": self.limit, "seed": self.seed}  # fmt: skip
-        chosen = [f"--{key} {value}" for key, value in named.items()
-                  if isinstance(value, (str, int)) and value not in ("", AUTO, 0)]  # fmt: skip
-        chosen += [f"--policies {policy}" for policy in self.policies or ()]
-        return " ".join(["saccade-env paper", f"--images {spec}", f"--out {self.out}", *chosen])
+        usual = ("", AUTO, "quick", 0)
+        chosen = [("--" + key, str(value)) for key, value in named.items()
+                  if isinstance(value, (str, int)) and value not in usual]  # fmt: skip
+        chosen += [("--policies", policy) for policy in self.policies or ()]
+        pairs = [("--images", str(spec)), ("--out", str(self.out)), *chosen]
+        return "saccade-env paper " + shlex.join(part for pair in pairs for part in pair)
 
 
 def check_figures(figures: Iterable[int]) -> None:

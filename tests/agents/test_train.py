@@ -330,6 +330,7 @@ def test_hyperparameters_of_a_file_and_of_the_command_line(tmp_path: Path) -> No
         hyperparameters.hyperparameters(run)
 
 
+@pytest.mark.slow
 def test_the_command_line_trains_and_evaluates(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

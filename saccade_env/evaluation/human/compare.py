@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,7 @@ def compare(
     fovea: int = 3,
     saccades: int = 10,
     sigma: float = 1.0,
+    first: int | None = None,
     batch_size: int = 32,
     workers: int | None = None,
     progress: bool = True,
@@ -43,6 +45,8 @@ def compare(
         fovea: Side of the fovea in tokens, odd.
         saccades: Saccades per image.
         sigma: Of the Gaussian that makes a density of fixations, in tokens.
+        first: Compare only this many first fixations of everyone; by default as many as a person
+            makes (the median), since scanpaths of other lengths are the less alike for that.
         batch_size: Images per forward; changes no result.
         workers: Threads that decode.
         progress: Show a progress bar.
@@ -53,6 +57,9 @@ def compare(
 
     Raises:
         ValueError: No picture is in both.
+
+    Warns:
+        UserWarning: Fixations are on pictures that the source does not have.
     """
     looked = set(fixations["image"])
     indices = [i for i in range(len(source)) if source.id(i) in looked]
@@ -80,5 +87,15 @@ def compare(
     ]
     columns = ["policy", "metric", "value", "low", "high"]
     table = pd.concat(compared)[columns] if compared else pd.DataFrame(columns=columns)
-    paths = compare_scanpaths(pd.concat(records), own, classifier.grid).mean
+    if left := len(fixations) - len(own):
+        unknown = looked - set(names)
+        warnings.warn(
+            f"left out: {left} fixations on {len(unknown)} images that {source.name!r} does not "
+            f"have, such as {min(unknown)!r}",
+            stacklevel=2,
+        )
+    made = int(own.groupby(["image", "subject"]).size().median())
+    paths = compare_scanpaths(
+        pd.concat(records), own, classifier.grid, first=first or min(made, saccades)
+    ).mean
     return table.reset_index(drop=True), paths

@@ -100,7 +100,7 @@ CLAIMS: tuple[Claim, ...] = (
     *(
         Claim(
             f"attention-above-{other}".replace(" ", "-"),
-            f"Attention is above {other} at every saccade, by about 5 points.",
+            f"Attention is above {other} at every saccade.",
             10, _POINTS, _of(maps.lead_over, first=_A, second=other), (_A, other),
         )
         for other in (_D, _C)
