@@ -171,7 +171,7 @@ def test_errors_say_what_is_wrong(built: Any, settings: Any, tmp_path: Path) -> 
 def test_the_command_can_be_given_again() -> None:
     asked = PaperSettings("pictures", "out", only=(3, 10), limit=4, policies=("dino:layer=5",))
     assert asked.command == (
-        "saccade-env paper --images pictures --out out --preset quick --only 3,10 --limit 4 "
+        "saccade-env paper --images pictures --out out --only 3,10 --limit 4 "
         "--policies dino:layer=5"
     )
 
