@@ -16,10 +16,12 @@ from torch import Tensor
 from saccade_env import core, drawing
 from saccade_env.config import SaccadeConfig
 from saccade_env.paper.cast import Cast, with_parameters
+from saccade_env.paper.figures.parts import networks
 from saccade_env.paper.page import Figure, Section
 from saccade_env.paper.results import ATTENTION, Results
 from saccade_env.paper.shown import Sample, panels, rollout, sample_of, save
 
+_OF_ALL = (9, 12)  # figures of every policy; the others are of attention
 _ACROSS = 6  # maps in a line
 _SHOWN = (1, 2, 3, 5, 10)  # saccades
 _RIGHT, _WRONG = "#00684b", "#a34700"
@@ -71,7 +73,9 @@ def draw(cast: Cast, out: Path, figures: Iterable[int]) -> list[Drawn]:
         13: ("layers", layers),
     }
     wanted = [figure for figure in figures if figure in makers]
-    if not wanted or ATTENTION not in cast.roles:
+    if ATTENTION not in cast.roles:
+        wanted = [figure for figure in wanted if figure in _OF_ALL]
+    if not wanted:
         return []
     sample, drawn = sample_of(cast), []
     for number in wanted:
@@ -91,8 +95,9 @@ def sections(results: Results, out: Path) -> list[Section]:
     for drawn in (Drawn(**each) for each in results.run.get("pictures", ())):
         title, shows, caption = _TEXTS[drawn.figure]
         figure = Figure(out / drawn.svg, out / drawn.png, drawn.alt)
-        caption = _CAPTION.format(caption)
-        made.append(Section(f"figure {drawn.figure}", title, shows, _PAPER, caption, [figure]))
+        caption = f"{_CAPTION.format(caption)} {networks(results)}".strip()
+        named = f"Figure {drawn.figure}: {title}"
+        made.append(Section(f"figure {drawn.figure}", named, shows, _PAPER, caption, [figure]))
     return made
 
 
