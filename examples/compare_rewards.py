@@ -82,7 +82,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
         axes.set(title=title, xlim=(0, 100), yticks=range(len(table)), yticklabels=table["reward"])
         axes.grid(axis="x", alpha=0.3)
     left.invert_yaxis()
-    left.legend(loc="lower right")
+    right.legend(loc="lower right")
     figure.savefig(path, dpi=150)
 
 
