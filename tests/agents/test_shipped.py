@@ -44,7 +44,8 @@ def test_it_looks_at_the_sample_on_any_grid(name: str, tmp_path: Path) -> None:
     assert build(name, grid=judge.grid).grid == (10, 12)
     found = evaluation.evaluate([build(name)], "sample", "efficientnet_lite0", saccades=3, limit=2)
     assert found.summary["policies"][name]["weights"]["sha256"]
-    assert found.records["visible_share"].iloc[-1] > 0.08
+    paths = [path[["row", "col"]].to_numpy() for _, path in found.records.groupby("image")]
+    assert (paths[0] != paths[1]).any(), "where it looks depends on the picture"
 
 
 def test_only_the_one_with_the_map_sees_the_whole_image() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from saccade_env.evaluation import metrics
 from saccade_env.evaluation.metrics.intervals import Interval
-from saccade_env.paper.findings import CLAIMS, FEWEST, findings, verdict_of
+from saccade_env.paper.findings import CLAIMS, FEWEST, findings, saccades, verdict_of
 from saccade_env.paper.findings.claims import of_means, weakest
 from saccade_env.paper.page import Finding
 from saccade_env.paper.results import ATTENTION, CENTRE, CLASSICAL, DEEP, RANDOM, Results
@@ -35,7 +35,7 @@ def make_results() -> Make:
 
 @pytest.fixture(scope="module")
 def planted(make_results: Make) -> dict[str, Finding]:
-    return by_key(make_results())
+    return by_key(make_results(images=300))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_planted_effects_are_found(planted: dict[str, Finding]) -> None:
 
 
 def test_effects_are_the_metrics(make_results: Make, planted: dict[str, Finding]) -> None:
-    results = make_results()
+    results = make_results(images=300)
     lead = metrics.bootstrap(
         results.records["unisal 288x384"], "gbvs", "focus-saliency", "accuracy@6"
     )
@@ -177,3 +177,22 @@ def test_a_ratio_of_means() -> None:
     assert found.interval == pytest.approx((0.5, 0.5, 0.5))
     nothing = of_means(parts.iloc[:0], lambda means: means[0] / means[1])
     assert math.isnan(nothing.interval.value)
+
+
+def test_a_small_group_tells_nothing() -> None:
+    """Three images that change, or two that are right late, are few among however many."""
+    records = pd.DataFrame(
+        {
+            "image": np.repeat([f"{i}" for i in range(60)], 4),
+            "label": 1, "policy": "dino", "saccade": np.tile([1, 2, 3, 4], 60),
+            "row": 0, "col": 0, "prediction": 1, "correct": True, "certainty": 0.5,
+            "visible_share": 0.1, "true_class_probability": 0.5, "full_prediction": 1,
+            "full_certainty": 0.9,
+        }
+    )  # fmt: skip
+    records.loc[records["image"].isin(["0", "1", "2"]) & (records["saccade"] < 4), "correct"] = (
+        False
+    )
+    results = Results({ATTENTION: "dino"}, {"fovea 3": records}, grids={"fovea 3": (14, 14)})
+    assert saccades.early_changes(results).images == 3
+    assert saccades.early_certain(results).images == 3

@@ -87,7 +87,8 @@ def early_changes(results: Results) -> Measured:
         f"changes up to saccade {_half(correct)}, of all; as many at each saccade would be "
         f"{percent((_half(correct) - 1) / change.shape[1])}"
     )
-    return of_means(parts, lambda means: 100 * means[0] / means[1], note)
+    found = of_means(parts, lambda means: 100 * means[0] / means[1], note)
+    return found._replace(images=int((parts.iloc[:, 1] > 0).sum()))  # those that change at all
 
 
 def near_full(results: Results) -> Measured:
@@ -127,7 +128,8 @@ def early_certain(results: Results) -> Measured:
         f"certainty at the last saccade, images first right up to saccade {half} less those first "
         f"right after it ({early.sum():.0f} and {(1 - early).sum():.0f} images)"
     )
-    return of_means(parts, lambda m: m[0] / m[1] - m[2] / m[3], note)
+    found = of_means(parts, lambda m: m[0] / m[1] - m[2] / m[3], note)
+    return found._replace(images=int(min(early.sum(), (1 - early).sum())))  # the smaller group
 
 
 def relation(results: Results, role: str) -> Measured:
