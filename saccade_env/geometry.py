@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
@@ -64,6 +65,20 @@ def pixel_to_row_col(
 def row_col_to_pixel(row_col: Int[Tensor, "batch 2"], patch_size: int) -> Float[Tensor, "batch 2"]:
     """(row, col) to the pixel coordinates of the token's centre."""
     return (row_col + 0.5) * patch_size
+
+
+def pixel_to_position(
+    pixel: Float[np.ndarray, "positions 2"], patch_size: int
+) -> Float[np.ndarray, "positions 2"]:
+    """(row, col) of pixels in tokens, not rounded: the centre of token (r, c) is at (r, c)."""
+    return pixel / patch_size - 0.5
+
+
+def share_to_position(
+    share: Float[np.ndarray, "positions 2"], grid: Grid
+) -> Float[np.ndarray, "positions 2"]:
+    """(row, col) as shares of height and width, 0 to 1, in tokens, not rounded."""
+    return share * np.array(grid) - 0.5
 
 
 @lru_cache(maxsize=32)

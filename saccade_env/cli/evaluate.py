@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from saccade_env.cli.making import policies_by_name, record_episode
-from saccade_env.cli.options import ClassifierName, Device, Fovea, Images, Saccades, Seed
+from saccade_env.cli.options import (
+    BatchSize,
+    ClassifierName,
+    Device,
+    Fovea,
+    Images,
+    Limit,
+    OnError,
+    Overwrite,
+    Saccades,
+    Seed,
+    Workers,
+)
 from saccade_env.cli.root import app
 from saccade_env.console import (
     best,
@@ -36,18 +48,10 @@ def evaluate(
     classifier: ClassifierName = "auto",
     fovea: Fovea = 3,
     saccades: Saccades = 10,
-    limit: Annotated[
-        int | None, typer.Option(help="Evaluate a random sample of this many images.")
-    ] = None,
+    limit: Limit = None,
     seed: Seed = 0,
-    batch_size: Annotated[int, typer.Option(help="Images per forward; changes no result.")] = 32,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            help="Threads that decode ahead; changes no result. Default: one for 4 processors.",
-            show_default=False,
-        ),
-    ] = None,
+    batch_size: BatchSize = 32,
+    workers: Workers = None,
     device: Device = "cpu",
     out: Annotated[
         Path | None,
@@ -57,12 +61,8 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Drop another run's records in the folder.")
-    ] = False,
-    on_error: Annotated[
-        str, typer.Option(help="Images that cannot be read: 'raise' stops, 'skip' counts them.")
-    ] = "raise",
+    overwrite: Overwrite = False,
+    on_error: OnError = "raise",
     gif: Annotated[
         bool, typer.Option(help="Record the best policy on an image that it gets right.")
     ] = True,

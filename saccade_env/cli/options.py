@@ -24,5 +24,22 @@ ClassifierName = Annotated[
 ]
 Fovea = Annotated[int, typer.Option(help="Side of the square fovea in tokens, odd.")]
 Saccades = Annotated[int, typer.Option(help="Saccades per image.")]
+Limit = Annotated[
+    int | None, typer.Option(help="Take a random sample of this many images.", show_default=False)
+]
+BatchSize = Annotated[int, typer.Option(help="Images per forward; changes no result.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        help="Threads that decode ahead; changes no result. Default: one for 4 processors.",
+        show_default=False,
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Drop another run's records in the folder.")
+]
+OnError = Annotated[
+    str, typer.Option(help="Images that cannot be read: 'raise' stops, 'skip' counts them.")
+]
 Seed = Annotated[int, typer.Option(help="Seeds the random policy and the choice of images.")]
 Device = Annotated[str, typer.Option(help="Torch device, such as cpu or cuda:0.")]

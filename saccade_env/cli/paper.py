@@ -9,7 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from saccade_env.cli.making import maker
-from saccade_env.cli.options import ClassifierName, Device, Images, Seed
+from saccade_env.cli.options import (
+    BatchSize,
+    ClassifierName,
+    Device,
+    Images,
+    Limit,
+    OnError,
+    Overwrite,
+    Seed,
+    Workers,
+)
 from saccade_env.cli.root import app
 from saccade_env.console import clear_errors, kept_on_interrupt, numbers
 
@@ -18,7 +28,9 @@ from saccade_env.console import clear_errors, kept_on_interrupt, numbers
 def paper(
     out: Annotated[Path, typer.Option(help="Folder; the same command goes on where it stopped.")],
     images: Images = None,
-    preset: Annotated[str, typer.Option(help="quick (within an hour) or full.")] = "quick",
+    preset: Annotated[
+        str, typer.Option(help="quick (fewer images where costly) or full.")
+    ] = "quick",
     only: Annotated[
         str | None, typer.Option(help="Figures to make: 3,5,10. Default: all.", show_default=False)
     ] = None,
@@ -31,21 +43,13 @@ def paper(
             show_default=False,
         ),
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option(help="Run on a random sample of this many images.")
-    ] = None,
+    limit: Limit = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Drop another run in the folder.")
-    ] = False,
-    on_error: Annotated[
-        str, typer.Option(help="Images that cannot be read: 'raise' stops, 'skip' leaves them out.")
-    ] = "raise",
+    overwrite: Overwrite = False,
+    on_error: OnError = "raise",
     seed: Seed = 0,
-    batch_size: Annotated[int, typer.Option(help="Images per forward; changes no result.")] = 32,
-    workers: Annotated[
-        int | None, typer.Option(help="Threads that decode ahead.", show_default=False)
-    ] = None,
+    batch_size: BatchSize = 32,
+    workers: Workers = None,
     device: Device = "cpu",
 ) -> None:
     """Run the paper's analyses and write a report of what holds here."""

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from saccade_env.cli.making import fixed_maker
-from saccade_env.cli.options import ClassifierName, Device, Fovea, Images, Saccades
+from saccade_env.cli.options import ClassifierName, Device, Fovea, Images, Saccades, Workers
 from saccade_env.cli.root import app
 from saccade_env.console import (
     clear_errors,
@@ -96,9 +96,7 @@ def train(
         int, typer.Option(help="Of held-back pictures, network, episodes and exploration.")
     ] = 0,
     device: Device = "cpu",
-    workers: Annotated[
-        int | None, typer.Option(help="Threads that decode ahead.", show_default=False)
-    ] = None,
+    workers: Workers = None,
     resume: Annotated[
         bool,
         typer.Option(

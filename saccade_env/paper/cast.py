@@ -13,12 +13,11 @@ from saccade_env import classifiers
 from saccade_env.classifiers import AUTO, Classifier, weights
 from saccade_env.classifiers.cnn import CnnClassifier
 from saccade_env.classifiers.dino_network import FILES
-from saccade_env.paper.results import ATTENTION, CENTRE, CLASSICAL, DEEP, RANDOM
+from saccade_env.paper.results import ATTENTION, DEEP, PAPERS
 from saccade_env.paper.settings import PaperSettings
 from saccade_env.registry import parse_spec
 
 MakePolicy = Callable[..., Any]  # (name with parameters, grid) → policy
-PAPERS = {ATTENTION: "dino", DEEP: "unisal", CLASSICAL: "gbvs", RANDOM: "random", CENTRE: "centre"}
 STANDS_FOR = {"focus-attention": ATTENTION, "focus-saliency": DEEP}
 _ROLE_OF = {**{name: role for role, name in PAPERS.items()}, **STANDS_FOR}
 

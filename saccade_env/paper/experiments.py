@@ -12,9 +12,9 @@ from typing import Any, Literal
 from saccade_env.geometry import Grid
 from saccade_env.images import ImageSource
 from saccade_env.paper.cast import Cast
+from saccade_env.paper.results import FOVEA
 from saccade_env.paper.settings import PaperSettings
 
-FOVEA = 3  # of all experiments but those that say so
 Kind = Literal["evaluation", "entropies", "crops"]
 
 

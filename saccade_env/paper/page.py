@@ -180,10 +180,15 @@ def write(page: Page, path: Path) -> Path:
     for file in (f for s in page.sections for figure in s.figures for f in figure.files):
         if file.resolve().parent != home:
             raise ValueError(f"figures must lie in {home}; got {file}")
+    return write_text(path, render(page))
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a file whole or not at all; its folder is created."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        temporary.write_text(render(page), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

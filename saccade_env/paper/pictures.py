@@ -16,10 +16,11 @@ from torch import Tensor
 from saccade_env import core, drawing
 from saccade_env.config import SaccadeConfig
 from saccade_env.paper.cast import Cast, with_parameters
+from saccade_env.paper.figures import style
 from saccade_env.paper.figures.parts import networks
-from saccade_env.paper.page import Figure, Section
+from saccade_env.paper.page import FIGURES, Figure, Section
 from saccade_env.paper.results import ATTENTION, Results
-from saccade_env.paper.shown import Sample, panels, rollout, sample_of, save
+from saccade_env.paper.shown import Sample, panels, rollout, sample_of
 
 _OF_ALL = (9, 12)  # figures of every policy; the others are of attention
 _ACROSS = 6  # maps in a line
@@ -83,8 +84,8 @@ def draw(cast: Cast, out: Path, figures: Iterable[int]) -> list[Drawn]:
         if number == 13 and not hasattr(cast.policy_here(cast.roles[ATTENTION]), "layer"):
             continue
         figure, alt = make(cast, sample)
-        png, svg = (f"figures/{number:02d}-{name}.{suffix}" for suffix in ("png", "svg"))
-        save(figure, out / png, out / svg)
+        saved = style.save(figure, out, f"{number:02d}-{name}", alt)
+        svg, png = (f"{FIGURES}/{path.name}" for path in saved.files)
         drawn.append(Drawn(number, svg, png, alt))
     return drawn
 

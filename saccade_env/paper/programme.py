@@ -12,8 +12,8 @@ from saccade_env.geometry import grid_of
 from saccade_env.images import ImageSource
 from saccade_env.images.derived import Subset
 from saccade_env.paper.cast import Cast, with_parameters
-from saccade_env.paper.experiments import FOVEA, Programme, Run
-from saccade_env.paper.results import ATTENTION, RANDOM
+from saccade_env.paper.experiments import Programme, Run
+from saccade_env.paper.results import ATTENTION, FOVEA, RANDOM
 from saccade_env.paper.settings import PRESETS, PaperSettings
 from saccade_env.paper.sources import (
     PER_CLASS,

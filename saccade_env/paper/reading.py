@@ -10,17 +10,14 @@ import pandas as pd
 
 from saccade_env.evaluation.metrics.tables import policies_of
 from saccade_env.geometry import Grid
-from saccade_env.paper.results import ATTENTION, CENTRE, CLASSICAL, DEEP, RANDOM, Results
+from saccade_env.paper.results import ATTENTION, CENTRE, CLASSICAL, DEEP, FOVEA, RANDOM, Results
 
 ROLES = (ATTENTION, DEEP, CENTRE, CLASSICAL, RANDOM)  # best crop first, in the paper
-PAPER_POLICIES = {
-    ATTENTION: "dino", DEEP: "unisal", CLASSICAL: "gbvs", CENTRE: "centre", RANDOM: "random",
-}  # fmt: skip
 PAIR = (ATTENTION, RANDOM)
 MAIN = "fovea 3"
 SIZES = ("unisal 288x384", "unisal 224x384")  # the paper's share of a crop fits the first
 PATCH = 16  # pixels
-FOVEA = 3  # tokens, where the settings name no other
+SAMPLES = 2000  # of the bootstrap
 _NAMES = {
     "dino": "DINO attention", "focus-attention": "Focus attention", "gbvs": "GBVS",
     "focus-saliency": "Focus saliency", "unisal": "UNISAL", "dino_vits16": "DINO ViT-S/16",

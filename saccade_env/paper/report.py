@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from saccade_env.paper import figures, page
-from saccade_env.paper.figures.parts import networks, write_text
+from saccade_env.paper.figures.parts import networks
 from saccade_env.paper.findings import RULE, findings
-from saccade_env.paper.page import Page, Section
+from saccade_env.paper.page import Page, Section, write_text
 from saccade_env.paper.reading import name_of, run_name
 from saccade_env.paper.results import Results
 

@@ -12,6 +12,9 @@ ATTENTION, DEEP, CLASSICAL, RANDOM, CENTRE = (
     "attention", "deep saliency", "classical saliency", "random", "centre",
 )  # fmt: skip
 
+PAPERS = {ATTENTION: "dino", DEEP: "unisal", CLASSICAL: "gbvs", RANDOM: "random", CENTRE: "centre"}
+FOVEA = 3  # tokens, of every experiment that names no other
+
 
 @dataclass(frozen=True)
 class Results:

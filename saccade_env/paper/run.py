@@ -20,10 +20,10 @@ from saccade_env.evaluation.store import Store
 from saccade_env.images import ImageSource
 from saccade_env.paper import pictures
 from saccade_env.paper.cast import Cast, MakePolicy
-from saccade_env.paper.experiments import FOVEA, Programme
+from saccade_env.paper.experiments import Programme
 from saccade_env.paper.plan import Line, Plan, make_plan
 from saccade_env.paper.programme import programme
-from saccade_env.paper.results import Results
+from saccade_env.paper.results import FOVEA, Results
 from saccade_env.paper.scans import scan
 from saccade_env.paper.settings import PICTURES, PaperSettings
 from saccade_env.paper.stored import RESULTS, RUNS, is_whole, kept_pictures, load_results

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -63,12 +61,3 @@ def panels(rows: int, cols: int) -> tuple[Any, Any]:
     for one in axes.flat:
         one.set(xticks=[], yticks=[])
     return figure, axes
-
-
-def save(figure: Any, *paths: Path) -> None:
-    """Write a figure to files, each whole or not at all."""
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.stem}.tmp{path.suffix}")
-        figure.savefig(temporary, dpi=150)
-        os.replace(temporary, path)

@@ -132,9 +132,11 @@ def _to_tokens(
     patch_size: int | None,
 ) -> Float[np.ndarray, "fixations 2"]:
     """(row, col) without rounding, so that ``geometry.row_col_to_pixel`` is the inverse."""
-    if unit == "pixel":
-        return position / patch_size - 0.5
-    return position * grid - 0.5 if unit == "relative" else position
+    if unit == "pixel" and patch_size is not None:
+        return geometry.pixel_to_position(position, patch_size)
+    if unit == "relative" and grid is not None:
+        return geometry.share_to_position(position, grid)
+    return position
 
 
 def _inside(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,11 @@ import pandas as pd
 from saccade_env.evaluation import metrics
 from saccade_env.evaluation.metrics.intervals import interval_table
 from saccade_env.evaluation.metrics.tables import by_image, policies_of
-from saccade_env.paper.page import Figure, Section, Table
-from saccade_env.paper.reading import PAPER_POLICIES, NotRunError, name_of, run_name
-from saccade_env.paper.results import ATTENTION, DEEP, Results
+from saccade_env.paper.page import Figure, Section, Table, write_text
+from saccade_env.paper.reading import SAMPLES, NotRunError, name_of, run_name
+from saccade_env.paper.results import ATTENTION, DEEP, PAPERS, Results
 
 TABLES = "tables"  # the folder beside the page
-SAMPLES = 2000  # of the bootstrap
 BANDS = "Bands and bars are 95 % bootstrap intervals over images."
 _PAPERS = "dino_vits16"
 
@@ -60,11 +58,11 @@ def networks(results: Results) -> str:
     made = "Networks: " + (" with ".join(name_of(name) for name in names if name) or "not named")
     if results.run.get("paper_setting") is True:
         return f"{made}, as in the paper."
-    others = [] if names == [_PAPERS, PAPER_POLICIES[ATTENTION]] else [name_of(_PAPERS)]
-    deep = results.roles.get(DEEP, PAPER_POLICIES[DEEP])
-    if deep != PAPER_POLICIES[DEEP]:
+    others = [] if names == [_PAPERS, PAPERS[ATTENTION]] else [name_of(_PAPERS)]
+    deep = results.roles.get(DEEP, PAPERS[DEEP])
+    if deep != PAPERS[DEEP]:
         made += f" and {name_of(deep)}"
-        others.append(name_of(PAPER_POLICIES[DEEP]))
+        others.append(name_of(PAPERS[DEEP]))
     if not others:
         return f"{made}; other networks or weights of this run are not the paper’s."
     return f"{made}; the paper uses {' and '.join(others)}."
@@ -80,18 +78,6 @@ def table(frame: pd.DataFrame, title: str, name: str, folder: Path) -> Table:
     """Numbers with their CSV file in the report's folder of tables."""
     path = write_text(folder / TABLES / f"{name}.csv", frame.to_csv())
     return Table(title, frame, path)
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write a file whole or not at all; its folder is created."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
 
 
 def accuracy_table(records: pd.DataFrame) -> pd.DataFrame:

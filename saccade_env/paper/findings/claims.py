@@ -14,11 +14,10 @@ from saccade_env.evaluation import metrics
 from saccade_env.evaluation.metrics.intervals import Interval, percentiles, resamples
 from saccade_env.evaluation.metrics.tables import cell
 from saccade_env.paper.page import Finding, Verdict
-from saccade_env.paper.reading import PAPER_POLICIES, NotRunError, name_of, number
-from saccade_env.paper.results import Results
+from saccade_env.paper.reading import SAMPLES, NotRunError, name_of, number
+from saccade_env.paper.results import PAPERS, Results
 
 FEWEST = 20  # images, below which an interval is not trusted
-SAMPLES = 2000  # of the bootstrap
 Side = Literal["above", "below", "within"]
 RULE = (
     "Yes: the 95 % interval lies on the statement’s side of 0, or of the margin that the note "
@@ -149,9 +148,9 @@ def _margin(claim: Claim) -> str:
 def _stand_ins(claim: Claim, results: Results) -> str:
     """Which policies play the parts, where they are not the paper's."""
     others = [
-        f"{name_of(results.roles[role])} stands for {name_of(PAPER_POLICIES[role])}"
+        f"{name_of(results.roles[role])} stands for {name_of(PAPERS[role])}"
         for role in claim.roles
-        if results.roles.get(role, PAPER_POLICIES[role]) != PAPER_POLICIES[role]
+        if results.roles.get(role, PAPERS[role]) != PAPERS[role]
     ]
     return " and ".join(others)
 
