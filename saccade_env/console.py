@@ -57,6 +57,17 @@ def numbers(text: str) -> list[float]:
         raise ValueError(f"expected numbers separated by commas; got {text!r}") from error
 
 
+def whole_numbers(text: str) -> list[int]:
+    """``"3,5,10"`` to numbers.
+
+    Raises:
+        ValueError: One is no whole number.
+    """
+    if wrong := [number for number in numbers(text) if not number.is_integer()]:
+        raise ValueError(f"expected whole numbers separated by commas; got {wrong[0]:g}")
+    return [int(number) for number in numbers(text)]
+
+
 def default_folder(classifier: str, source: Any, policies: list[str], **options: Any) -> Path:
     """A folder of its own for every set of options: the same command finds it again."""
     what = [classifier, source.identity, sorted(policies), options]

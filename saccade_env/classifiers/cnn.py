@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from saccade_env.classifiers.base import Weights
-from saccade_env.classifiers.runtime import autocast, check_autocast, check_flag
+from saccade_env.classifiers.runtime import autocast, check_autocast, check_flag, keep_memory
 from saccade_env.geometry import grid_of, to_pixels
 
 Colour = tuple[float, float, float]
@@ -58,6 +58,7 @@ class CnnClassifier:
     ) -> None:
         self.name, self.weights, self.num_classes = name, origin, num_classes
         self.device = torch.device(device)
+        keep_memory(self.device)
         self.grid, self.patch_size = grid_of(image_size, patch_size), patch_size
         network = network.eval().requires_grad_(False).to(self.device)
         # channels_last doubles the speed of depthwise convolutions on a CPU.

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from saccade_env.classifiers import vit, weights
 from saccade_env.classifiers.base import Weights
+from saccade_env.classifiers.runtime import keep_memory
 from saccade_env.colour import normalise_imagenet
 from saccade_env.geometry import grid_of, resize_map
 from saccade_env.registry import unknown_name
@@ -47,6 +48,7 @@ class DinoNetwork:
         origin: Weights | None = None,
     ) -> None:
         self.device = torch.device(device)
+        keep_memory(self.device)
         network: Any = backbone  # timm's modules, whose attributes torch types as anything
         self.backbone = network.eval().requires_grad_(False).to(self.device)
         self.patch_size = int(self.backbone.patch_embed.patch_size[0])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -9,6 +12,8 @@ import torch
 
 from saccade_env.registry import unknown_name
 
+_OWN_SETTINGS = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")  # of whoever knows better
+_LARGE, _TRIM_THRESHOLD, _MMAP_THRESHOLD = 2**30, -1, -3  # bytes, and numbers from <malloc.h>
 AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -37,3 +42,21 @@ def check_flag(name: str, value: Any) -> bool:
 def autocast(device: torch.device, name: str | None) -> AbstractContextManager[Any]:
     """Compute matrix products and convolutions in ``name`` (``"bfloat16"``, ``"float16"``)."""
     return nullcontext() if name is None else torch.autocast(device.type, AUTOCAST[name])
+
+
+def keep_memory(device: torch.device) -> None:
+    """Let the process keep the memory of activations for the next forward, on CPUs under Linux.
+
+    glibc gives blocks of this size back to the system when they are freed, and the next forward
+    has every page of them mapped and cleared anew, which takes longer than it computes (see
+    docs/speed.md). Where the environment sets up the allocator (``MALLOC_…``, ``GLIBC_TUNABLES``,
+    ``LD_PRELOAD``) it is left alone.
+    """
+    if device.type != "cpu" or sys.platform != "linux":
+        return
+    if any(name.startswith(_OWN_SETTINGS) for name in os.environ):
+        return
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):  # musl has none
+        for parameter in (_TRIM_THRESHOLD, _MMAP_THRESHOLD):
+            libc.mallopt(parameter, _LARGE)

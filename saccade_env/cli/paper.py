@@ -21,7 +21,7 @@ from saccade_env.cli.options import (
     Workers,
 )
 from saccade_env.cli.root import app
-from saccade_env.console import clear_errors, kept_on_interrupt, numbers
+from saccade_env.console import clear_errors, kept_on_interrupt, whole_numbers
 
 
 @app.command()
@@ -62,7 +62,7 @@ def paper(
         return maker(SimpleNamespace(grid=grid), seed, device)(name)
 
     with clear_errors(), kept_on_interrupt(out):
-        figures = tuple(int(number) for number in numbers(only)) if only else None
+        figures = tuple(whole_numbers(only)) if only is not None else None
         settings = PaperSettings(
             images, out, preset, figures, classifier,
             policies=tuple(policies) if policies else None, limit=limit, seed=seed,
@@ -71,5 +71,5 @@ def paper(
         )  # fmt: skip
         results = run_paper(settings, make)
         if not dry_run:
-            page = write_report(results, out, pictures.sections(results, out), only=figures)
+            page = write_report(results, out, pictures.sections(results, out))
             typer.echo(f"wrote {page}")

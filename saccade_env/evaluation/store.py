@@ -36,12 +36,12 @@ class Store:
         self.folder = Path(folder)
         self._parts = self.folder / PARTS
         run = json.loads(json.dumps(run))
-        if self._holds_another(run):
-            if not overwrite:
-                raise FileExistsError(self._conflict(run))
+        if not overwrite:
+            refuse_another(self.folder, run)
+        elif _stored_run(self.folder) not in (None, run):
             self._clear()
         try:
-            self._parts.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OSError(
                 f"cannot write to {self.folder}: {error.strerror}; choose another output folder"
@@ -54,7 +54,7 @@ class Store:
         """Everything finished so far."""
         files = sorted(self._parts.glob("*.parquet"))
         whole = self.folder / RECORDS
-        return [pd.read_parquet(path) for path in ([whole] if whole.exists() else []) + files]
+        return [read_whole(path) for path in ([whole] if whole.exists() else []) + files]
 
     def add(self, records: pd.DataFrame) -> None:
         """Keep a finished batch."""
@@ -79,6 +79,7 @@ class Store:
     def _write(self, path: Path, write: Callable[[Path], Any]) -> None:
         temporary = path.with_name(path.name + ".tmp")
         try:
+            path.parent.mkdir(exist_ok=True)
             write(temporary)
             os.replace(temporary, path)
         except OSError as error:
@@ -88,30 +89,47 @@ class Store:
                 f"{self.folder}, the same command goes on from there"
             ) from error
 
-    def _stored_run(self) -> dict[str, Any] | None:
-        try:
-            return json.loads((self.folder / RUN).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except NotADirectoryError as error:
-            raise NotADirectoryError(f"{self.folder} is a file, not an output folder") from error
-        except (OSError, ValueError) as error:
-            raise OSError(f"{self.folder / RUN} cannot be read: {error}") from error
-
-    def _holds_another(self, run: dict[str, Any]) -> bool:
-        stored = self._stored_run()
-        return stored is not None and stored != run
-
-    def _conflict(self, run: dict[str, Any]) -> str:
-        stored = self._stored_run() or {}
-        differ = sorted(
-            key for key in stored.keys() | run.keys() if stored.get(key) != run.get(key)
-        )
-        return (
-            f"{self.folder} holds another run, with other {', '.join(differ)}; "
-            "choose another output folder, or overwrite it (--overwrite, overwrite=True)"
-        )
-
     def _clear(self) -> None:
         for path in [self.folder / RECORDS, self.folder / SUMMARY, *self._parts.glob("*.parquet")]:
             path.unlink(missing_ok=True)
+
+
+def refuse_another(folder: Path, run: dict[str, Any]) -> None:
+    """Let a folder pass that is new or holds this run.
+
+    Raises:
+        FileExistsError: It holds another run; the message says in what they differ.
+    """
+    run, stored = json.loads(json.dumps(run)), _stored_run(folder)
+    if stored in (None, run):
+        return
+    differ = sorted(key for key in {*stored, *run} if stored.get(key) != run.get(key))
+    raise FileExistsError(
+        f"{folder} holds another run, with other {', '.join(differ)}; "
+        "choose another output folder, or overwrite it (--overwrite, overwrite=True)"
+    )
+
+
+def read_whole(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """A finished file of a run.
+
+    Raises:
+        OSError: It is damaged; the message says how to go on.
+    """
+    try:
+        return pd.read_parquet(path, columns=columns)
+    except (OSError, ValueError) as error:  # pyarrow's are ValueErrors
+        raise OSError(
+            f"{path} is damaged ({error}); delete it, and the same command computes it again"
+        ) from error
+
+
+def _stored_run(folder: Path) -> Any:
+    try:
+        return json.loads((folder / RUN).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except NotADirectoryError as error:
+        raise NotADirectoryError(f"{folder} is a file, not an output folder") from error
+    except (OSError, ValueError) as error:
+        raise OSError(f"{folder / RUN} cannot be read: {error}") from error

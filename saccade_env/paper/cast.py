@@ -13,6 +13,7 @@ from saccade_env import classifiers
 from saccade_env.classifiers import AUTO, Classifier, weights
 from saccade_env.classifiers.cnn import CnnClassifier
 from saccade_env.classifiers.dino_network import FILES
+from saccade_env.classifiers.weights_table import TABLE, members
 from saccade_env.paper.results import ATTENTION, DEEP, PAPERS
 from saccade_env.paper.settings import PaperSettings
 from saccade_env.registry import parse_spec
@@ -74,12 +75,17 @@ class Cast:
 
     @property
     def papers_networks(self) -> bool:
-        """Whether everyone is who it is in the paper."""
-        return (
-            self.roles == PAPERS
-            and self.judge().name == "dino_vits16"
-            and getattr(self.judge(), "mode", "recompute") == "recompute"
-            and self.cropper.name == "resnet50"
+        """Whether everyone is who it is in the paper, with the published weights."""
+        if self.roles != PAPERS:
+            return False
+        judge, backbone = self.judge(), TABLE[f"{FILES['dino_vits16']}-backbone"]
+        shown = [
+            (judge, *members("dino_vits16")), (self.cropper, *members("resnet50")),
+            (self.policy_here(PAPERS[ATTENTION]), backbone),
+            (self.policy_here(PAPERS[DEEP]), *members("unisal")),
+        ]  # fmt: skip
+        return getattr(judge, "mode", "recompute") == "recompute" and all(
+            file.url in who.weights.source for who, *files in shown for file in files
         )
 
     def _built(self, size: tuple[int, int]) -> Classifier:

@@ -20,6 +20,7 @@ from saccade_env.paper.figures import style
 from saccade_env.paper.figures.parts import networks
 from saccade_env.paper.page import FIGURES, Figure, Section
 from saccade_env.paper.results import ATTENTION, Results
+from saccade_env.paper.settings import PICTURES
 from saccade_env.paper.shown import Sample, panels, rollout, sample_of
 
 _OF_ALL = (9, 12)  # figures of every policy; the others are of attention
@@ -56,7 +57,7 @@ _TEXTS = {  # title, what it shows, caption
 _PAPER = "The paper has such pictures of ImageNet’s images, and draws no numbers from them."
 
 
-class Drawn(NamedTuple):
+class Example(NamedTuple):
     """A picture in two files, with the text for who cannot see it."""
 
     figure: int
@@ -65,7 +66,7 @@ class Drawn(NamedTuple):
     alt: str
 
 
-def draw(cast: Cast, out: Path, figures: Iterable[int]) -> list[Drawn]:
+def draw(cast: Cast, out: Path, figures: Iterable[int]) -> list[Example]:
     """Draw these figures into ``out/figures``; those that no policy is here for are left out."""
     makers: dict[int, tuple[str, Callable[[Cast, Sample], tuple[Any, str]]]] = {
         8: ("scanpaths", scanpaths),
@@ -86,14 +87,19 @@ def draw(cast: Cast, out: Path, figures: Iterable[int]) -> list[Drawn]:
         figure, alt = make(cast, sample)
         saved = style.save(figure, out, f"{number:02d}-{name}", alt)
         svg, png = (f"{FIGURES}/{path.name}" for path in saved.files)
-        drawn.append(Drawn(number, svg, png, alt))
+        drawn.append(Example(number, svg, png, alt))
     return drawn
 
 
 def sections(results: Results, out: Path) -> list[Section]:
-    """The pictures that are in ``out``, as sections of the report."""
-    made = []
-    for drawn in (Drawn(**each) for each in results.run.get("pictures", ())):
+    """The pictures asked for, as sections of the report; one says so where there is none."""
+    made, asked = [], results.figures or PICTURES
+    there = {drawn["figure"] for drawn in results.run.get("pictures", ())}
+    for number in sorted({*PICTURES} & {*asked} - there):
+        named, none = f"Figure {number}: {_TEXTS[number][0]}", "no policy here has such pictures"
+        shows = f"There is no such figure: {none}."
+        made.append(Section(f"figure {number}", named, shows, _PAPER, ""))
+    for drawn in (Example(**each) for each in results.run.get("pictures", ())):
         title, shows, caption = _TEXTS[drawn.figure]
         figure = Figure(out / drawn.svg, out / drawn.png, drawn.alt)
         caption = f"{_CAPTION.format(caption)} {networks(results)}".strip()

@@ -23,9 +23,10 @@ from saccade_env.paper.sources import (
     sample,
 )
 
-RESOLUTIONS = (160, 128, 96)  # pixels of the map's input: the paper's 10×10 tokens, two of ours
+RESOLUTIONS = (10, 8, 6)  # tokens a side of the map's input: the paper's 10×10, two of ours
 SIZES = ((224, 384), (288, 384))  # UNISAL's, and the one that fits the paper's share of a crop
-Varied = dict[str, tuple[int, int]]  # policy → layer and resolution
+KINDS = ("layers", "resolutions")
+Varied = dict[str, tuple[int, int]]  # policy → layer and resolution in pixels
 
 
 def programme(settings: PaperSettings, cast: Cast, source: ImageSource) -> Programme:
@@ -35,7 +36,9 @@ def programme(settings: PaperSettings, cast: Cast, source: ImageSource) -> Progr
     main = source if len(everything) == len(source) else Subset(source, everything)
     _main(built, main)
     preset = PRESETS[settings.preset]
-    _layers(built, Subset(source, sample(everything, preset.map_images, settings.seed)))
+    of_maps = sample(everything, preset.map_images, settings.seed)
+    of_both = sample(of_maps, preset.both_images, settings.seed)
+    _layers(built, Subset(source, of_maps), Subset(source, of_both))
     _sizes(built, everything, preset.size_images)
     return built
 
@@ -52,38 +55,35 @@ def _main(built: Programme, source: ImageSource) -> None:
         built.add(Run("entropies", with_maps, source, grid, kind="entropies"))
 
 
-def _layers(built: Programme, source: ImageSource) -> None:
-    """Attention of every layer (figure 6)."""
+def _layers(built: Programme, source: ImageSource, fewer: ImageSource) -> None:
+    """Attention of every layer (figure 6), and then from small inputs, if the policy can."""
     cast, grid = built.cast, built.cast.judge().grid
     name = cast.roles.get(ATTENTION, "")
     if not (name and hasattr(cast.policy_here(name), "layer")):
         why = f"{name} has no layers to choose from" if name else "no policy follows attention"
         cast.notes.append(f"layers and resolutions are left out: {why}")
         return
-    whole, last = max(cast.image_size), cast.policy_here(with_parameters(name, layer=-1)).layer
+    patch, whole = getattr(cast.policy_here(name), "patch_size", 0), max(cast.image_size)
+    last = cast.policy_here(with_parameters(name, layer=-1)).layer
     layers = {with_parameters(name, layer=layer): (layer, whole) for layer in range(last + 1)}
-    built.add(Run("layers", tuple(layers), source, grid), _rows(layers))
-    if PRESETS[built.settings.preset].thorough:
-        built.add(Run("layers fovea 5", tuple(layers), source, grid, 5), _rows(layers, 5))
-    if hasattr(cast.policy_here(name), "resolution"):
-        _resolutions(built, source, name, layers)
-    else:
-        cast.notes.append(f"resolutions are left out: {name} has no maps from smaller inputs")
-
-
-def _resolutions(built: Programme, source: ImageSource, name: str, layers: Varied) -> None:
-    """Attention from small inputs, of the last layer and of all (figures 6 and 17)."""
-    last, grid = len(layers) - 1, built.cast.judge().grid
     small = {
-        with_parameters(name, layer=layer, resolution=side): (layer, side)
-        for side, layer in product(RESOLUTIONS, range(len(layers)))
+        with_parameters(name, layer=layer, resolution=side * patch): (layer, side * patch)
+        for side, layer in product(RESOLUTIONS if patch else (), range(last + 1))
     }
-    above = {policy: varied for policy, varied in small.items() if varied[0] == last}
-    rest = tuple(policy for policy in small if policy not in above)
-    best = {policy: varied for policy, varied in layers.items() if varied[0] == last}
-    built.add(Run("resolutions", tuple(above), source, grid), _rows({**best, **above}), "layers")
-    both = Run("layers and resolutions", rest, source, grid)
-    built.add(both, _rows({**layers, **small}), "layers", "resolutions")
+    if not small:
+        cast.notes.append(f"resolutions are left out: {name} has no maps from smaller inputs")
+    above, best = ({n: v for n, v in maps.items() if v[0] == last} for maps in (small, layers))
+    for fovea in (FOVEA, 5) if PRESETS[built.settings.preset].thorough else (FOVEA,):
+        names = [f"{kind}{'' if fovea == FOVEA else f' fovea {fovea}'}" for kind in KINDS]
+        every = Run(names[0], tuple(layers), source, grid, fovea)
+        built.add(every, _rows(layers, patch, fovea), f"fovea {fovea}")
+        if above:
+            fewer_tokens = Run(names[1], tuple(above), source, grid, fovea)
+            built.add(fewer_tokens, _rows({**best, **above}, patch, fovea), names[0])
+    if small:  # figure 17
+        rest = tuple(policy for policy in small if policy not in above)
+        both = Run("layers and resolutions", rest, fewer, grid)
+        built.add(both, _rows({**layers, **small}, patch), *KINDS)
 
 
 def _sizes(built: Programme, everything: list[int], count: int | None) -> None:
@@ -113,8 +113,10 @@ def _sizes(built: Programme, everything: list[int], count: int | None) -> None:
     built.add(Run("crops", policies, source, grid, kind="crops"))
 
 
-def _rows(varied: Varied, fovea: int = FOVEA) -> list[dict[str, Any]]:
+def _rows(varied: Varied, patch: int, fovea: int = FOVEA) -> list[dict[str, Any]]:
+    """What is varied; ``tokens`` of the map's input, a side, where the policy tells."""
     return [
         {"policy": policy, "layer": layer, "resolution": resolution, "fovea": fovea}
+        | ({"tokens": resolution // patch} if patch else {})
         for policy, (layer, resolution) in varied.items()
     ]

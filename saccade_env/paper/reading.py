@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from saccade_env.evaluation import metrics
+from saccade_env.evaluation.metrics.intervals import FEWEST
 from saccade_env.evaluation.metrics.tables import policies_of
 from saccade_env.geometry import Grid
 from saccade_env.paper.results import ATTENTION, CENTRE, CLASSICAL, DEEP, FOVEA, RANDOM, Results
@@ -16,13 +18,16 @@ ROLES = (ATTENTION, DEEP, CENTRE, CLASSICAL, RANDOM)  # best crop first, in the 
 PAIR = (ATTENTION, RANDOM)
 MAIN = "fovea 3"
 SIZES = ("unisal 288x384", "unisal 224x384")  # the paper's share of a crop fits the first
-PATCH = 16  # pixels
 SAMPLES = 2000  # of the bootstrap
 _NAMES = {
     "dino": "DINO attention", "focus-attention": "Focus attention", "gbvs": "GBVS",
     "focus-saliency": "Focus saliency", "unisal": "UNISAL", "dino_vits16": "DINO ViT-S/16",
     "dino_vits8": "DINO ViT-S/8", "dino_vitb16": "DINO ViT-B/16", "dino_vitb8": "DINO ViT-B/8",
     "efficientnet_lite0": "EfficientNet-Lite0", "resnet50": "ResNet-50",
+}  # fmt: skip
+
+_RIGHT_IN_FULL = {  # top-1 accuracy of the linear heads, as published with the weights
+    "dino_vits16": 0.770, "dino_vits8": 0.797, "dino_vitb16": 0.782, "dino_vitb8": 0.801,
 }  # fmt: skip
 
 
@@ -114,14 +119,14 @@ def of_policies(table: pd.DataFrame, *policies: str) -> pd.DataFrame:
 
 
 def with_role(results: Results, experiment: str, role: str) -> tuple[pd.DataFrame, str]:
-    """Records with a role's policy among them, taken from the main experiment if need be.
+    """Records with a role's policy among them, taken from the main one of this fovea if need be.
 
     Raises:
         NotRunError: The experiment, or the policy in either, was not run.
     """
     records = records_of(results, experiment)
     if results.roles.get(role) not in set(records["policy"]):
-        main = records_of(results, MAIN)
+        main = records_of(results, f"fovea {fovea_of(results, experiment)}")
         own = main[main["policy"] == policy_of(results, role, main)]
         records = pd.concat([records, own[own["image"].isin(records["image"])]], ignore_index=True)
     return records, results.roles[role]
@@ -142,20 +147,22 @@ def varied(results: Results, experiment: str, *columns: str) -> pd.DataFrame:
     return own.astype(dict.fromkeys(columns, int)).sort_values([*columns], ignore_index=True)
 
 
-def resolutions(results: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Records and settings of low-resolution maps, the map of the full image among them.
+def suspicion(results: Results) -> str:
+    """Why the paper's classifier cannot be what it claims to be; empty if nothing speaks so.
 
-    Raises:
-        NotRunError: The experiment was not run.
+    Its publisher gives no hash, so that a file of its name may hold other weights.
     """
-    experiment = "resolutions"
-    settings = varied(results, experiment, "resolution")
-    full = PATCH * min(grid_of(results, experiment))
-    if (settings["resolution"] >= full).any():
-        return records_of(results, experiment), settings
-    records, policy = with_role(results, experiment, ATTENTION)
-    whole = pd.DataFrame({"policy": [policy], "resolution": [full]})
-    return records, pd.concat([settings, whole], ignore_index=True)
+    main = results.records.get(MAIN)
+    if main is None or run_name(results.run, "classifier") not in _RIGHT_IN_FULL:
+        return ""
+    found, name = metrics.full_image(main), run_name(results.run, "classifier")
+    if found["labelled_images"] < FEWEST or found["accuracy"] > _RIGHT_IN_FULL[name] - 0.2:
+        return ""
+    return (
+        f"{name_of(name)} is right on {percent(found['accuracy'])} of the full images here, and on "
+        f"{percent(_RIGHT_IN_FULL[name])} of ImageNet’s as it was published: these are other "
+        "weights, or other labels"
+    )
 
 
 def name_of(policy: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,11 @@ from saccade_env.paper import figures, page
 from saccade_env.paper.figures.parts import networks
 from saccade_env.paper.findings import RULE, findings
 from saccade_env.paper.page import Page, Section, write_text
-from saccade_env.paper.reading import name_of, run_name
+from saccade_env.paper.reading import name_of, run_name, suspicion
 from saccade_env.paper.results import Results
+from saccade_env.paper.stored import FINDINGS, REPORT
 
-REPORT, FINDINGS = "report.html", "findings.json"
-_PLAIN = ("preset", "limit", "seed", "device", "command")  # of a run, shown as they are
+_PLAIN = ("preset", "limit", "seed", "command")  # of a run, shown as they are
 
 
 def write_report(
@@ -24,7 +24,6 @@ def write_report(
     out: str | Path,
     pictures: Sequence[Section] = (),
     warnings: Iterable[str] = (),
-    only: Collection[int] | None = None,
 ) -> Path:
     """Write ``report.html``, ``findings.json``, ``figures/`` and ``tables/*.csv``.
 
@@ -35,7 +34,6 @@ def write_report(
         out: Folder, created if need be.
         pictures: Sections of further figures, whose files lie in ``out/figures``.
         warnings: What the reader has to beware of, besides the notes of the run.
-        only: Numbers of the figures to draw and whose statements to test; None means all.
 
     Returns:
         The path of the page.
@@ -43,8 +41,9 @@ def write_report(
     Raises:
         ValueError: A picture's file lies elsewhere, or two sections have the same key.
     """
-    folder = Path(out)
-    found = findings(results, only)
+    folder, only = Path(out), results.figures or None
+    found, doubt = findings(results, only), suspicion(results)
+    noted = [*([doubt] if doubt else []), *warnings, *results.run.get("notes", ())]
     sections = [*figures.sections(results, folder, only), *pictures]
     plain = page.findings_json(found, results.run)
     text = json.dumps(plain, indent=2, allow_nan=False, ensure_ascii=False, default=str)
@@ -52,7 +51,7 @@ def write_report(
     made = Page(
         title="The paper’s analyses of saccades",
         summary=summary(results),
-        warnings=list(dict.fromkeys([*warnings, *results.run.get("notes", ())])),
+        warnings=list(dict.fromkeys(noted)),
         findings=found,
         sections=sorted(sections, key=_place),
     )
@@ -95,7 +94,7 @@ def _weights(run: Mapping[str, Any], key: str) -> str:
 def _images(images: Any) -> str:
     if not isinstance(images, Mapping):
         return str(images or "")
-    count = f" ({images['count']} images)" if "count" in images else ""
+    count = f" (a folder of {images['count']} images)" if "count" in images else ""
     return f"{images.get('name', '')}{count}".strip()
 
 

@@ -26,13 +26,15 @@ class Results:
             ``"fovea 3"``, ``"fovea 5"``, ``"layers"``, ``"resolutions"``,
             ``"layers and resolutions"``, ``"unisal 224x384"``, ``"unisal 288x384"``.
         settings: Experiment → one row a policy in its records: ``policy``, and of ``layer`` (from
-            0), ``resolution`` (pixels), ``fovea`` what was varied.
+            0), ``resolution`` (pixels of the map's input), ``tokens`` (of it, a side), ``fovea``
+            what was varied.
         entropies: Map entropy in bits: ``image``, ``policy``, ``entropy``.
         crops: The single-crop experiment: ``image``, ``label``, ``policy``, ``prediction``,
             ``correct``, ``share`` (of the image's area, 0 to 1).
         grids: Experiment → token grid (rows, cols).
         run: Classifier, weights, images, versions, seed, command, and ``paper_setting``: whether
             the networks are the paper's own.
+        figures: Numbers of the figures that were asked for; empty means all.
     """
 
     roles: dict[str, str]
@@ -42,3 +44,4 @@ class Results:
     crops: pd.DataFrame | None = None
     grids: dict[str, tuple[int, int]] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
+    figures: tuple[int, ...] = ()

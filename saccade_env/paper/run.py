@@ -6,6 +6,7 @@ What the folder holds is described in ``stored.py``.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,28 @@ from saccade_env import images
 from saccade_env.card import card, describe_policy
 from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation import evaluate
-from saccade_env.evaluation.store import Store
+from saccade_env.evaluation.store import Store, refuse_another
 from saccade_env.images import ImageSource
 from saccade_env.paper import pictures
 from saccade_env.paper.cast import Cast, MakePolicy
 from saccade_env.paper.experiments import Programme
+from saccade_env.paper.page import FIGURES
 from saccade_env.paper.plan import Line, Plan, make_plan
 from saccade_env.paper.programme import programme
 from saccade_env.paper.results import FOVEA, Results
 from saccade_env.paper.scans import scan
 from saccade_env.paper.settings import PICTURES, PaperSettings
-from saccade_env.paper.stored import RESULTS, RUNS, is_whole, kept_pictures, load_results
+from saccade_env.paper.stored import (
+    FINDINGS,
+    REPORT,
+    RESULTS,
+    RUNS,
+    TABLES,
+    is_whole,
+    kept_figures,
+    kept_pictures,
+    load_results,
+)
 
 
 def run_paper(settings: PaperSettings, make_policy: MakePolicy) -> Results:
@@ -47,18 +59,21 @@ def run_paper(settings: PaperSettings, make_policy: MakePolicy) -> Results:
     from rich.console import Console
 
     built = prepare(settings, make_policy)
+    out = Path(settings.out)
     if settings.dry_run:
+        if not settings.overwrite:
+            refuse_another(out, _identity(built))
         make_plan(built).show(Console())
         return Results(built.cast.roles, {}, run=_card(built))
-    out = Path(settings.out)
     store = _open(out, _identity(built), settings.overwrite)
     plan, kept = make_plan(built), kept_pictures(out)
     plan.show(Console())
-    store.write_json(RESULTS, _description(built, kept))
+    asked = sorted({*kept_figures(out), *settings.figures})
+    store.write_json(RESULTS, _description(built, kept, asked))
     _run_all(built, plan)
     for drawn in pictures.draw(built.cast, out, [n for n in settings.figures if n in PICTURES]):
         kept[drawn.figure] = drawn._asdict()
-    store.write_json(RESULTS, _description(built, kept))
+    store.write_json(RESULTS, _description(built, kept, asked))
     return load_results(out)
 
 
@@ -69,7 +84,7 @@ def prepare(settings: PaperSettings, make_policy: MakePolicy) -> Programme:
         ValueError: Images have no labels, or a name or number is wrong; the message says which.
     """
     source = images.create(settings.images)
-    _refuse_unlabelled(source)
+    _refuse_labels(source, settings)
     cast = Cast(settings, make_policy, source.image_size)
     cast.choose()
     return programme(settings, cast, source)
@@ -80,21 +95,25 @@ def _run_all(built: Programme, plan: Plan) -> None:
     total = sum(line.seconds for line in plan.lines)
     silent = not (built.settings.progress and plan.lines)
     with tqdm(total=total, bar_format=form, disable=silent) as bar:
+
+        def spent(seconds: float) -> None:
+            bar.update(min(seconds, total - bar.n))  # sums of parts may exceed the whole a little
+
         for line in plan.lines:
             bar.set_description(line.run.name)
             if not silent:  # what is there already took no time
                 bar.initial += line.seconds - line.seconds_left
-            bar.update(line.seconds - line.seconds_left)
-            _run(built, line, bar)
+            spent(line.seconds - line.seconds_left)
+            _run(built, line, spent)
 
 
-def _run(built: Programme, line: Line, bar: Any) -> None:
+def _run(built: Programme, line: Line, spent: Callable[[float], None]) -> None:
     run, settings, cast = line.run, built.settings, built.cast
     out = Path(settings.out) / RUNS / run.folder
     if line.done == len(run.source) and is_whole(out):  # the whole folder is of this run
         return
     if run.kind != "evaluation":
-        scan(run, cast, settings, out, lambda n: bar.update(n * line.seconds_an_image))
+        scan(run, cast, settings, out, lambda n: spent(n * line.seconds_an_image))
         return
     share = line.seconds_an_image / len(run.policies)
     evaluate(
@@ -111,7 +130,7 @@ def _run(built: Programme, line: Line, bar: Any) -> None:
         overwrite=settings.overwrite,
         on_error=settings.on_error,
         progress=False,
-        progressed=lambda scanpaths: bar.update(scanpaths * share),
+        progressed=lambda scanpaths: spent(scanpaths * share),
     )
 
 
@@ -121,8 +140,10 @@ def _open(out: Path, identity: dict[str, Any], overwrite: bool) -> Store:
     except FileExistsError:
         if not overwrite:
             raise
-    shutil.rmtree(out / RUNS, ignore_errors=True)
-    (out / RESULTS).unlink(missing_ok=True)
+    for folder in (RUNS, FIGURES, TABLES):  # nothing of the other run stays
+        shutil.rmtree(out / folder, ignore_errors=True)
+    for file in (RESULTS, REPORT, FINDINGS):
+        (out / file).unlink(missing_ok=True)
     return Store(out, identity, overwrite=True)
 
 
@@ -151,7 +172,9 @@ def _card(built: Programme) -> dict[str, Any]:
     }
 
 
-def _description(built: Programme, drawn: dict[int, dict[str, Any]]) -> dict[str, Any]:
+def _description(
+    built: Programme, drawn: dict[int, dict[str, Any]], asked: list[int]
+) -> dict[str, Any]:
     """What turns the files of the runs into results."""
     experiments = {
         name: {
@@ -165,11 +188,18 @@ def _description(built: Programme, drawn: dict[int, dict[str, Any]]) -> dict[str
         "roles": built.cast.roles,
         "experiments": experiments,
         "run": _card(built),
+        "figures": asked,
         "pictures": [drawn[figure] for figure in sorted(drawn)],
     }
 
 
-def _refuse_unlabelled(source: ImageSource) -> None:
+def _refuse_labels(source: ImageSource, settings: PaperSettings) -> None:
+    if source.labels == "own" and isinstance(settings.classifier, str):
+        raise ValueError(
+            f"the folders of {source.name!r} are classes of its own, which {settings.classifier!r} "
+            "does not know: nothing could be right; name them by their ImageNet synset, such as "
+            "n02123045, or hand in a classifier of these classes (PaperSettings.classifier)"
+        )
     if source.labels == "none":
         raise ValueError(
             f"the paper's analyses need labels, and {source.name!r} has no class folders; sort "

@@ -18,7 +18,7 @@ FIGURES: dict[int, tuple[str, ...]] = {
     3: ("fovea 3", "fovea 5"),
     4: ("fovea 3",),
     5: ("fovea 3",),
-    6: ("fovea 3", "layers", "resolutions"),
+    6: ("fovea 3", "layers", "resolutions", "layers fovea 5", "resolutions fovea 5"),
     7: ("fovea 3", "entropies"),
     8: (),
     9: (),
@@ -36,18 +36,20 @@ class Preset:
     """How much is run.
 
     Attributes:
-        map_images: Images for layers and resolutions; None means all.
+        map_images: Images for layers, and for resolutions; None means all.
+        both_images: Images for every layer at every resolution; None means all of these.
         size_images: Images of UNISAL's sizes, and of single crops; None means all.
-        thorough: Every policy at fovea 5, not only attention and random; and the layers at fovea
-            5 too.
+        thorough: Every policy at fovea 5, not only attention and random; and layers and
+            resolutions at fovea 5 too.
     """
 
     map_images: int | None
+    both_images: int | None
     size_images: int | None
     thorough: bool
 
 
-PRESETS = {"quick": Preset(200, 150, False), "full": Preset(None, None, True)}
+PRESETS = {"quick": Preset(300, 100, 300, False), "full": Preset(None, None, None, True)}
 
 
 @dataclass(frozen=True)

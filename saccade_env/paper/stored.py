@@ -12,10 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from saccade_env.evaluation.store import PARTS, RECORDS
+from saccade_env.evaluation.store import PARTS, RECORDS, read_whole
 from saccade_env.paper.results import Results
 
 RESULTS, RUNS = "results.json", "runs"
+REPORT, FINDINGS, TABLES = "report.html", "findings.json", "tables"
 
 
 def load_results(out: str | Path) -> Results:
@@ -38,6 +39,7 @@ def load_results(out: str | Path) -> Results:
         settings={name: pd.DataFrame(each["settings"]) for name, each in experiments.items()},
         grids={name: tuple(each["grid"]) for name, each in experiments.items()},
         run={**described["run"], "pictures": described["pictures"]},
+        figures=tuple(described["figures"]),
     )
 
 
@@ -46,7 +48,7 @@ def _table(folder: Path, described: dict[str, Any]) -> pd.DataFrame | None:
     homes = [folder / RUNS / name for name in described["runs"]]
     if not all(map(is_whole, homes)):
         return None
-    parts = [pd.read_parquet(home / RECORDS) for home in homes]
+    parts = [read_whole(home / RECORDS) for home in homes]
     common = set.intersection(*(set(part["image"]) for part in parts))
     table = pd.concat(parts, ignore_index=True)
     policies = [row["policy"] for row in described["settings"]]
@@ -65,6 +67,11 @@ def kept_pictures(folder: Path) -> dict[int, dict[str, Any]]:
     return {drawn["figure"]: drawn for drawn in _read(folder).get("pictures", [])}
 
 
+def kept_figures(folder: Path) -> list[int]:
+    """Figures that were asked of this folder before: its report shows them too."""
+    return _read(folder).get("figures", [])
+
+
 def is_whole(home: Path) -> bool:
     """Whether a run has come to its end; one killed there still has parts."""
     return (home / RECORDS).exists() and not any((home / PARTS).glob("*.parquet"))
@@ -73,5 +80,5 @@ def is_whole(home: Path) -> bool:
 def finished(home: Path) -> int:
     """How many images of a run are finished."""
     files = [home / RECORDS, *(home / PARTS).glob("*.parquet")]
-    parts = [pd.read_parquet(path, columns=["image"]) for path in files if path.exists()]
+    parts = [read_whole(path, ["image"]) for path in files if path.exists()]
     return pd.concat(parts)["image"].nunique() if parts else 0

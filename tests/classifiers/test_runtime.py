@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import shutil
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -11,7 +15,7 @@ from jaxtyping import TypeCheckError
 
 from saccade_env import classifiers, core, images
 from saccade_env.classifiers.dino import DinoClassifier
-from saccade_env.classifiers.runtime import check_flag
+from saccade_env.classifiers.runtime import _OWN_SETTINGS, check_flag
 
 
 def vit(**keywords: Any) -> DinoClassifier:
@@ -76,3 +80,34 @@ def test_half_precision_logits_are_finite(linear: Any) -> None:
 def test_compiled_networks_give_the_same(build: Any, seen: Any) -> None:
     exact, compiled = judged(build(), seen), judged(build(compile=True), seen)
     torch.testing.assert_close(compiled[0], exact[0], atol=1e-3, rtol=1e-3)
+
+
+FORWARDS = """
+import resource
+import torch
+from saccade_env.classifiers.runtime import keep_memory
+
+def pages_mapped():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(4):
+        torch.ones(16_000_000)  # 64 MB, freed at once
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+before = pages_mapped()
+keep_memory(torch.device("cpu"))
+torch.ones(16_000_000)
+print(before, pages_mapped())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's allocator")
+@pytest.mark.parametrize("own", [{}, {"MALLOC_PERTURB_": "0"}])
+def test_memory_is_kept_unless_the_environment_says_otherwise(own: dict[str, str]) -> None:
+    plain = {k: v for k, v in os.environ.items() if not k.startswith(_OWN_SETTINGS)}
+    done = subprocess.run(
+        [sys.executable, "-c", FORWARDS], env=plain | own, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    before, after = map(int, done.stdout.split())
+    assert before > 50, "or there is nothing to save"
+    assert (after > before / 2) if own else (after < before / 10)

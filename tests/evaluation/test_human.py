@@ -457,6 +457,7 @@ def test_bad_scanpaths_are_refused(changed: dict[str, object], message: str) -> 
         compare_scanpaths(**{**good, **changed})
 
 
+@pytest.mark.filterwarnings("ignore:people looked at 3 of these images")
 def test_policies_are_compared_on_the_pictures_looked_at(tmp_path: Path) -> None:
     source = images.create("sample")
     path = tmp_path / "fixations.csv"

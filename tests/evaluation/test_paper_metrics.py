@@ -75,6 +75,9 @@ def test_transitions_worked_out_by_hand() -> None:
     assert shares.loc[("p", 2)].tolist() == [0, 0.25, 0.25, 0.5]
     assert shares.loc[("p", 3)].tolist() == [0.25, 0, 0.5, 0.25]
     assert shares.loc[("a", 2)].tolist() == [1, 0, 0, 0]
+    back = metrics.transitions(records({"p": [[1, 0, 1], [0, 0, 1]]}), FEW)
+    found = back.loc["p", ["wrong_to_right", "right_again"]]
+    assert found.to_numpy().tolist() == [[0, 0], [1, 0.5]]
     check_bounds(table)
     assert metrics.transitions(records({"p": [[1], [0]]}), FEW).empty, "a single saccade"
 
@@ -116,6 +119,8 @@ def test_how_changes_add_up(right: list[list[int]], data: st.DataObject) -> None
     assert times == pytest.approx(means["accuracy"].sum())
     first, cumulative = metrics.first_correct(frame, "p"), means["cumulative_accuracy"]
     assert (cumulative.diff().dropna() >= -1e-12).all(), "it never falls"
+    new = (changes["wrong_to_right"] - changes["right_again"]).to_numpy()
+    assert cumulative.diff().to_numpy()[1:] == pytest.approx(new), "or right before already"
     for saccade, share in cumulative.items():
         assert (first <= saccade).mean() == pytest.approx(share)
     assert counts.loc[("p", 0), "share"] == pytest.approx(first.isna().mean())

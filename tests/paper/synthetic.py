@@ -91,7 +91,13 @@ def build(images: int = 120, paper_setting: bool = False, **changes: Any) -> Res
     }  # fmt: skip
     settings = {
         "layers": pd.DataFrame({"policy": list(layers), "layer": range(len(LAYERS))}),
-        "resolutions": pd.DataFrame({"policy": list(small), "resolution": list(RESOLUTIONS)}),
+        "resolutions": pd.DataFrame(
+            {
+                "policy": list(small),
+                "resolution": list(RESOLUTIONS),
+                "tokens": [pixels // 16 for pixels in RESOLUTIONS],
+            }
+        ),
         "layers and resolutions": pd.DataFrame(
             [(name, k, pixels) for name, (k, pixels) in zip(both, _pairs(), strict=True)],
             columns=["policy", "layer", "resolution"],

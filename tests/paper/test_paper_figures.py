@@ -21,6 +21,7 @@ from saccade_env.paper.figures import RECIPES, sections, style
 from saccade_env.paper.figures.parts import networks
 from saccade_env.paper.findings import findings
 from saccade_env.paper.page import Figure, Section
+from saccade_env.paper.reading import suspicion
 from saccade_env.paper.report import write_report
 from saccade_env.paper.results import ATTENTION, DEEP, Results
 
@@ -136,6 +137,13 @@ def test_captions_name_the_networks(
     assert "with DINO attention and Focus saliency; the paper uses UNISAL." in networks(other)
     random = replace(other, roles=roles | {DEEP: "unisal"})
     assert "other networks or weights of this run are not the paper’s" in networks(random)
+    chance = own.records["fovea 3"].assign(full_prediction=5)
+    random = replace(own, roles=random.roles, records={"fovea 3": chance})
+    assert "weights of this run are not the paper’s" in networks(random)
+    assert suspicion(random).startswith("DINO ViT-S/16 is right on 0.0 % of the full images here")
+    assert not suspicion(own)
+    page = write_report(random, tmp_path / "doubtful").read_text(encoding="utf-8")
+    assert "and on 77.0 % of ImageNet’s as it was published" in page
 
 
 def test_what_was_not_run_is_said(results: Results, tmp_path: Path) -> None:
@@ -196,10 +204,11 @@ def report(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.new("RGB", (20, 20), "red").save(picture)
     figure = Figure(None, picture, alt="Scanpaths on four pictures.")
     pictures = [Section("figure 8", "Scanpaths", "Shown.", "", "", [figure])]
-    one = replace(results, run={**results.run, "notes": ["no UNISAL"], "seed": 0})
-    first = write_report(one, folder, pictures, ["few images"], only=[7])
+    run = {**results.run, "notes": ["no UNISAL"], "seed": 0}
+    one = replace(results, run=run, figures=(7,))
+    first = write_report(one, folder, pictures, ["few images"])
     before = {path: path.read_bytes() for path in written(folder)}
-    write_report(one, folder, pictures, ["few images"], only=[7])
+    write_report(one, folder, pictures, ["few images"])
     assert before == {path: path.read_bytes() for path in written(folder)}
     return first
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
+from timm.layers import resample_abs_pos_embed
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -178,6 +180,36 @@ def test_layers_count_from_the_end_too(images: Tensor) -> None:
 def test_no_such_layer(layer: int) -> None:
     with pytest.raises(ValueError, match=f"layer must be -12 to 11; got {layer}"):
         FocusAttentionPolicy(layer=layer)
+
+
+@torch.no_grad()
+def test_attention_from_a_small_input(images: Tensor) -> None:
+    """timm's own resampling of the published 37×37 positions, in a network built for that size."""
+    network = load_focus_vit()
+    small = timm.create_model("vit_small_patch14_dinov2", img_size=140, num_classes=0)
+    published = network.positions.flatten(2).mT
+    state = network.backbone.state_dict()
+    places = resample_abs_pos_embed(published, [10, 10], num_prefix_tokens=0, antialias=False)
+    state["pos_embed"] = torch.cat((state["pos_embed"][:, :1], places), 1)
+    small.load_state_dict(state)
+    seen = []
+    small.blocks[7].attn.qkv.register_forward_hook(lambda module, given, out: seen.append(out))
+    small.eval().forward_features(normalise_imagenet(images[:1], (140, 140)))
+    q, k, _ = seen[0].reshape(1, 101, 3, 6, 64).permute(2, 0, 3, 1, 4)
+    dense = (q @ k.mT / 64**0.5).softmax(-1)[:, :, 0, 1:]
+    found = network.cls_attention(images[:1], 7, (140, 140))
+    assert found.shape == (1, 6, 10, 10)
+    torch.testing.assert_close(found.flatten(2), dense, atol=1e-5, rtol=1e-3)
+    policy = FocusAttentionPolicy(layer=7, resolution=140, grid=(14, 14))
+    wanted = F.interpolate(found.amax(1)[:, None], size=(14, 14), mode="bilinear")[:, 0]
+    torch.testing.assert_close(policy.saliency_map(images[:1]), wanted)
+    same = FocusAttentionPolicy(layer=7, resolution=224).saliency_map(images[:1])
+    assert torch.equal(same, FocusAttentionPolicy(layer=7).saliency_map(images[:1]))
+
+
+def test_a_resolution_is_whole_patches() -> None:
+    with pytest.raises(ValueError, match="multiple of the patch size 14; got 150×150"):
+        FocusAttentionPolicy(resolution=150)
 
 
 def test_no_such_reduction() -> None:

@@ -16,6 +16,7 @@ from saccade_env.config import SaccadeConfig
 from saccade_env.core import Policy
 from saccade_env.evaluation.human.maps import compare_maps, no_common_image
 from saccade_env.evaluation.human.scanpaths import compare_scanpaths
+from saccade_env.evaluation.metrics.intervals import FEWEST
 from saccade_env.evaluation.records import records_of
 from saccade_env.feeding import batches, check_workers
 from saccade_env.images import ImageSource
@@ -59,7 +60,7 @@ def compare(
         ValueError: No picture is in both.
 
     Warns:
-        UserWarning: Fixations are on pictures that the source does not have.
+        UserWarning: Fixations are on pictures that the source does not have, or on few pictures.
     """
     looked = set(fixations["image"])
     indices = [i for i in range(len(source)) if source.id(i) in looked]
@@ -92,6 +93,12 @@ def compare(
         warnings.warn(
             f"left out: {left} fixations on {len(unknown)} images that {source.name!r} does not "
             f"have, such as {min(unknown)!r}",
+            stacklevel=2,
+        )
+    if len(names) < FEWEST:
+        warnings.warn(
+            f"people looked at {len(names)} of these images; intervals from fewer than {FEWEST} "
+            "are too narrow to be trusted",
             stacklevel=2,
         )
     made = int(own.groupby(["image", "subject"]).size().median())

@@ -157,5 +157,5 @@ def _report_outside(
     if not inside.any():
         raise ValueError(text)
     if outside == "raise":
-        raise ValueError(f"{text}; outside='drop' leaves them out")
+        raise ValueError(f"{text}; “drop” leaves them out (--outside drop, outside='drop')")
     warnings.warn(f"{text}; dropped", stacklevel=3)

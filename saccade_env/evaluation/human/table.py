@@ -58,6 +58,8 @@ def _parse(path: Path, header_only: bool = False) -> tuple[list[str], dict[int, 
             header = [name.strip() for name in next(reader, [])]
             for cells in () if header_only else filter(None, reader):
                 lines[reader.line_num] = cells
+    except OSError as error:
+        raise type(error)(f"cannot read fixations from {path}: {error.strerror}") from error
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no CSV file in UTF-8: {error}") from error
     _check_shape(header, lines, path)

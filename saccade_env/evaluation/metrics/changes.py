@@ -20,18 +20,22 @@ def transitions(records: pd.DataFrame, samples: int = 2000, seed: int = 0) -> pd
     Returns:
         Index (policy, saccade ≥ 2). Columns ``stayed_right``, ``right_to_wrong``,
         ``wrong_to_right`` and ``stayed_wrong``: shares of the labelled images, 0 to 1, which sum
-        to 1, each with ``…_low`` and ``…_high``. NaN when no image has a label.
+        to 1; and ``right_again``, the part of ``wrong_to_right`` that was right before, so that
+        the others are right for the first time. Each has ``…_low`` and ``…_high``. NaN when no
+        image has a label.
     """
     tables = {}
     for policy in policies_of(records):
         correct = correctness(records, policy)
         after = correct.iloc[:, 1:]
         before = correct.shift(axis=1).iloc[:, 1:]
+        so_far = correct.cummax(axis=1).shift(axis=1).iloc[:, 1:]
         sets = {
             "stayed_right": before * after,
             "right_to_wrong": before * (1 - after),
             "wrong_to_right": (1 - before) * after,
             "stayed_wrong": (1 - before) * (1 - after),
+            "right_again": (1 - before) * after * so_far,
         }
         tables[policy] = interval_table(sets, samples, seed)
     return pd.concat(tables, names=["policy"])

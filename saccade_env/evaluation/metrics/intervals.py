@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from saccade_env.evaluation.metrics.tables import check_same_images, correctness
 
+FEWEST = 20  # images, below which an interval is not trusted
 _BOUNDS = (2.5, 97.5)  # per cent
 _DRAWS_AT_ONCE = 2**21  # 16 MB for each array of them
 

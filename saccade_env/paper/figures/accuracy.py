@@ -25,9 +25,18 @@ from saccade_env.paper.reading import (
 from saccade_env.paper.results import Results
 
 _FOVEAS = (MAIN, "fovea 5")
-_COLOURS = "Below, colours and lines are those of the policies above."
+_COLOURS = (
+    "Below, colours and lines are those of the policies above. “Again”: right before, then wrong; "
+    "the paper counts wrong → right after a first change."
+)
+_FILLS: tuple[dict[str, Any], ...] = (
+    {},
+    {"markerfacecolor": "#ffffff"},
+    {"marker": ".", "linewidth": 0.9},
+)
 CHANGES = {
     "right_to_wrong": "right → wrong", "wrong_to_right": "wrong → right",
+    "right_again": "of these, again",
     "stayed_right": "stayed right", "stayed_wrong": "stayed wrong",
 }  # fmt: skip
 
@@ -64,7 +73,7 @@ def changes(results: Results, folder: Path) -> Drawn:
     looks = style.styles(results, records, PAIR)
     _cumulative(axes[0, 0], means, looks, full["accuracy"])
     _counts(axes[0, 1], counts, {policy: looks[policy] for policy in own})
-    for place, names in enumerate((("right_to_wrong", "wrong_to_right"), [*CHANGES][2:])):
+    for place, names in enumerate(([*CHANGES][:3], [*CHANGES][3:])):
         _moves(axes[1, place], moves, names, {policy: looks[policy] for policy in own})
     shows = " ".join(_changed(policy, means, moves, full["accuracy"]) for policy in own)
     alt = (
@@ -148,7 +157,7 @@ def _counts(axes: Any, counts: pd.DataFrame, looks: dict[str, Any]) -> None:
 
 def _moves(axes: Any, moves: pd.DataFrame, names: Any, looks: dict[str, Any]) -> None:
     ends = []
-    for name, fill in zip(names, ({}, {"markerfacecolor": "#ffffff"}), strict=True):
+    for name, fill in zip(names, _FILLS, strict=False):
         own = {policy: look | fill | {"label": CHANGES[name]} for policy, look in looks.items()}
         ends += style.curves(axes, moves, name, own)
     style.from_zero(axes)

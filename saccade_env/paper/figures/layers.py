@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,13 @@ from saccade_env.paper.figures import style
 from saccade_env.paper.figures.parts import Drawn, accuracy_table, images_text, mean_table, table
 from saccade_env.paper.reading import (
     NotRunError,
+    fovea_of,
     percent,
     records_of,
-    resolutions,
     varied,
     with_role,
 )
-from saccade_env.paper.results import RANDOM, Results
+from saccade_env.paper.results import FOVEA, RANDOM, Results
 
 COLUMNS = (
     ("accuracy", "top-1 accuracy (%)", "mean over saccades"),
@@ -30,54 +32,39 @@ COLUMNS = (
 def one_by_one(results: Results, folder: Path) -> Drawn:
     """Accuracy and visible share per layer, and per resolution (figure 6)."""
     rows, missing = [], []
-    for read in (_layers, _resolutions):
+    for end, kind in product(("", " fovea 5"), ("layer", "resolution")):
         try:
-            rows.append(read(results))
+            rows.append(_read(results, f"{kind}s{end}", kind))
         except NotRunError as error:
-            missing.append(str(error))
+            missing += [str(error)] * (not end)  # a quick run has no other fovea
     if not rows:
         raise NotRunError("; ".join(missing))
     figure = style.drawing(10, 3.9 * len(rows))
     tables, texts = [], []
-    for (kind, records, settings), axes in zip(
+    for (name, kind, records, settings), axes in zip(
         rows, figure.subplots(len(rows), 3, squeeze=False), strict=True
     ):
-        means = _means(results, records, settings)
-        _row(results, kind, records, settings, means, axes)
-        texts.append(_best(kind, settings, means))
-        tables.append(table(means, f"Each {kind}", f"figure-6-{kind}", folder))
+        means, fovea = _means(results, records, settings), fovea_of(results, name)
+        beside = "" if fovea == FOVEA else f" (fovea {fovea})"
+        _row(results, kind, beside, records, settings, means, axes)
+        texts.append(_best(kind, beside, settings, means))
+        file = f"figure-6-{kind}" + (f"-fovea-{fovea}" if beside else "")
+        tables.append(table(means, f"Each {kind}{beside}", file, folder))
     shows = " ".join([*texts, *(f"Not drawn, as {reason}." for reason in missing)])
     alt = (
         "Charts of accuracy against the saccade, mean accuracy and visible share for each "
-        f"{' and each '.join(kind for kind, _, _ in rows)}. {shows}"
+        f"{' and each '.join(dict.fromkeys(kind for _, kind, _, _ in rows))}. {shows}"
     )
     saved = style.save(figure, folder, "figure-6", alt)
-    return Drawn(shows, [saved], tables, caption(rows[0][1]))
+    return Drawn(shows, [saved], tables, caption(rows[0][2]))
 
 
-def _layers(results: Results) -> tuple[str, pd.DataFrame, pd.DataFrame]:
-    settings = varied(results, "layers", "layer")
-    records, _ = _with_random(results, "layers", records_of(results, "layers"))
-    return "layer", records, settings.rename(columns={"layer": "value"})
-
-
-def _resolutions(results: Results) -> tuple[str, pd.DataFrame, pd.DataFrame]:
-    records, settings = resolutions(results)
-    records, _ = _with_random(results, "resolutions", records)
-    return "resolution", records, settings.rename(columns={"resolution": "value"})
-
-
-def _with_random(
-    results: Results, experiment: str, records: pd.DataFrame
-) -> tuple[pd.DataFrame, str | None]:
-    """Records with random fixations for comparison, where there are any."""
-    try:
-        more, policy = with_role(results, experiment, RANDOM)
-    except NotRunError:
-        return records, None
-    if policy in set(records["policy"]):
-        return records, policy
-    return pd.concat([records, more[more["policy"] == policy]], ignore_index=True), policy
+def _read(results: Results, name: str, kind: str) -> tuple[str, str, pd.DataFrame, pd.DataFrame]:
+    """An experiment: its name, what is varied, records, and settings with that as ``value``."""
+    settings, records = varied(results, name, kind), records_of(results, name)
+    with suppress(NotRunError):  # random fixations, for comparison
+        records, _ = with_role(results, name, RANDOM)
+    return name, kind, records, settings.rename(columns={kind: "value"})
 
 
 def _means(results: Results, records: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
@@ -91,7 +78,7 @@ def _means(results: Results, records: pd.DataFrame, settings: pd.DataFrame) -> p
 
 
 def _row(
-    results: Results, kind: str, records: pd.DataFrame, settings: pd.DataFrame,
+    results: Results, kind: str, beside: str, records: pd.DataFrame, settings: pd.DataFrame,
     means: pd.DataFrame, axes: Sequence[Any],
 ) -> None:  # fmt: skip
     policies = list(settings["policy"])
@@ -113,7 +100,9 @@ def _row(
     ends = style.curves(axes[0], own, "accuracy", looks, band=False)
     style.full_line(axes[0], metrics.full_image(records)["accuracy"])
     style.from_zero(axes[0])
-    style.dress(axes[0], f"each {kind}", "saccade", COLUMNS[0][1], xticks=range(1, last + 1, 3))
+    style.dress(
+        axes[0], f"each {kind}{beside}", "saccade", COLUMNS[0][1], xticks=range(1, last + 1, 3)
+    )
     style.name_ends(axes[0], ends, last)
     for place, (column, label, when) in enumerate(COLUMNS, start=1):
         _points(axes[place], means, policies, names, column, looks)
@@ -153,14 +142,14 @@ def _name(kind: str, value: int) -> str:
     return f"layer {value + 1}" if kind == "layer" else f"{value}"
 
 
-def _best(kind: str, settings: pd.DataFrame, means: pd.DataFrame) -> str:
+def _best(kind: str, beside: str, settings: pd.DataFrame, means: pd.DataFrame) -> str:
     own = means.loc[list(settings["policy"])]
     ends = own.iloc[[0, -1]]
     first, last = (
         f"{percent(row['accuracy'])} with {_title(kind, int(row['value']))}"
         for _, row in ends.iterrows()
     )
-    text = f"Mean accuracy is {first} and {last}"
+    text = f"Mean accuracy{beside} is {first} and {last}"
     if own["accuracy"].notna().any():
         top = own.iloc[int(own["accuracy"].argmax())]
         text += f", highest ({percent(top['accuracy'])}) with {_title(kind, int(top['value']))}"
@@ -176,5 +165,6 @@ def _title(kind: str, value: int) -> str:
 def caption(records: pd.DataFrame) -> str:
     """From what the figures of maps are made."""
     return (
-        f"{images_text(records)} Layers are counted from 1, as in the paper. Fovea of 3×3 tokens."
+        f"{images_text(records)} Layers are counted from 1, as in the paper. Fovea of 3×3 tokens "
+        "where no other is named."
     )

@@ -12,10 +12,10 @@ from saccade_env.evaluation import metrics
 from saccade_env.evaluation.metrics.intervals import interval_table
 from saccade_env.evaluation.metrics.tables import by_image, policies_of
 from saccade_env.paper.page import Figure, Section, Table, write_text
-from saccade_env.paper.reading import SAMPLES, NotRunError, name_of, run_name
+from saccade_env.paper.reading import SAMPLES, NotRunError, name_of, run_name, suspicion
 from saccade_env.paper.results import ATTENTION, DEEP, PAPERS, Results
+from saccade_env.paper.stored import TABLES
 
-TABLES = "tables"  # the folder beside the page
 BANDS = "Bands and bars are 95 % bootstrap intervals over images."
 _PAPERS = "dino_vits16"
 
@@ -56,7 +56,7 @@ def networks(results: Results) -> str:
     """With which networks figures were made, and which are the paper's where they are others."""
     names = [run_name(results.run, "classifier"), results.roles.get(ATTENTION, "")]
     made = "Networks: " + (" with ".join(name_of(name) for name in names if name) or "not named")
-    if results.run.get("paper_setting") is True:
+    if results.run.get("paper_setting") is True and not suspicion(results):
         return f"{made}, as in the paper."
     others = [] if names == [_PAPERS, PAPERS[ATTENTION]] else [name_of(_PAPERS)]
     deep = results.roles.get(DEEP, PAPERS[DEEP])

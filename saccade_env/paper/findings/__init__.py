@@ -78,7 +78,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         "10x10-close", "A map of 10×10 tokens does nearly as well as one of 14×14.",
-        6, _POINTS, _of(maps.close_resolution, pixels=160), (_A,), "within", 5,
+        6, _POINTS, _of(maps.close_resolution, tokens=10), (_A,), "within", 5,
     ),
     Claim(
         "entropy-attention",

@@ -11,16 +11,16 @@ import numpy as np
 import pandas as pd
 
 from saccade_env.evaluation import metrics
-from saccade_env.evaluation.metrics.intervals import Interval, percentiles, resamples
+from saccade_env.evaluation.metrics.intervals import FEWEST, Interval, percentiles, resamples
 from saccade_env.evaluation.metrics.tables import cell
 from saccade_env.paper.page import Finding, Verdict
 from saccade_env.paper.reading import SAMPLES, NotRunError, name_of, number
 from saccade_env.paper.results import PAPERS, Results
 
-FEWEST = 20  # images, below which an interval is not trusted
 Side = Literal["above", "below", "within"]
 RULE = (
-    "Yes: the 95 % interval lies on the statement’s side of 0, or of the margin that the note "
+    "Yes: the 95 % interval (of one saccade where a statement is about every saccade: the weakest) "
+    "lies on the statement’s side of 0, or of the margin that the note "
     "names. No: it lies on the other side. Cannot tell: it holds both, the experiment or the "
     f"policy is missing, or there are fewer than {FEWEST} images."
 )

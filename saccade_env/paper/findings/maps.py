@@ -11,7 +11,6 @@ from saccade_env.paper.findings.claims import SAMPLES, Measured, of_images
 from saccade_env.paper.findings.saccades import lead, lead_at, pair
 from saccade_env.paper.reading import (
     MAIN,
-    PATCH,
     SIZES,
     NotRunError,
     fovea_of,
@@ -19,7 +18,6 @@ from saccade_env.paper.reading import (
     percent,
     policy_of,
     records_of,
-    resolutions,
     runs_of,
     varied,
     with_role,
@@ -54,14 +52,15 @@ def rise_after(results: Results, number: int) -> Measured:
     return of_images(rise - (whole - rise) / others, note)
 
 
-def close_resolution(results: Results, pixels: int) -> Measured:
-    """Accuracy with the map of a small input, less that with the full one."""
-    records, settings = resolutions(results)
-    small = settings[settings["resolution"] == pixels]["policy"]
+def close_resolution(results: Results, tokens: int) -> Measured:
+    """Accuracy with the map of an input of few tokens a side, less that with the full one."""
+    settings = varied(results, "resolutions", "tokens")
+    records, small = records_of(results, "resolutions"), settings[settings["tokens"] == tokens]
     if small.empty:
-        raise NotRunError(f"no map of an input of {pixels} pixels was followed")
-    whole = settings[settings["resolution"] == settings["resolution"].max()]["policy"].iloc[-1]
-    return _lead(records, small.iloc[0], whole, f"{_OVER}; {pixels // PATCH} tokens a side")
+        raise NotRunError(f"no map of an input of {tokens}×{tokens} tokens was followed")
+    whole = settings.iloc[-1]
+    note = f"{_OVER}; {tokens} tokens a side against {whole['tokens']}"
+    return _lead(records, small["policy"].iloc[0], whole["policy"], note)
 
 
 def crop_lead(results: Results, first: str, second: str) -> Measured:

@@ -37,7 +37,7 @@ class LayeredPolicy(SaliencyPolicy):
 class DinoLike(LayeredPolicy):
     """One that sees small inputs too, as DINO does."""
 
-    name = "dino"
+    name, patch_size = "dino", 16
 
     def __init__(self, resolution: int | None = None, **keywords: Any) -> None:
         super().__init__(**keywords)

@@ -172,6 +172,7 @@ def test_what_is_killed_while_it_ends_is_not_counted_twice(
     results = run.run_paper(asked, make_policy)
     for name in ("fovea-3", "entropies"):
         home = asked.out / "runs" / name
+        (home / "parts").mkdir(exist_ok=True)
         pd.read_parquet(home / "records.parquet").head(10).to_parquet(home / "parts/a.parquet")
     assert not run.load_results(asked.out).records
     again = run.run_paper(asked, make_policy)
@@ -188,6 +189,7 @@ def test_figures_may_be_asked_for_one_after_the_other(
     both = run.run_paper(settings(only=(3,)), make_policy)
     assert set(both.records) == {"fovea 3", "fovea 5"}
     assert [picture["figure"] for picture in both.run["pictures"]] == [12]
+    assert both.figures == (3, 4, 12), "the report shows what was made before, too"
     pd.testing.assert_frame_equal(first.records["fovea 3"], both.records["fovea 3"])
 
 
@@ -198,8 +200,27 @@ def test_a_folder_with_another_run_is_refused_or_overwritten(
     with pytest.raises(FileExistsError, match="holds another run, with other seed"):
         run.run_paper(settings(only=(7,), policies=("random",), seed=1), make_policy)
     asked = settings(only=(12,), policies=("random",), seed=1, overwrite=True)
+    for old in ("figures/figure-4.svg", "tables/figure-4-counts.csv", "report.html"):
+        (asked.out / old).parent.mkdir(exist_ok=True)
+        (asked.out / old).touch()
+    (asked.out / "mine.txt").touch()
     assert not run.run_paper(asked, make_policy).records
+    left = {path.name for path in asked.out.rglob("*") if path.is_file()}
+    assert left == {"mine.txt", "run.json", "results.json", "12-maps.svg", "12-maps.png"}
     assert json.loads((asked.out / "results.json").read_text())["run"]["seed"] == 1
+
+
+def test_a_damaged_file_is_named_with_what_to_do(settings: Any, make_policy: Any) -> None:
+    asked = settings(only=(4,), policies=("random",))
+    run.run_paper(asked, make_policy)
+    damaged = asked.out / "runs/fovea-3/records.parquet"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(OSError, match="records.parquet is damaged .* the same command computes"):
+        run.run_paper(asked, make_policy)
+    damaged.unlink()
+    run.run_paper(asked, make_policy)
+    assert damaged.read_bytes() == whole
 
 
 def test_broken_images_raise_or_are_left_out(
@@ -231,8 +252,10 @@ def test_the_offline_pair_on_the_sample(tmp_path: Path) -> None:
     results = run.run_paper(asked, lambda name, grid: policies.create(name, grid=grid))
     assert len(results.settings["layers"]) == 12
     assert set(results.records) == {
-        "fovea 3", "fovea 5", "layers", "unisal 224x384", "unisal 288x384"
+        "fovea 3", "fovea 5", "layers", "resolutions", "layers and resolutions",
+        "unisal 224x384", "unisal 288x384",
     }  # fmt: skip
+    assert results.settings["resolutions"]["tokens"].tolist() == [16, 10, 8, 6]
 
 
 @pytest.mark.slow

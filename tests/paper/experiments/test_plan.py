@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from PIL import Image
 
 from saccade_env import images
+from saccade_env.classifiers.base import Weights
+from saccade_env.classifiers.weights_table import TABLE, members
 from saccade_env.evaluation import evaluate
 from saccade_env.images.derived import Subset
 from saccade_env.paper import run, sources
+from saccade_env.paper.cast import Cast
 from saccade_env.paper.plan import make_plan
-from saccade_env.paper.results import ATTENTION, CENTRE, CLASSICAL, DEEP, RANDOM
+from saccade_env.paper.results import ATTENTION, CENTRE, CLASSICAL, DEEP, PAPERS, RANDOM
 from saccade_env.paper.settings import FIGURES, PaperSettings
 
 DINO = ("dino", "gbvs", "random", "centre")
@@ -47,8 +51,30 @@ def test_without_dinos_weights_others_stand_for_the_papers_networks(built: Any) 
     assert any("resolutions are left out" in note for note in programme.cast.notes)
 
 
+def test_the_papers_setting_has_the_published_weights(settings: Any) -> None:
+    def setting(dino: str) -> bool:
+        sources = {"dino": dino, "unisal": TABLE["unisal"].url}
+
+        def networks(name: str, grid: Any = None) -> Any:
+            return SimpleNamespace(name=name, weights=Weights(sources.get(name, dino), "-"))
+
+        asked = settings(
+            classifier=lambda size: SimpleNamespace(
+                name="dino_vits16", weights=Weights(dino, "-"), grid=(14, 14)
+            ),
+            crop_classifier=SimpleNamespace(
+                name="resnet50", weights=Weights(TABLE["resnet50"].url, "-")
+            ),
+        )
+        return Cast(asked, networks, (224, 224), roles=dict(PAPERS)).papers_networks
+
+    assert setting(" + ".join(file.url for file in members("dino_vits16")))
+    assert not setting("random, seed 0")
+    assert not setting(TABLE["dino_deitsmall16-backbone"].url), "with a head of one's own"
+
+
 def test_with_dino_there_is_everything(built: Any) -> None:
-    programme = built(policies=DINO)
+    programme = built(policies=DINO, preset="full")
     assert {name for names in FIGURES.values() for name in names} <= set(programme.experiments)
     assert programme.cast.roles[ATTENTION] == "dino"
     assert DEEP not in programme.cast.roles
@@ -76,6 +102,10 @@ def test_counts(built: Any) -> None:
     full = built(policies=DINO, preset="full")
     assert full.runs["fovea 5"].policies == DINO
     assert full.experiments["layers fovea 5"].settings[0]["fovea"] == 5
+    assert [row["tokens"] for row in full.experiments["resolutions fovea 5"].settings] == [
+        14, 10, 8, 6
+    ]  # fmt: skip
+    assert "layers fovea 5" not in built(policies=DINO).runs
 
 
 def test_only_picks_the_experiments_of_figures(built: Any) -> None:
@@ -152,6 +182,9 @@ def test_a_dry_run_prints_and_stops(
     assert not results.records
     assert results.roles[RANDOM] == "random"
     assert not Path(settings().out).exists()
+    run.run_paper(settings(only=(12,)), make_policy)
+    with pytest.raises(FileExistsError, match="holds another run, with other seed"):
+        run.run_paper(settings(dry_run=True, seed=1), make_policy)
 
 
 def test_errors_say_what_is_wrong(built: Any, settings: Any, tmp_path: Path) -> None:
@@ -166,6 +199,15 @@ def test_errors_say_what_is_wrong(built: Any, settings: Any, tmp_path: Path) -> 
     Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
     with pytest.raises(ValueError, match="the paper's analyses need labels"):
         built(images=tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:.*is no ImageNet-1k synset")
+def test_classes_of_ones_own_need_a_classifier_of_ones_own(built: Any, tmp_path: Path) -> None:
+    (tmp_path / "cats").mkdir()
+    Image.new("RGB", (40, 30)).save(tmp_path / "cats/a.png")
+    with pytest.raises(ValueError, match="classes of its own, which 'efficientnet_lite0' does not"):
+        built(images=tmp_path, classifier="efficientnet_lite0")
+    assert built(images=tmp_path).runs
 
 
 def test_the_command_can_be_given_again() -> None:
