@@ -144,7 +144,7 @@ def open_pair(
         ValueError: A name is unknown, the device is not there, or a given classifier is of another
             image size or mode.
     """
-    _check_device(device)
+    check_device(device)
     opened = images.create(source)
     chosen = {} if mode is None else {"mode": mode}
     judge = classifiers.create(classifier, device=device, image_size=opened.image_size, **chosen)
@@ -158,7 +158,12 @@ def open_pair(
     return opened, judge
 
 
-def _check_device(device: str | torch.device) -> None:
+def check_device(device: str | torch.device) -> None:
+    """Let a device pass that is there.
+
+    Raises:
+        ValueError: It is not.
+    """
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # torch's, for a device that is not there

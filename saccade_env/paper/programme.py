@@ -97,11 +97,12 @@ def _sizes(built: Programme, everything: list[int], count: int | None) -> None:
             "UNISAL's image sizes are left out: no policy plays a part of the paper's"
         )
         return
-    classes, least, most = class_sizes(built.source, chosen)
-    cast.notes.append(
-        f"UNISAL's image sizes: {len(chosen)} images of {classes} classes, {least} to {most} of "
-        f"each (the paper: {PER_CLASS} of each of 1000)"
-    )
+    if {"crops", "unisal 224x384"} & {*settings.experiments}:
+        classes, least, most = class_sizes(built.source, chosen)
+        cast.notes.append(
+            f"UNISAL's image sizes: {len(chosen)} images of {classes} classes, {least} to {most} "
+            f"of each (the paper: {PER_CLASS} of each of 1000)"
+        )
     for size in SIZES:
         source = Subset(resized(built.source, size), chosen)
         name = f"unisal {size[0]}x{size[1]}"

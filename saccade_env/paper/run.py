@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from saccade_env.paper.plan import Line, Plan, make_plan
 from saccade_env.paper.programme import programme
 from saccade_env.paper.results import FOVEA, Results
 from saccade_env.paper.scans import scan
+from saccade_env.paper.settings import FIGURES as FIGURE_NUMBERS
 from saccade_env.paper.settings import PICTURES, PaperSettings
 from saccade_env.paper.stored import (
     FINDINGS,
@@ -39,6 +40,7 @@ from saccade_env.paper.stored import (
     kept_pictures,
     load_results,
 )
+from saccade_env.task import check_device
 
 
 def run_paper(settings: PaperSettings, make_policy: MakePolicy) -> Results:
@@ -83,6 +85,7 @@ def prepare(settings: PaperSettings, make_policy: MakePolicy) -> Programme:
     Raises:
         ValueError: Images have no labels, or a name or number is wrong; the message says which.
     """
+    check_device(settings.device)
     source = images.create(settings.images)
     _refuse_labels(source, settings)
     cast = Cast(settings, make_policy, source.image_size)
@@ -161,11 +164,11 @@ def _identity(built: Programme) -> dict[str, Any]:
     }
 
 
-def _card(built: Programme) -> dict[str, Any]:
+def _card(built: Programme, asked: tuple[int, ...] | None = None) -> dict[str, Any]:
     return {
         **_identity(built),
         "weights": built.cast.judge().weights.source,
-        "command": built.settings.command,
+        "command": replace(built.settings, only=asked or built.settings.only).command,
         "paper_setting": built.cast.papers_networks,
         "image_counts": {name: len(run.source) for name, run in built.runs.items()},
         "notes": list(built.cast.notes),
@@ -187,7 +190,7 @@ def _description(
     return {
         "roles": built.cast.roles,
         "experiments": experiments,
-        "run": _card(built),
+        "run": _card(built, None if asked == sorted(FIGURE_NUMBERS) else tuple(asked)),
         "figures": asked,
         "pictures": [drawn[figure] for figure in sorted(drawn)],
     }

@@ -124,8 +124,9 @@ class PaperSettings:
         """How to run the same again; what is at its default is left out."""
         spec = self.images if isinstance(self.images, (str, Path)) else "…"
         named = {"preset": self.preset, "only": ",".join(map(str, self.only or ())),
-                 "classifier": self.classifier, "limit": self.limit, "seed": self.seed}  # fmt: skip
-        usual = ("", AUTO, "quick", 0)
+                 "classifier": self.classifier, "limit": self.limit, "seed": self.seed,
+                 "on-error": self.on_error}  # fmt: skip
+        usual = ("", AUTO, "quick", 0, "raise")
         chosen = [("--" + key, str(value)) for key, value in named.items()
                   if isinstance(value, (str, int)) and value not in usual]  # fmt: skip
         chosen += [("--policies", policy) for policy in self.policies or ()]

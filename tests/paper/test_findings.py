@@ -127,7 +127,10 @@ def test_what_was_not_run_is_named(make_results: Make) -> None:
     assert "“resolutions” was not run" in without["10x10-close"].note
     assert "“unisal 288x384”" in without["attention-above-deep-saliency"].note
     assert "single crops" in without["crop-centre-above-classical-saliency"].note
-    assert without["start-alike"].verdict == "yes", "where policies look is in the main experiment"
+    assert "“unisal 224x384” was run" in without["start-alike"].note
+    records = {key: table for key, table in whole.records.items() if key != "unisal 288x384"}
+    assert by_key(replace(whole, records=records))["start-alike"].verdict == "yes"
+    assert "in “unisal 224x384” it is" in by_key(whole)["start-alike"].note
     roles = {role: policy for role, policy in whole.roles.items() if role != DEEP}
     missing = by_key(replace(whole, roles=roles))["then-diverge"]
     assert missing.verdict == "cannot tell"
@@ -169,6 +172,8 @@ def test_the_weakest_saccade_decides() -> None:
     assert "number 2" in found.note
     assert weakest(table - 0.25).interval.high < 0, "one saccade below 0 is enough for a no"
     assert found.images == 40
+    alone = weakest(table[[2]]).interval
+    assert found.interval.low < alone.low < alone.high < found.interval.high, "chosen among three"
 
 
 def test_a_ratio_of_means() -> None:

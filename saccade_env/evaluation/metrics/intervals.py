@@ -66,7 +66,9 @@ def interval(values: pd.Series, samples: int = 2000, seed: int = 0) -> Interval:
     return Interval(float(counts @ found / total), float(low), float(high))
 
 
-def bootstrap_columns(values: pd.DataFrame, samples: int = 2000, seed: int = 0) -> pd.DataFrame:
+def bootstrap_columns(
+    values: pd.DataFrame, samples: int = 2000, seed: int = 0, together: bool = False
+) -> pd.DataFrame:
     """Mean of every column and its interval; all columns see the same resampled images.
 
     Args:
@@ -74,6 +76,7 @@ def bootstrap_columns(values: pd.DataFrame, samples: int = 2000, seed: int = 0) 
             nothing else is no image of these.
         samples: Bootstrap samples.
         seed: Draws them.
+        together: Widen the intervals so that all of them hold at once with 95 % (Bonferroni).
 
     Returns:
         A row per column of ``values``: ``mean``, ``low`` and ``high``, NaN where nothing counts.
@@ -89,7 +92,7 @@ def bootstrap_columns(values: pd.DataFrame, samples: int = 2000, seed: int = 0) 
         for rows, times in resamples(len(table), samples, seed):
             count = (times @ patterns.astype(float))[:, pattern.ravel()]
             np.divide(times @ filled, count, out=means[rows], where=count > 0)
-    low, high = percentiles(means)
+    low, high = percentiles(means, table.shape[1] if together else 1)
     return pd.DataFrame(
         {"mean": values.mean().to_numpy(), "low": low, "high": high}, index=values.columns
     )
@@ -97,9 +100,14 @@ def bootstrap_columns(values: pd.DataFrame, samples: int = 2000, seed: int = 0) 
 
 def percentiles(
     values: Float[np.ndarray, "samples columns"],
+    comparisons: int = 1,
 ) -> Float[np.ndarray, "2 columns"]:
-    """Bounds of the interval of every column of bootstrap samples; NaN samples do not count."""
-    return pd.DataFrame(values).quantile([bound / 100 for bound in _BOUNDS]).to_numpy()
+    """Bounds of the interval of every column of bootstrap samples; NaN samples do not count.
+
+    Of several comparisons each interval misses the less: 5 % / comparisons.
+    """
+    outside = _BOUNDS[0] / 100 / comparisons
+    return pd.DataFrame(values).quantile([outside, 1 - outside]).to_numpy()
 
 
 def interval_table(parts: Mapping[str, pd.DataFrame], samples: int, seed: int) -> pd.DataFrame:

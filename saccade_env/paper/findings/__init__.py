@@ -40,7 +40,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         "cumulative-above-full",
-        "More images are right at least once along the saccades than in full.",
+        "More images are right at least once along the saccades than in full (fovea 3).",
         4, _POINTS, saccades.beyond_full, (_A,),
     ),
     Claim(
@@ -66,15 +66,15 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         "layer-1-below-random", "The attention map of layer 1 does worse than random fixations.",
-        6, _POINTS, _of(maps.layer_lead, number=1), (_A, _R), "below",
+        6, _POINTS, _of(maps.layer_lead, layer=1), (_A, _R), "below",
     ),
     Claim(
         "layer-2-above-random", "The attention map of layer 2 does better than random fixations.",
-        6, _POINTS, _of(maps.layer_lead, number=2), (_A, _R),
+        6, _POINTS, _of(maps.layer_lead, layer=2), (_A, _R),
     ),
     Claim(
         "rise-after-layer-3", "Accuracy rises sharply after layer 3.",
-        6, _POINTS, _of(maps.rise_after, number=3), (_A,),
+        6, _POINTS, _of(maps.rise_after, layer=3), (_A,),
     ),
     Claim(
         "10x10-close", "A map of 10×10 tokens does nearly as well as one of 14×14.",
@@ -101,31 +101,33 @@ CLAIMS: tuple[Claim, ...] = (
         Claim(
             f"attention-above-{other}".replace(" ", "-"),
             f"Attention is above {other} at every saccade.",
-            10, _POINTS, _of(maps.lead_over, first=_A, second=other), (_A, other),
+            10, _POINTS, _of(maps.at_sizes, maps.lead_over, first=_A, second=other), (_A, other),
         )
         for other in (_D, _C)
     ),
     Claim(
         "classical-starts-below", "Classical saliency starts below deep saliency.",
-        10, _POINTS, _of(maps.lead_over_at, first=_C, second=_D, saccade=1), (_C, _D), "below",
+        10, _POINTS, _of(maps.at_sizes, maps.lead_over_at, first=_C, second=_D, saccade=1),
+        (_C, _D), "below",
     ),
     Claim(
         "classical-overtakes", "By the sixth saccade classical saliency has overtaken.",
-        10, _POINTS, _of(maps.lead_over_at, first=_C, second=_D, saccade=6), (_C, _D),
+        10, _POINTS, _of(maps.at_sizes, maps.lead_over_at, first=_C, second=_D, saccade=6),
+        (_C, _D),
     ),
     Claim(
         "start-alike", "Attention and deep saliency start alike: most first fixations agree.",
-        11, "%", _of(maps.alike_at_first, first=_A, second=_D), (_A, _D), margin=50,
+        11, "%", _of(maps.at_sizes, maps.alike_at_first, first=_A, second=_D), (_A, _D), margin=50,
     ),
     Claim(
         "then-diverge", "Attention and deep saliency then diverge.",
-        11, _TOKENS, _of(maps.diverge, first=_A, second=_D), (_A, _D),
+        11, _TOKENS, _of(maps.at_sizes, maps.diverge, first=_A, second=_D), (_A, _D),
     ),
     *(
         Claim(
             f"{role}-explores".replace(" ", "-"),
             f"Deep saliency stays confined, while {role} explores.",
-            11, _TOKENS, _of(maps.farther, first=role, second=_D), (role, _D),
+            11, _TOKENS, _of(maps.at_sizes, maps.farther, first=role, second=_D), (role, _D),
         )
         for role in (_A, _C)
     ),

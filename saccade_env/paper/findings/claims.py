@@ -19,10 +19,11 @@ from saccade_env.paper.results import PAPERS, Results
 
 Side = Literal["above", "below", "within"]
 RULE = (
-    "Yes: the 95 % interval (of one saccade where a statement is about every saccade: the weakest) "
-    "lies on the statement’s side of 0, or of the margin that the note "
-    "names. No: it lies on the other side. Cannot tell: it holds both, the experiment or the "
-    f"policy is missing, or there are fewer than {FEWEST} images."
+    "Yes: the 95 % interval lies on the statement’s side of 0, or of the margin that the note "
+    "names (margins are this project’s, the paper gives none). No: it lies on the other side. "
+    "Cannot tell: it holds both, the experiment or the policy is missing, or there are fewer than "
+    f"{FEWEST} images. Of a statement about every saccade it is the interval of the weakest one, "
+    "widened for choosing it among all (Bonferroni)."
 )
 
 
@@ -102,7 +103,7 @@ def weakest(values: pd.DataFrame, factor: float = 100) -> Measured:
     It is the one whose interval lies lowest: by its upper end where one lies below 0, else by its
     lower end.
     """
-    table = metrics.bootstrap_columns(factor * values, SAMPLES)
+    table = metrics.bootstrap_columns(factor * values, SAMPLES, together=True)
     if not table["low"].notna().any():
         return Measured(Interval(np.nan, np.nan, np.nan), 0)
     saccade = table["high" if (table["high"] < 0).any() else "low"].idxmin()

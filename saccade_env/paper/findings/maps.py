@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pandas as pd
 
 from saccade_env.evaluation import metrics
@@ -10,10 +13,10 @@ from saccade_env.evaluation.metrics.tables import lengths
 from saccade_env.paper.findings.claims import SAMPLES, Measured, of_images
 from saccade_env.paper.findings.saccades import lead, lead_at, pair
 from saccade_env.paper.reading import (
-    MAIN,
     SIZES,
     NotRunError,
     fovea_of,
+    number,
     of_policies,
     percent,
     policy_of,
@@ -27,17 +30,17 @@ from saccade_env.paper.results import RANDOM, Results
 _OVER = "mean accuracy over all saccades"
 
 
-def layer_lead(results: Results, number: int) -> Measured:
+def layer_lead(results: Results, layer: int) -> Measured:
     """Lead of the map of a layer, counted from 1, over random fixations."""
-    policy = _layer(varied(results, "layers", "layer"), number)
+    policy = _layer(varied(results, "layers", "layer"), layer)
     records, random = with_role(results, "layers", RANDOM)
     return _lead(records, policy, random, _OVER)
 
 
-def rise_after(results: Results, number: int) -> Measured:
+def rise_after(results: Results, layer: int) -> Measured:
     """Gain of the next layer, counted from 1, over this one, less the mean gain elsewhere."""
     settings = varied(results, "layers", "layer")
-    policies = [_layer(settings, layer) for layer in (number, number + 1)]
+    policies = [_layer(settings, either) for either in (layer, layer + 1)]
     records = of_policies(records_of(results, "layers"), *settings["policy"])
     means = {name: metrics.correctness(records, name).mean(axis=1) for name in settings["policy"]}
     rise = means[policies[1]] - means[policies[0]]
@@ -46,7 +49,7 @@ def rise_after(results: Results, number: int) -> Measured:
         raise NotRunError("there are too few layers to compare")
     whole = means[settings["policy"].iloc[-1]] - means[settings["policy"].iloc[0]]
     note = (
-        f"layer {number + 1} less layer {number} ({percent(float(rise.mean()))}), less the mean "
+        f"layer {layer + 1} less layer {layer} ({percent(float(rise.mean()))}), less the mean "
         "of such steps elsewhere"
     )
     return of_images(rise - (whole - rise) / others, note)
@@ -77,23 +80,28 @@ def crop_lead(results: Results, first: str, second: str) -> Measured:
     return of_images((own - other).dropna())
 
 
-def lead_over(results: Results, first: str, second: str) -> Measured:
+def at_sizes(measure: Callable[..., Measured], results: Results, **asked: Any) -> Measured:
+    """An effect at the first of UNISAL's image sizes that was run; the note tells the others."""
+    name, *others = runs_of(results, *SIZES)
+    found, where = measure(results, name, **asked), f"experiment “{name}”"
+    for other in others:
+        value, low, high = map(number, measure(results, other, **asked).interval)
+        where += f"; in “{other}” it is {value} ({low} to {high})"
+    return found._replace(note=f"{found.note}; {where}" if found.note else where)
+
+
+def lead_over(results: Results, name: str, first: str, second: str) -> Measured:
     """A role's lead in accuracy at UNISAL's image size, where it is least."""
-    size = runs_of(results, *SIZES)[0]
-    found = lead(results, size, first, second)
-    return found._replace(note=f"{found.note}. Experiment “{size}”")
+    return lead(results, name, first, second)
 
 
-def lead_over_at(results: Results, first: str, second: str, saccade: int) -> Measured:
+def lead_over_at(results: Results, name: str, first: str, second: str, saccade: int) -> Measured:
     """A role's lead in accuracy at UNISAL's image size, at one saccade."""
-    size = runs_of(results, *SIZES)[0]
-    found = lead_at(results, size, first, second, saccade)
-    return found._replace(note=f"experiment “{size}”")
+    return lead_at(results, name, first, second, saccade)
 
 
-def alike_at_first(results: Results, first: str, second: str) -> Measured:
+def alike_at_first(results: Results, name: str, first: str, second: str) -> Measured:
     """Share of images on which the first foveas of two roles overlap."""
-    name = runs_of(results, *SIZES, MAIN)[0]
     records = records_of(results, name)
     one, other = (policy_of(results, role, records) for role in (first, second))
     both = of_policies(records, one, other)
@@ -101,28 +109,26 @@ def alike_at_first(results: Results, first: str, second: str) -> Measured:
     table = metrics.fixation_agreement(both, one, other, within, samples=SAMPLES)
     columns = ["agreement", "agreement_low", "agreement_high"]
     found = Interval(*(float(100 * value) for value in table[columns].iloc[0]))
-    note = f"first fixations within {within} tokens; experiment “{name}”"
+    note = f"first fixations within {within} tokens"
     return Measured(found, both["image"].nunique(), note)
 
 
-def diverge(results: Results, first: str, second: str) -> Measured:
+def diverge(results: Results, name: str, first: str, second: str) -> Measured:
     """Growth of the distance between the fixations of two roles, from the first to the last."""
-    name = runs_of(results, *SIZES, MAIN)[0]
     rows, cols = (
         own - other
         for own, other in (pair(results, name, first, second, axis) for axis in ("row", "col"))
     )
     apart = lengths(rows, cols)
-    note = f"distance at the last saccade less that at the first; experiment “{name}”"
+    note = "distance at the last saccade less that at the first"
     return of_images(apart.iloc[:, -1] - apart.iloc[:, 0], note, 1)
 
 
-def farther(results: Results, first: str, second: str) -> Measured:
+def farther(results: Results, name: str, first: str, second: str) -> Measured:
     """How much farther from its first fixation a role looks than another, over all saccades."""
-    name = runs_of(results, *SIZES, MAIN)[0]
     paths = zip(*(pair(results, name, first, second, axis) for axis in ("row", "col")), strict=True)
     own, other = (_reach(*path) for path in paths)
-    note = f"mean distance from the first fixation; experiment “{name}”"
+    note = "mean distance from the first fixation"
     return of_images(own - other, note, 1)
 
 
@@ -132,10 +138,10 @@ def _reach(row: pd.DataFrame, col: pd.DataFrame) -> pd.Series:
     return lengths(rows, cols).mean(axis=1)
 
 
-def _layer(settings: pd.DataFrame, number: int) -> str:
-    found = settings[settings["layer"] == number - 1]["policy"]
+def _layer(settings: pd.DataFrame, layer: int) -> str:
+    found = settings[settings["layer"] == layer - 1]["policy"]
     if found.empty:
-        raise NotRunError(f"the map of layer {number} was not followed")
+        raise NotRunError(f"the map of layer {layer} was not followed")
     return str(found.iloc[0])
 
 

@@ -192,6 +192,8 @@ def test_errors_say_what_is_wrong(built: Any, settings: Any, tmp_path: Path) -> 
         settings(only=(3, 2))
     with pytest.raises(ValueError, match="unknown preset 'quik'. Did you mean 'quick'"):
         settings(preset="quik")
+    with pytest.raises(ValueError, match="device 'cuda:9' cannot be used"):
+        built(device="cuda:9")
     with pytest.raises(ValueError, match="limit must be ≥ 1; got 0"):
         settings(limit=0)
     with pytest.raises(ValueError, match="unknown policy 'rnadom'. Did you mean 'random'"):
