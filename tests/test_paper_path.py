@@ -82,6 +82,7 @@ def test_the_network_is_loaded_once() -> None:
     assert policy._network is classifier.network
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize("image_size", [(224, 224), (224, 384)], ids=str)
 def test_every_layer_and_resolution_on_both_shapes(image_size: tuple[int, int]) -> None:
@@ -141,6 +142,7 @@ def test_wrong_policy_parameters_are_one_line(wrong: str) -> None:
     assert len(result.output.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("installed")
 def test_an_evaluation_with_a_kv_cache_says_how_far_it_agrees() -> None:
     name = "dino_vits16:mode=kv_cache,refresh_every=2"

@@ -77,6 +77,7 @@ def test_a_tiny_run_measures_every_line() -> None:
     assert bench.cost_table(rows).row_count == 2
 
 
+@pytest.mark.slow
 def test_importing_the_package_does_not_import_the_benchmark() -> None:
     script = "import saccade_env, sys; print('saccade_env.bench' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

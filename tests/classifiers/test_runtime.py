@@ -95,7 +95,7 @@ def pages_mapped():
 
 before = pages_mapped()
 keep_memory(torch.device("cpu"))
-torch.ones(16_000_000)
+pages_mapped()  # finds its place
 print(before, pages_mapped())
 """
 

@@ -338,6 +338,7 @@ for start in range(0, 120, 4):
 """
 
 
+@pytest.mark.slow
 def test_several_processes_write_the_same_file(map_folder: Path) -> None:
     script = map_folder.parent.parent / "writer.py"
     script.write_text(WRITER)
