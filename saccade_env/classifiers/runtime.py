@@ -48,9 +48,9 @@ def keep_memory(device: torch.device) -> None:
     """Let the process keep the memory of activations for the next forward, on CPUs under Linux.
 
     glibc gives blocks of this size back to the system when they are freed, and the next forward
-    has every page of them mapped and cleared anew, which takes longer than it computes (see
-    docs/speed.md). Where the environment sets up the allocator (``MALLOC_…``, ``GLIBC_TUNABLES``,
-    ``LD_PRELOAD``) it is left alone.
+    has every page of them mapped and cleared anew, which can take as long as the forward itself
+    (see docs/speed.md). Where the environment sets up the allocator (``MALLOC_…``,
+    ``GLIBC_TUNABLES``, ``LD_PRELOAD``) it is left alone.
     """
     if device.type != "cpu" or sys.platform != "linux":
         return

@@ -101,18 +101,18 @@ CLAIMS: tuple[Claim, ...] = (
         Claim(
             f"attention-above-{other}".replace(" ", "-"),
             f"Attention is above {other} at every saccade.",
-            10, _POINTS, _of(maps.at_sizes, maps.lead_over, first=_A, second=other), (_A, other),
+            10, _POINTS, _of(maps.at_sizes, saccades.lead, first=_A, second=other), (_A, other),
         )
         for other in (_D, _C)
     ),
     Claim(
         "classical-starts-below", "Classical saliency starts below deep saliency.",
-        10, _POINTS, _of(maps.at_sizes, maps.lead_over_at, first=_C, second=_D, saccade=1),
+        10, _POINTS, _of(maps.at_sizes, saccades.lead_at, first=_C, second=_D, saccade=1),
         (_C, _D), "below",
     ),
     Claim(
         "classical-overtakes", "By the sixth saccade classical saliency has overtaken.",
-        10, _POINTS, _of(maps.at_sizes, maps.lead_over_at, first=_C, second=_D, saccade=6),
+        10, _POINTS, _of(maps.at_sizes, saccades.lead_at, first=_C, second=_D, saccade=6),
         (_C, _D),
     ),
     Claim(

@@ -11,7 +11,7 @@ from saccade_env.evaluation import metrics
 from saccade_env.evaluation.metrics.intervals import Interval
 from saccade_env.evaluation.metrics.tables import lengths
 from saccade_env.paper.findings.claims import SAMPLES, Measured, of_images
-from saccade_env.paper.findings.saccades import lead, lead_at, pair
+from saccade_env.paper.findings.saccades import pair
 from saccade_env.paper.reading import (
     SIZES,
     NotRunError,
@@ -88,16 +88,6 @@ def at_sizes(measure: Callable[..., Measured], results: Results, **asked: Any) -
         value, low, high = map(number, measure(results, other, **asked).interval)
         where += f"; in “{other}” it is {value} ({low} to {high})"
     return found._replace(note=f"{found.note}; {where}" if found.note else where)
-
-
-def lead_over(results: Results, name: str, first: str, second: str) -> Measured:
-    """A role's lead in accuracy at UNISAL's image size, where it is least."""
-    return lead(results, name, first, second)
-
-
-def lead_over_at(results: Results, name: str, first: str, second: str, saccade: int) -> Measured:
-    """A role's lead in accuracy at UNISAL's image size, at one saccade."""
-    return lead_at(results, name, first, second, saccade)
 
 
 def alike_at_first(results: Results, name: str, first: str, second: str) -> Measured:
