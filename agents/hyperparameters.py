@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from saccade_env.agents.settings import Settings
-from saccade_env.registry import unknown_name
+from saccade_env.errors import unknown_name
 
 ALGORITHMS = {
     "ppo": "stable_baselines3:PPO",

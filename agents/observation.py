@@ -13,11 +13,11 @@ from gymnasium import spaces
 from jaxtyping import UInt8
 from torch import Tensor
 
-from saccade_env.activation import Activation
 from saccade_env.config import SaccadeConfig
 from saccade_env.core import View
 from saccade_env.geometry import patchify
-from saccade_env.observers import Belief, Observer, Periphery, Saliency
+from saccade_env.observe.activation import Activation
+from saccade_env.observe.observers import Belief, Observer, Periphery, Saliency
 from saccade_env.spaces import Observation, observation_space
 
 

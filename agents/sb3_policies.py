@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from saccade_env.agents.features import Observation, TokenGridNet, pool
-from saccade_env.registry import unknown_name
+from saccade_env.errors import unknown_name
 
 _COARSE = 4  # rows and columns of the coarse map that an LSTM is shown
 _COARSE_CHANNELS = 16

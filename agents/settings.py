@@ -30,7 +30,7 @@ class Settings:
         prior: Name of the policy whose saliency map is observed too, or ``"none"``.
         belief: Observe what the classifier believes so far.
         activation: Observe where the classifier sees what it believes, in what is revealed and the
-            periphery: see :mod:`saccade_env.activation`.
+            periphery: see :mod:`saccade_env.observe.activation`.
         eval_images: Held-back pictures; by default a share of ``images`` is held back.
         eval_share: That share, above 0 and below 1.
         eval_every: Timesteps between evaluations on these.

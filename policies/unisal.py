@@ -15,11 +15,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from saccade_env.classifiers.base import Weights
-from saccade_env.colour import normalise_imagenet
+from saccade_env.errors import unknown_name
 from saccade_env.geometry import resize_map
+from saccade_env.images.normalise import normalise_imagenet
 from saccade_env.policies.base import SaliencyPolicy
 from saccade_env.policies.unisal_network import SOURCES, UNISAL
-from saccade_env.registry import unknown_name
 
 __all__ = ["SOURCES", "UNISAL", "UnisalPolicy", "load_unisal"]
 

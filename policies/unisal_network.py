@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from saccade_env.registry import unknown_name
+from saccade_env.errors import unknown_name
 
 SOURCES = ("DHF1K", "Hollywood", "UCFSports", "SALICON")
 PRIORS, WIDTH, KERNEL = 16, 256, 41

@@ -12,14 +12,14 @@ import gymnasium as gym
 from saccade_env.config import SaccadeConfig
 from saccade_env.core import Outcome, Policy, State, View, saccade
 from saccade_env.env import SaccadeEnv
-from saccade_env.vector_env import SaccadeVectorEnv
-from saccade_env.wrappers import (
+from saccade_env.observe.wrappers import (
     ActivationObservation,
     BeliefObservation,
     ImageObservation,
     PeripheryObservation,
     SaliencyObservation,
 )
+from saccade_env.vector_env import SaccadeVectorEnv
 
 __all__ = [
     "ActivationObservation",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from saccade_env.cache import cache_dir, locked
-from saccade_env.registry import unknown_name
+from saccade_env.errors import unknown_name
 
 ALL = "all"
 _MAPS = f"*-{'[0-9a-f]' * 12}.sqlite"
@@ -84,7 +84,7 @@ def show(console: Any) -> None:
     """Print a table of what the cache holds, and how much in all, on a rich console."""
     from rich.markup import escape
 
-    from saccade_env.console import table
+    from saccade_env.cli.console import table
 
     found = items()
     shown = table("Cache", "file", "what", "entries", "MB")

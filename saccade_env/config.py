@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Literal, get_args
 
-from saccade_env.registry import unknown_name
+from saccade_env.errors import unknown_name
 
 RewardKind = Literal[
     "certainty_gain", "certainty", "correct_certainty_gain", "true_class_gain", "correct"

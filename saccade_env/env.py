@@ -11,10 +11,10 @@ import torch
 from gymnasium.error import ResetNeeded
 
 from saccade_env import spaces
-from saccade_env.buffers import TokenBuffers
 from saccade_env.classifiers import AUTO, Classifier
 from saccade_env.config import ActionKind, RewardKind
 from saccade_env.images import ImageSource
+from saccade_env.observe.tokens import TokenBuffers
 from saccade_env.task import RENDER_MODES, Task, TaskHolder, check_render_mode, index_option
 
 

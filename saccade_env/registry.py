@@ -5,21 +5,14 @@ Classifiers and policies each keep a :class:`Registry`. Listing never imports wh
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> ValueError:
-    """Build the error for a misspelt name; it suggests the nearest known one."""
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return ValueError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names)}.")
+from saccade_env.errors import unknown_name
 
 
 def parse_spec(name: str) -> tuple[str, dict[str, Any]]:

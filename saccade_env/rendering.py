@@ -17,8 +17,10 @@ import gymnasium as gym
 import numpy as np
 from jaxtyping import UInt8
 
-from saccade_env import core, drawing, spaces, video
+from saccade_env import core, spaces
 from saccade_env.config import SaccadeConfig
+from saccade_env.drawing import frame as drawing
+from saccade_env.drawing import video
 
 FIXATION_MARKS = "123456789abcdefghijklmnopqrstuvwxyz"
 

@@ -14,8 +14,8 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from saccade_env import core, geometry
-from saccade_env.buffers import TokenBuffers
 from saccade_env.config import SaccadeConfig
+from saccade_env.observe.tokens import TokenBuffers
 
 Observation = dict[str, Any]
 

@@ -20,9 +20,9 @@ from saccade_env import classifiers, core, images, oracles
 from saccade_env.card import card
 from saccade_env.classifiers import AUTO, Classifier
 from saccade_env.config import ActionKind, RewardKind, SaccadeConfig
+from saccade_env.errors import unknown_name
 from saccade_env.geometry import grid_of
 from saccade_env.images import BrokenImageError, ImageSource, Picture
-from saccade_env.registry import unknown_name
 
 RENDER_MODES = ("rgb_array", "ansi")
 _DRAWS = 100

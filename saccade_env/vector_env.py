@@ -18,9 +18,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from saccade_env import core, spaces
-from saccade_env.buffers import TokenBuffers
 from saccade_env.env import SaccadeEnv
-from saccade_env.feeding import Lookahead, check_workers
+from saccade_env.images.feeding import Lookahead, check_workers
+from saccade_env.observe.tokens import TokenBuffers
 from saccade_env.rows import replace_rows
 from saccade_env.task import Drawn, Task, TaskHolder, check_render_mode, index_option
 

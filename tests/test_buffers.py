@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saccade_env import SaccadeEnv, SaccadeVectorEnv
-from saccade_env.buffers import TokenBuffers
+from saccade_env.observe.tokens import TokenBuffers
 
 ROWS, TOKENS, PIXELS = 3, 6, 4
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from saccade_env import SaccadeVectorEnv, feeding
-from saccade_env.images import BrokenImageError
+from saccade_env import SaccadeVectorEnv
+from saccade_env.images import BrokenImageError, feeding
 
 
 class Counting:

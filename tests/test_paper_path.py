@@ -16,7 +16,8 @@ import torch
 from typer.testing import CliRunner
 
 from saccade_env import SaccadeEnv, classifiers, cli, images, policies, rendering
-from saccade_env.classifiers import dino_network, weights
+from saccade_env.classifiers import weights
+from saccade_env.classifiers.dino import network as dino_network
 from saccade_env.evaluation import evaluate
 
 

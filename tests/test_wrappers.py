@@ -22,7 +22,7 @@ from saccade_env import (
     geometry,
     policies,
 )
-from saccade_env.activation import activation_map, blur, foveate
+from saccade_env.observe.activation import activation_map, blur, foveate
 
 
 def test_image_shows_revealed_pixels_and_neutral_grey(linear: Any) -> None:

@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from saccade_env import SaccadeEnv, SaccadeVectorEnv, classifiers
 from saccade_env.bench import subjects
 from saccade_env.bench.subjects import seconds
-from saccade_env.classifiers.dino import DinoClassifier
+from saccade_env.classifiers.dino.classifier import DinoClassifier
 from saccade_env.images import load_batch
 
 if TYPE_CHECKING:

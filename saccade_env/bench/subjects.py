@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from saccade_env import geometry, images
 from saccade_env.classifiers.base import Weights
-from saccade_env.classifiers.dino import DinoClassifier
+from saccade_env.classifiers.dino.classifier import DinoClassifier
 from saccade_env.images import ImageSource, Picture
 
 

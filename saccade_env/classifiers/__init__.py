@@ -12,7 +12,8 @@ from functools import lru_cache
 from typing import Any
 
 from saccade_env.classifiers.base import Classifier, Weights
-from saccade_env.registry import Entry, Registry, parse_spec, unknown_name
+from saccade_env.errors import unknown_name
+from saccade_env.registry import Entry, Registry, parse_spec
 
 __all__ = ["AUTO", "REGISTRY", "Classifier", "Weights", "available", "create", "resolve_auto"]
 
@@ -22,7 +23,7 @@ _PREFERRED, _FALLBACK = "dino_vits16", "efficientnet_lite0"
 
 def _dino(summary: str, name: str, size_mb: int) -> Entry:
     return Entry(
-        "saccade_env.classifiers.dino:load",
+        "saccade_env.classifiers.dino.classifier:load",
         summary,
         defaults=(("name", name),),
         requires=("timm",),

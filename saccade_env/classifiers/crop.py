@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from saccade_env.classifiers.cnn import CnnClassifier
+from saccade_env.errors import unknown_name
 from saccade_env.geometry import row_col_to_pixel
-from saccade_env.registry import unknown_name
 
 RESIZES = ("input", "none")
 

@@ -8,7 +8,7 @@ import torch
 
 from saccade_env.classifiers import weights
 from saccade_env.classifiers.cnn import CnnClassifier
-from saccade_env.colour import MEAN, STD
+from saccade_env.images.normalise import MEAN, STD
 
 
 def load(device: str | torch.device = "cpu", **keywords: Any) -> CnnClassifier:

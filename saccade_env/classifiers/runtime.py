@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from saccade_env.registry import unknown_name
+from saccade_env.errors import unknown_name
 
 _OWN_SETTINGS = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")  # of whoever knows better
 _LARGE, _TRIM_THRESHOLD, _MMAP_THRESHOLD = 2**30, -1, -3  # bytes, and numbers from <malloc.h>

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from posixpath import basename
 
-from saccade_env.registry import unknown_name
+from saccade_env.errors import unknown_name
 
 ALL = "all"
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from saccade_env.cli.root import app
-from saccade_env.console import (
+from saccade_env.cli.console import (
     clear_errors,
 )
+from saccade_env.cli.root import app
 
 
 @app.command()

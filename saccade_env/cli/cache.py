@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from saccade_env.cli.root import app
-from saccade_env.console import (
+from saccade_env.cli.console import (
     clear_errors,
 )
+from saccade_env.cli.root import app
 
 cache_app = typer.Typer(no_args_is_help=True)
 app.add_typer(cache_app, name="cache", help="Show or clear the saliency maps and weights on disk.")

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from saccade_env.cli.root import app
-from saccade_env.console import (
+from saccade_env.cli.console import (
     clear_errors,
     table,
 )
+from saccade_env.cli.root import app
 
 
 @app.command()

@@ -7,6 +7,15 @@ from typing import Annotated
 
 import typer
 
+from saccade_env.cli.console import (
+    best,
+    clear_errors,
+    default_folder,
+    file_name,
+    kept_on_interrupt,
+    numbers,
+    worth_showing,
+)
 from saccade_env.cli.making import policies_by_name, record_episode
 from saccade_env.cli.options import (
     BatchSize,
@@ -22,15 +31,6 @@ from saccade_env.cli.options import (
     Workers,
 )
 from saccade_env.cli.root import app
-from saccade_env.console import (
-    best,
-    clear_errors,
-    default_folder,
-    file_name,
-    kept_on_interrupt,
-    numbers,
-    worth_showing,
-)
 
 
 @app.command()

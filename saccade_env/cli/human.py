@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from saccade_env.cli.console import clear_errors
 from saccade_env.cli.making import policies_by_name
 from saccade_env.cli.options import ClassifierName, Device, Fovea, Images, Saccades, Seed
 from saccade_env.cli.root import app
-from saccade_env.console import clear_errors
 
 
 @app.command()

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from saccade_env.console import note
-from saccade_env.registry import parse_spec, unknown_name
+from saccade_env.cli.console import note
+from saccade_env.errors import unknown_name
+from saccade_env.registry import parse_spec
 
 
 def policies_by_name(

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from saccade_env.cli.console import clear_errors, kept_on_interrupt, whole_numbers
 from saccade_env.cli.making import maker
 from saccade_env.cli.options import (
     BatchSize,
@@ -21,7 +22,6 @@ from saccade_env.cli.options import (
     Workers,
 )
 from saccade_env.cli.root import app
-from saccade_env.console import clear_errors, kept_on_interrupt, whole_numbers
 
 
 @app.command()

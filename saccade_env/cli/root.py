@@ -6,7 +6,7 @@ import warnings
 
 import typer
 
-from saccade_env.console import note
+from saccade_env.cli.console import note
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
-from saccade_env.cli.making import fixed_maker
-from saccade_env.cli.options import ClassifierName, Device, Fovea, Images, Saccades, Workers
-from saccade_env.cli.root import app
-from saccade_env.console import (
+from saccade_env.cli.console import (
     clear_errors,
     kept_on_interrupt,
 )
+from saccade_env.cli.making import fixed_maker
+from saccade_env.cli.options import ClassifierName, Device, Fovea, Images, Saccades, Workers
+from saccade_env.cli.root import app
 
 
 @app.command()

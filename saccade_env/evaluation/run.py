@@ -20,8 +20,8 @@ from saccade_env.evaluation.metrics import THRESHOLDS, check_rule
 from saccade_env.evaluation.records import join, records_of
 from saccade_env.evaluation.report import summarise
 from saccade_env.evaluation.store import SUMMARY, Store
-from saccade_env.feeding import batches, check_workers
 from saccade_env.images import ImageSource
+from saccade_env.images.feeding import batches, check_workers
 from saccade_env.task import check_on_error, device_of, open_pair
 
 FIGURES = "figures"

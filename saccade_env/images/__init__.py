@@ -16,12 +16,12 @@ from torch import Tensor
 
 from saccade_env.cache import cache_dir
 from saccade_env.core import UNLABELLED
+from saccade_env.errors import unknown_name
 from saccade_env.images.base import BrokenImageError, ImageSource, LabelKind, Picture
 from saccade_env.images.classes import class_names_imagenet, synset_ids_imagenet
 from saccade_env.images.folder import FolderSource
 from saccade_env.images.hub import imagenet, imagenette
 from saccade_env.images.preprocess import Preprocess, decode
-from saccade_env.registry import unknown_name
 
 __all__ = [
     "CATALOGUE",

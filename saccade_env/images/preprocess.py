@@ -16,8 +16,8 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from saccade_env.errors import unknown_name
 from saccade_env.images.base import BrokenImageError
-from saccade_env.registry import unknown_name
 
 # Named, because Pillow would otherwise also try formats that start other programs (EPS).
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "GIF")

@@ -12,7 +12,7 @@ from typing import Any
 from saccade_env import classifiers
 from saccade_env.classifiers import AUTO, Classifier, weights
 from saccade_env.classifiers.cnn import CnnClassifier
-from saccade_env.classifiers.dino_network import FILES
+from saccade_env.classifiers.dino.network import FILES
 from saccade_env.classifiers.weights_table import TABLE, members
 from saccade_env.paper.results import ATTENTION, DEEP, PAPERS
 from saccade_env.paper.settings import PaperSettings

@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from saccade_env import core, drawing
+from saccade_env import core
 from saccade_env.config import SaccadeConfig
+from saccade_env.drawing import frame as drawing
 from saccade_env.paper.cast import Cast, with_parameters
 from saccade_env.paper.figures import style
 from saccade_env.paper.figures.parts import networks

@@ -17,9 +17,9 @@ from saccade_env.card import card, describe_policy
 from saccade_env.classifiers.crop import CropClassifier
 from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation.store import Store
-from saccade_env.feeding import batches, check_workers
 from saccade_env.geometry import Grid, index_to_row_col
 from saccade_env.images import BrokenImageError, Picture, stack
+from saccade_env.images.feeding import batches, check_workers
 from saccade_env.paper.cast import Cast
 from saccade_env.paper.experiments import Run
 from saccade_env.paper.settings import PaperSettings

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from saccade_env.classifiers import AUTO, Classifier
+from saccade_env.errors import unknown_name
 from saccade_env.images import ImageSource
-from saccade_env.registry import unknown_name
 from saccade_env.task import check_on_error
 
 # Experiments that a figure is made from; those of the pictures look at the sample alone.

@@ -12,7 +12,7 @@ import torch
 
 from saccade_env import bench
 from saccade_env.bench import lines, subjects
-from saccade_env.classifiers.dino import DinoClassifier
+from saccade_env.classifiers.dino.classifier import DinoClassifier
 
 TINY = bench.Plan(
     repeats=1, rows=2, loop_rows=1, saccades=2, cnn_saccades=2, growth=(2, 4),

@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from saccade_env.classifiers import vit
-from saccade_env.classifiers.dino import DinoClassifier
-from saccade_env.classifiers.dino_network import DinoNetwork, build_backbone
+from saccade_env.classifiers.dino import vit
+from saccade_env.classifiers.dino.classifier import DinoClassifier
+from saccade_env.classifiers.dino.network import DinoNetwork, build_backbone
 from saccade_env.classifiers.weights import WeightsError
 
 SIZES = {"square224": (224, 224), "square160": (160, 160), "wide288x384": (288, 384)}

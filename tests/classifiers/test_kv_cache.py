@@ -11,8 +11,8 @@ import torch
 from jaxtyping import TypeCheckError
 
 from saccade_env import classifiers, core, geometry, rows
-from saccade_env.classifiers import packing
-from saccade_env.classifiers.dino import DinoClassifier
+from saccade_env.classifiers.dino import packing
+from saccade_env.classifiers.dino.classifier import DinoClassifier
 from saccade_env.config import SaccadeConfig
 
 TOKENS = 196

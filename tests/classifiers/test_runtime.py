@@ -14,7 +14,7 @@ import torch
 from jaxtyping import TypeCheckError
 
 from saccade_env import classifiers, core, images
-from saccade_env.classifiers.dino import DinoClassifier
+from saccade_env.classifiers.dino.classifier import DinoClassifier
 from saccade_env.classifiers.runtime import _OWN_SETTINGS, check_flag
 
 

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from saccade_env import geometry, policies
 from saccade_env.classifiers.weights import WeightsError
-from saccade_env.colour import normalise_imagenet
+from saccade_env.images.normalise import normalise_imagenet
 from saccade_env.policies import focus
 from saccade_env.policies.focus import FocusAttentionPolicy, FocusSaliencyPolicy, load_focus_vit
 

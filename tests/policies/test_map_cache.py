@@ -20,7 +20,7 @@ from torch import Tensor
 from saccade_env import SaccadeVectorEnv, SaliencyObservation, evaluation, policies
 from saccade_env.card import describe_policy
 from saccade_env.classifiers.base import Weights
-from saccade_env.classifiers.dino_network import DinoNetwork, build_backbone
+from saccade_env.classifiers.dino.network import DinoNetwork, build_backbone
 from saccade_env.policies import SaliencyPolicy, map_cache
 from saccade_env.policies.gbvs import GBVSPolicy
 from saccade_env.policies.map_cache import MapCache, description_of, picture_keys

@@ -12,8 +12,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from saccade_env import SaccadeEnv, SaccadeVectorEnv, console, core, geometry, policies, rendering
-from saccade_env.classifiers.dino import DinoClassifier
+from saccade_env import SaccadeEnv, SaccadeVectorEnv, core, geometry, policies, rendering
+from saccade_env.classifiers.dino.classifier import DinoClassifier
+from saccade_env.cli import console
 from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation import evaluate, report, rollout
 from saccade_env.policies.oracle import candidates

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from saccade_env import geometry
 from saccade_env.classifiers import weights
-from saccade_env.colour import normalise_imagenet
+from saccade_env.images.normalise import normalise_imagenet
 from saccade_env.policies import View, unisal
 from saccade_env.policies.unisal import SOURCES, UNISAL, UnisalPolicy, load_unisal
 

@@ -18,8 +18,8 @@ from saccade_env.evaluation.human.maps import compare_maps, no_common_image
 from saccade_env.evaluation.human.scanpaths import compare_scanpaths
 from saccade_env.evaluation.metrics.intervals import FEWEST
 from saccade_env.evaluation.records import records_of
-from saccade_env.feeding import batches, check_workers
 from saccade_env.images import ImageSource
+from saccade_env.images.feeding import batches, check_workers
 
 
 def compare(

@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from saccade_env.registry import unknown_name
+from saccade_env.errors import unknown_name
 
 
 def policies_of(records: pd.DataFrame) -> list[str]:

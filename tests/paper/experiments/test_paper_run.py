@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from saccade_env import images, policies
-from saccade_env.classifiers.dino import DinoClassifier
+from saccade_env.classifiers.dino.classifier import DinoClassifier
 from saccade_env.classifiers.weights import WeightsError
 from saccade_env.evaluation import metrics
 from saccade_env.paper import page, pictures, run

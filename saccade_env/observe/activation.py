@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from saccade_env.core import View
 from saccade_env.geometry import to_pixels
-from saccade_env.observers import Observer
+from saccade_env.observe.observers import Observer
 from saccade_env.spaces import Observation
 
 

@@ -16,12 +16,13 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from saccade_env.classifiers import vit, weights
+from saccade_env.classifiers import weights
 from saccade_env.classifiers.base import Weights
+from saccade_env.classifiers.dino import vit
 from saccade_env.classifiers.runtime import keep_memory
-from saccade_env.colour import normalise_imagenet
+from saccade_env.errors import unknown_name
 from saccade_env.geometry import grid_of, resize_map
-from saccade_env.registry import unknown_name
+from saccade_env.images.normalise import normalise_imagenet
 
 FILES = {  # our names, and those of the official release
     "dino_vits16": "dino_deitsmall16",

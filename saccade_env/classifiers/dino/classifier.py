@@ -13,20 +13,21 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
-from saccade_env.classifiers import kv_cache, packing, weights
+from saccade_env.classifiers import weights
 from saccade_env.classifiers.base import Weights
-from saccade_env.classifiers.dino_head import LAST_LAYERS, build_head
-from saccade_env.classifiers.dino_network import (
+from saccade_env.classifiers.dino import kv_cache, packing
+from saccade_env.classifiers.dino.head import LAST_LAYERS, build_head
+from saccade_env.classifiers.dino.kv_cache import KVMemory
+from saccade_env.classifiers.dino.network import (
     FILES,
     DinoNetwork,
     advice,
     build_backbone,
     load_network,
 )
-from saccade_env.classifiers.kv_cache import KVMemory
 from saccade_env.classifiers.runtime import autocast, check_autocast, check_flag
+from saccade_env.errors import unknown_name
 from saccade_env.geometry import grid_of
-from saccade_env.registry import unknown_name
 
 MODES = ("recompute", "kv_cache")
 
@@ -172,7 +173,7 @@ class DinoClassifier:
     ) -> Float[Tensor, "batch rows cols"]:
         """Attention from [CLS] to the patches on this classifier's grid.
 
-        See :meth:`saccade_env.classifiers.dino_network.DinoNetwork.attention_map`.
+        See :meth:`saccade_env.classifiers.dino.network.DinoNetwork.attention_map`.
         """
         return self.network.attention_map(images, self.grid, layer, resolution, reduction)
 

@@ -17,9 +17,9 @@ from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
-from saccade_env import observers
-from saccade_env.activation import Activation
-from saccade_env.observers import Observer, observe_one
+from saccade_env.observe import observers
+from saccade_env.observe.activation import Activation
+from saccade_env.observe.observers import Observer, observe_one
 from saccade_env.rows import take_rows
 from saccade_env.spaces import Observation
 
@@ -121,7 +121,7 @@ class SaliencyObservation(_Observing):
 class BeliefObservation(_Observing):
     """Add ``belief``: certainty, margin and ``top`` probabilities so far, float32 [2 + top].
 
-    See :func:`saccade_env.observers.belief`. Around a vector environment it makes a
+    See :func:`saccade_env.observe.observers.belief`. Around a vector environment it makes a
     :class:`VectorObservation`.
 
     Raises:
@@ -143,8 +143,8 @@ class ActivationObservation(_Observing):
     """Add ``activation``: where the classifier sees what it believes, float32 [rows, cols], 0…1.
 
     Its class activation map on what is revealed and a blurred periphery, anew at each saccade: see
-    :mod:`saccade_env.activation`. It costs another forward a saccade. Around a vector environment
-    it makes a :class:`VectorObservation`.
+    :mod:`saccade_env.observe.activation`. It costs another forward a saccade. Around a vector
+    environment it makes a :class:`VectorObservation`.
 
     Raises:
         ValueError: The classifier has no class activation map, as it is not convolutional, or

@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 
 from saccade_env import core, geometry
-from saccade_env.canvas import (
+from saccade_env.config import SaccadeConfig
+from saccade_env.drawing.canvas import (
     BLACK,
     BLUE,
     FAINT,
@@ -27,7 +28,6 @@ from saccade_env.canvas import (
     Place,
     shorten,
 )
-from saccade_env.config import SaccadeConfig
 
 PICTURE_HEIGHT, PICTURE_LIMIT, PANEL, MARGIN, GAP = 448, 896, 320, 16, 28
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from saccade_env.classifiers import packing
+from saccade_env.classifiers.dino import packing
 
 _TENSORS = ("tokens", "known", "age", "patch_sum")
 

@@ -1,0 +1,81 @@
+"""Files that are whole or not there: every file of this package is written through here.
+
+A file is written under a temporary name beside its place and renamed. Temporaries are called
+``.saccade-<12 hex digits>-<name>``, so that what a killed process left can be told from
+anybody else's files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+_TEMPORARY = re.compile(r"\.saccade-[0-9a-f]{12}-.+")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path of the same suffix; what is written there appears at ``path``.
+
+    Folders are made. If the block raises, ``path`` stays as it was and the temporary goes.
+
+    Raises:
+        OSError: It cannot be written; the message names ``path``.
+    """
+    temporary = path.with_name(f".saccade-{uuid.uuid4().hex[:12]}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise type(error)(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a text file (UTF-8) in one piece."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_json(path: Path, data: Any) -> Path:
+    """Write plain data in one piece.
+
+    Raises:
+        ValueError: It holds NaN or infinity, which JSON does not have.
+    """
+    return write_text(path, json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        OSError: It cannot be read, or is no JSON object; the message names it.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise OSError(f"{path} cannot be read: {error}") from error
+    if not isinstance(data, dict):
+        raise OSError(f"{path} cannot be read: expected a JSON object; got {data!r:.40}")
+    return data
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what killed processes left in this folder, by name; nothing else, nothing below it."""
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if _TEMPORARY.fullmatch(path.name) and path.is_file():
+                path.unlink(missing_ok=True)

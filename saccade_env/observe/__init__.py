@@ -1,0 +1,1 @@
+"""What may be seen of a picture: observers, and wrappers that show them."""
