@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from saccade_env.images import ImageSource, Picture
-from saccade_env.images.derived import Derived, Subset
+from saccade_env.images.derived import Derived, Subset, sample
 
 _BILINEAR = PIL.Image.Resampling.BILINEAR
 _RATIO = (3 / 4, 4 / 3)
@@ -28,8 +28,8 @@ def split(source: ImageSource, share: float, seed: int) -> tuple[Subset, Subset]
     if count < 2:
         raise ValueError(f"{source.name!r} has {count} pictures, and none can be held back")
     held = min(max(round(count * share), 1), count - 1)
-    order = np.random.default_rng(seed).permutation(count).tolist()
-    return Subset(source, sorted(order[held:])), Subset(source, sorted(order[:held]))
+    chosen = sample(range(count), held, seed)
+    return Subset(source, sorted({*range(count)} - {*chosen})), Subset(source, chosen)
 
 
 class Augmented(Derived):

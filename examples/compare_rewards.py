@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from saccade_env import classifiers, evaluation, images, policies
 from saccade_env.agents.train import Settings, train
+from saccade_env.config import SaccadeConfig
 from saccade_env.core import REWARDS
 
 
@@ -35,7 +36,7 @@ def main() -> None:
     oracles = {kind: policies.create("greedy-oracle", target=kind, stride=options.stride)
                for kind in REWARDS}  # fmt: skip
     greedy = evaluation.evaluate(
-        oracles, source, judge, saccades=options.saccades, limit=options.limit,
+        oracles, source, judge, SaccadeConfig(max_saccades=options.saccades), limit=options.limit,
         out=options.out / "greedy",
     ).summary["results"]  # fmt: skip
     rows = []

@@ -6,6 +6,7 @@ python examples/evaluate.py
 from pathlib import Path
 
 from saccade_env import classifiers, policies
+from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation import evaluate, report
 
 
@@ -18,7 +19,7 @@ def main(out: Path = Path("saccade-runs/example"), saccades: int = 10) -> None:
         [policies.create(name, grid=classifier.grid) for name in names],
         images="sample",
         classifier=classifier,
-        saccades=saccades,
+        config=SaccadeConfig(max_saccades=saccades),
         out=out,
     )
     report.show(result.summary)

@@ -12,6 +12,7 @@ from pathlib import Path
 from saccade_env import evaluation, images, policies
 from saccade_env.agents.sb3_policy import load_sb3
 from saccade_env.agents.train import Settings, train
+from saccade_env.config import SaccadeConfig
 
 
 def main() -> None:
@@ -40,7 +41,9 @@ def main() -> None:
     # Most of these it has seen; evaluations.csv tells of those that were held back.
     agent, source = load_sb3(options.out), images.create(options.images)
     rivals = [agent, policies.create("random")]
-    result = evaluation.evaluate(rivals, source, "efficientnet_lite0", saccades=5, limit=100)
+    result = evaluation.evaluate(
+        rivals, source, "efficientnet_lite0", SaccadeConfig(max_saccades=5), limit=100
+    )
     for name, found in result.summary["results"].items():
         print(f"{name:8}", *(f"{accuracy:.0%}" for accuracy in found["accuracy"]))
     print("saved to", options.out, "- curves: tensorboard --logdir", options.out)

@@ -5,7 +5,7 @@ Sizes are in tokens unless the name says otherwise; grids are (rows, cols).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Literal, get_args
 
@@ -64,6 +64,14 @@ class SaccadeConfig:
         if self.stop_action and self.action != "token":
             raise ValueError(f"stop_action needs action='token'; got action={self.action!r}")
 
+    def on(self, grid: tuple[int, int]) -> SaccadeConfig:
+        """The same rules on another token grid.
+
+        Raises:
+            ValueError: The fovea does not fit it.
+        """
+        return replace(self, grid=(int(grid[0]), int(grid[1])))
+
     @property
     def num_tokens(self) -> int:
         """Number of tokens N = rows · cols."""
@@ -73,3 +81,6 @@ class SaccadeConfig:
     def needs_label(self) -> bool:
         """Whether the reward can only be computed for a labelled image."""
         return self.reward in LABEL_REWARDS
+
+
+PAPER = SaccadeConfig()  # what the paper does, and what everything here does unless told otherwise

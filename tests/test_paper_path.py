@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from saccade_env import SaccadeEnv, classifiers, cli, images, policies, rendering
 from saccade_env.classifiers import weights
 from saccade_env.classifiers.dino import network as dino_network
+from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation import evaluate
 
 
@@ -98,7 +99,7 @@ def test_every_layer_and_resolution_on_both_shapes(image_size: tuple[int, int]) 
         assert tuple(small.shape) == (2, *classifier.grid)
     result = evaluate(
         [policies.create("dino", grid=classifier.grid)], source, classifier,
-        fovea=5, saccades=2, limit=2, progress=False,
+        SaccadeConfig(fovea=5, max_saccades=2), limit=2, progress=False,
     )  # fmt: skip
     assert result.records["certainty"].between(0, 1).all()
     env = SaccadeEnv(source, classifier, render_mode="rgb_array", max_saccades=2)
@@ -160,7 +161,9 @@ def test_an_evaluation_with_a_kv_cache_says_how_far_it_agrees() -> None:
         assert agreement["same_prediction"][0] == agreement["same_prediction"][2] == 1
         first, second, third = agreement["certainty_difference"]
         assert max(first, third) < 1e-5 < second, "another model between the refreshes"
-    exact = evaluate([policies.create("random")], "sample", "dino_vits16", saccades=3)
+    exact = evaluate(
+        [policies.create("random")], "sample", "dino_vits16", SaccadeConfig(max_saccades=3)
+    )
     records = pd.read_parquet("cached/records.parquet")
     checked = records[records["policy"] == "random"]
     assert checked["recompute_prediction"].tolist() == exact.records["prediction"].tolist()

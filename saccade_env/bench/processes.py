@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from saccade_env import classifiers, evaluation
 from saccade_env.bench import subjects
 from saccade_env.bench.subjects import Repeated, Sweep, seconds
+from saccade_env.config import SaccadeConfig
 
 if TYPE_CHECKING:
     from saccade_env.bench.lines import Plan
@@ -46,7 +47,9 @@ def growth(plan: Plan, images: str | None) -> Ratios:
 
 
 def _evaluate(source: Any, judge: Any, saccades: int) -> None:
-    evaluation.evaluate([Sweep()], source, judge, saccades=saccades, batch_size=8, progress=False)
+    evaluation.evaluate(
+        [Sweep()], source, judge, SaccadeConfig(max_saccades=saccades), batch_size=8, progress=False
+    )
 
 
 def _grown(count: int, classifier: str, images: str | None) -> tuple[float, float]:

@@ -85,6 +85,7 @@ def evaluate(
     from rich.console import Console
 
     from saccade_env import evaluation
+    from saccade_env.config import SaccadeConfig
     from saccade_env.evaluation import report
     from saccade_env.evaluation.metrics import THRESHOLDS
     from saccade_env.task import open_pair
@@ -93,6 +94,7 @@ def evaluate(
     with clear_errors():
         thresholds = numbers(stop_at) if stop_at else THRESHOLDS
         source, judge = open_pair(images, classifier, device)
+        config = SaccadeConfig(judge.grid, fovea, saccades)
         policies = policies_by_name(policy, judge, seed, device)
         folder = out or default_folder(
             classifier if ":" in classifier else judge.name,
@@ -108,8 +110,7 @@ def evaluate(
                 policies,
                 source,
                 judge,
-                fovea=fovea,
-                saccades=saccades,
+                config,
                 limit=limit,
                 seed=seed,
                 batch_size=batch_size,

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import pandas as pd
 import torch
 from tqdm.auto import tqdm
@@ -14,13 +13,14 @@ from tqdm.auto import tqdm
 from saccade_env import core
 from saccade_env.card import card, describe_policy
 from saccade_env.classifiers import AUTO, Classifier
-from saccade_env.config import SaccadeConfig
+from saccade_env.config import PAPER, SaccadeConfig
 from saccade_env.evaluation import agreement
 from saccade_env.evaluation.metrics import THRESHOLDS, check_rule
 from saccade_env.evaluation.records import join, records_of
 from saccade_env.evaluation.report import summarise
 from saccade_env.evaluation.store import SUMMARY, Store
 from saccade_env.images import ImageSource
+from saccade_env.images.derived import sample
 from saccade_env.images.feeding import batches, check_workers
 from saccade_env.task import check_on_error, device_of, open_pair
 
@@ -43,9 +43,8 @@ def evaluate(
     policies: Mapping[str, core.Policy] | Sequence[core.Policy],
     images: str | Path | ImageSource | None = None,
     classifier: str | Classifier = AUTO,
+    config: SaccadeConfig = PAPER,
     *,
-    fovea: int = 3,
-    saccades: int = 10,
     limit: int | None = None,
     seed: int = 0,
     batch_size: int = 32,
@@ -67,8 +66,7 @@ def evaluate(
             grid must be the classifier's.
         images: See :func:`saccade_env.images.create`.
         classifier: See :func:`saccade_env.classifiers.create`.
-        fovea: Side of the square fovea in tokens, odd.
-        saccades: Saccades per image.
+        config: The task; its grid is replaced by the classifier's.
         limit: Evaluate a random sample of this many images, drawn by ``seed``.
         seed: Draws the sample. A policy has its own seed.
         batch_size: Images per forward; results do not depend on it.
@@ -99,7 +97,7 @@ def evaluate(
     check_rule(stop_at, patience)
     workers = check_workers(workers)
     source, judge = open_pair(images, classifier, device, classifier_mode)
-    place, config = device_of(judge, device), SaccadeConfig(judge.grid, fovea, saccades)
+    place, config = device_of(judge, device), config.on(judge.grid)
     cached = getattr(judge, "mode", None) == "kv_cache"
     run = {
         **card(config, judge, source),
@@ -109,17 +107,17 @@ def evaluate(
     }
     if batch_size < 1:
         raise ValueError(f"batch_size must be ≥ 1; got {batch_size}")
-    sample = _sample(len(source), limit, seed)  # refuses a bad limit before anything is written
-    ids = [source.id(i) for i in sample]
+    chosen = sample(range(len(source)), limit, seed)  # a bad limit is refused here
+    ids = [source.id(i) for i in chosen]
     checked = agreement.sample(ids) if cached else set()
     store = Store(out, run, overwrite) if out is not None else None
     finished = store.read() if store else []
     done = {image for part in finished for image in part["image"].unique()}
-    left = [i for i in sample if source.id(i) not in done]
+    left = [i for i in chosen if source.id(i) not in done]
     broken: list[dict[str, str]] = []
-    done_before, count = len(sample) - len(left), len(named)
+    done_before, count = len(chosen) - len(left), len(named)
     bar = tqdm(
-        total=len(sample) * count,
+        total=len(chosen) * count,
         initial=done_before * count,
         unit="scanpath",
         disable=not progress,
@@ -162,15 +160,6 @@ def _named(policies: Mapping[str, core.Policy] | Sequence[core.Policy]) -> dict[
             f"got {[getattr(policy, 'name', policy) for policy in policies]}"
         )
     return named
-
-
-def _sample(count: int, limit: int | None, seed: int) -> list[int]:
-    """Indices to evaluate: all, or a random sample, in the source's order."""
-    if limit is None or limit >= count:
-        return list(range(count))
-    if limit < 1:
-        raise ValueError(f"limit must be ≥ 1; got {limit}")
-    return sorted(np.random.default_rng(seed).permutation(count)[:limit].tolist())
 
 
 def _write(store: Store, records: pd.DataFrame, summary: dict[str, Any]) -> None:

@@ -8,7 +8,26 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from saccade_env.images.base import ImageSource, Picture
+
+
+def sample(indices: Sequence[int], count: int | None, seed: int) -> list[int]:
+    """All of them, or a random sample of that many, in order; the only sampler of images.
+
+    The samples of one seed are nested: a smaller one, or one of a part, lies in the larger one as
+    far as it can.
+
+    Raises:
+        ValueError: ``count`` is below 1.
+    """
+    if count is not None and count < 1:
+        raise ValueError(f"limit must be ≥ 1; got {count}")
+    if count is None or count >= len(indices):
+        return list(indices)
+    rank = np.argsort(np.random.default_rng(seed).permutation(max(indices) + 1))
+    return sorted(sorted(indices, key=lambda index: rank[index])[:count])
 
 
 class Derived:

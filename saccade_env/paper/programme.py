@@ -10,7 +10,7 @@ from typing import Any
 
 from saccade_env.geometry import grid_of
 from saccade_env.images import ImageSource
-from saccade_env.images.derived import Subset
+from saccade_env.images.derived import Subset, sample
 from saccade_env.paper.cast import Cast, with_parameters
 from saccade_env.paper.experiments import Programme, Run
 from saccade_env.paper.results import ATTENTION, FOVEA, RANDOM
@@ -20,7 +20,6 @@ from saccade_env.paper.sources import (
     balanced,
     class_sizes,
     resized,
-    sample,
 )
 
 RESOLUTIONS = (10, 8, 6)  # tokens a side of the map's input: the paper's 10×10, two of ours

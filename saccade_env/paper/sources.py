@@ -10,11 +10,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from saccade_env.images import FolderSource, ImageSource, Picture, Preprocess
-from saccade_env.images.derived import Derived
+from saccade_env.images.derived import Derived, sample
 
 PER_CLASS = 10
 
@@ -44,14 +43,6 @@ def resized(source: ImageSource, image_size: tuple[int, int]) -> ImageSource:
     if isinstance(source, FolderSource):
         return FolderSource(source.root, preprocess, source.name)
     return _Squashed(source, preprocess)
-
-
-def sample(indices: Sequence[int], count: int | None, seed: int) -> list[int]:
-    """All of them, or a random sample of that many, in order."""
-    if count is None or count >= len(indices):
-        return list(indices)
-    rank = np.random.default_rng(seed).permutation(max(indices) + 1)
-    return sorted(sorted(indices, key=lambda index: rank[index])[:count])
 
 
 def balanced(

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from saccade_env import agents, classifiers, cli, evaluation, policies
 from saccade_env.agents import agent_files, shipped
+from saccade_env.config import SaccadeConfig
 
 
 def build(name: str, **keywords: Any) -> Any:
@@ -42,7 +43,9 @@ def test_the_card_says_how_it_came_to_be(name: str) -> None:
 def test_it_looks_at_the_sample_on_any_grid(name: str, tmp_path: Path) -> None:
     judge = classifiers.create("efficientnet_lite0", image_size=(160, 192))
     assert build(name, grid=judge.grid).grid == (10, 12)
-    found = evaluation.evaluate([build(name)], "sample", "efficientnet_lite0", saccades=3, limit=2)
+    found = evaluation.evaluate(
+        [build(name)], "sample", "efficientnet_lite0", SaccadeConfig(max_saccades=3), limit=2
+    )
     assert found.summary["policies"][name]["weights"]["sha256"]
     paths = [path[["row", "col"]].to_numpy() for _, path in found.records.groupby("image")]
     assert (paths[0] != paths[1]).any(), "where it looks depends on the picture"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from saccade_env import policies
+from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation import evaluate, metrics
 
 FEW = 200  # bootstrap samples where the bounds do not matter much
@@ -261,7 +262,7 @@ def test_unique_area_worked_out_by_hand() -> None:
 @pytest.mark.parametrize("fovea", [3, 5])
 def test_unique_area_is_the_visible_share_of_the_run(fovea: int, sample: Any, linear: Any) -> None:
     chosen = [policies.create("random"), policies.create("centre")]
-    frame = evaluate(chosen, sample, linear, fovea=fovea, progress=False).records
+    frame = evaluate(chosen, sample, linear, SaccadeConfig(fovea=fovea), progress=False).records
     table = metrics.unique_area(frame, linear.grid, fovea, FEW)
     expected = metrics.per_saccade(frame)["visible_share"]
     assert table.index.tolist() == expected.index.tolist()

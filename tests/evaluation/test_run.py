@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from saccade_env import images, policies
+from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation import evaluate, stopping, store
 from saccade_env.images import BrokenImageError
 
@@ -50,7 +51,7 @@ def run(policies_: Any, source: Any, classifier: Any, **keywords: Any) -> Any:
 
 def test_records_and_files(fixed: Any, sample: Any, linear: Any, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    result = run(fixed, sample, linear, saccades=4, out=out, batch_size=3)
+    result = run(fixed, sample, linear, config=SaccadeConfig(max_saccades=4), out=out, batch_size=3)
     assert list(result.records.columns) == COLUMNS
     counts = result.records.groupby(["image", "policy"])["saccade"].apply(list)
     assert len(counts) == 7 * 2
@@ -83,7 +84,9 @@ def test_the_whole_image_is_what_the_classifier_says(sample: Any, linear: Any) -
     pictures, _ = images.load_batch(sample, range(7))
     everything = torch.ones(7, 14, 14, dtype=torch.bool)
     expected = linear.classify(linear.begin(pictures), everything)[0].argmax(-1).tolist()
-    records = run([policies.create("centre")], sample, linear, fovea=13).records
+    records = run(
+        [policies.create("centre")], sample, linear, config=SaccadeConfig(fovea=13)
+    ).records
     assert records[records["saccade"] == 1]["full_prediction"].tolist() == expected
 
 
@@ -99,7 +102,9 @@ def test_without_labels_there_is_no_stopping_figure(
     fixed: Any, folder: Path, linear: Any, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    summary = run(fixed, folder, linear, saccades=2, limit=2, out=out).summary
+    summary = run(
+        fixed, folder, linear, config=SaccadeConfig(max_saccades=2), limit=2, out=out
+    ).summary
     assert [path.name for path in (out / "figures").iterdir()] == ["accuracy.png"]
     curve = summary["stopping"]["policies"]["random"]
     assert set(curve["accuracy"]) == {None}
@@ -147,10 +152,18 @@ def test_an_interrupted_run_goes_on(
 def test_another_run_is_refused_or_overwritten(
     fixed: Any, sample: Any, linear: Any, tmp_path: Path
 ) -> None:
-    run(fixed, sample, linear, saccades=3, out=tmp_path)
+    run(fixed, sample, linear, config=SaccadeConfig(max_saccades=3), out=tmp_path)
     with pytest.raises(FileExistsError, match="holds another run, with other config, seed"):
-        run(fixed, sample, linear, saccades=2, seed=1, out=tmp_path)
-    result = run(fixed, sample, linear, saccades=2, seed=1, out=tmp_path, overwrite=True)
+        run(fixed, sample, linear, config=SaccadeConfig(max_saccades=2), seed=1, out=tmp_path)
+    result = run(
+        fixed,
+        sample,
+        linear,
+        config=SaccadeConfig(max_saccades=2),
+        seed=1,
+        out=tmp_path,
+        overwrite=True,
+    )
     assert pd.read_parquet(tmp_path / "records.parquet")["saccade"].max() == 2
     assert len(result.records) == 7 * 2 * 2
 

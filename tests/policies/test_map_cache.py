@@ -21,6 +21,7 @@ from saccade_env import SaccadeVectorEnv, SaliencyObservation, evaluation, polic
 from saccade_env.card import describe_policy
 from saccade_env.classifiers.base import Weights
 from saccade_env.classifiers.dino.network import DinoNetwork, build_backbone
+from saccade_env.config import SaccadeConfig
 from saccade_env.policies import SaliencyPolicy, map_cache
 from saccade_env.policies.gbvs import GBVSPolicy
 from saccade_env.policies.map_cache import MapCache, description_of, picture_keys
@@ -366,7 +367,9 @@ def test_scanpaths_are_the_same_with_and_without(
 ) -> None:
     def run(cache: bool) -> pd.DataFrame:
         policy = policies.create("gbvs", cache=cache)
-        return evaluation.evaluate([policy], sample, linear, saccades=3, progress=False).records
+        return evaluation.evaluate(
+            [policy], sample, linear, SaccadeConfig(max_saccades=3), progress=False
+        ).records
 
     without, cold = run(False), run(True)
     monkeypatch.setattr("saccade_env.policies.gbvs.gbvs", None)  # would be called in vain

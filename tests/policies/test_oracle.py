@@ -230,7 +230,9 @@ def test_it_competes_with_nobody(linear: Any, sample: Any, tmp_path: Path) -> No
     assert not Entry("a:b", "c").ceiling
     names = ("greedy-oracle", "random", "centre")
     built = {name: policies.create(name) for name in names}
-    result = evaluate(built, sample, linear, saccades=2, out=tmp_path, progress=False)
+    result = evaluate(
+        built, sample, linear, SaccadeConfig(max_saccades=2), out=tmp_path, progress=False
+    )
     assert result.summary["policies"]["greedy-oracle"]["sees_label"] is True
     assert "sees_label" not in result.summary["policies"]["random"], "old runs can go on"
     assert console.best(result.summary) == "centre"

@@ -12,6 +12,7 @@ from PIL import Image
 from saccade_env import images
 from saccade_env.classifiers.base import Weights
 from saccade_env.classifiers.weights_table import TABLE, members
+from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation import evaluate
 from saccade_env.images.derived import Subset
 from saccade_env.paper import run, sources
@@ -226,6 +227,6 @@ def test_an_evaluation_tells_what_is_freshly_finished(
     told: list[int] = []
     both = [make_policy(name, (14, 14)) for name in ("random", "centre")]
     for _ in range(2):  # the second time there is nothing left to do
-        evaluate(both, sample, linear, saccades=1, batch_size=4, out=tmp_path,
+        evaluate(both, sample, linear, SaccadeConfig(max_saccades=1), batch_size=4, out=tmp_path,
                  progress=False, progressed=told.append)  # fmt: skip
     assert [count for count in told if count] == [4, 4, 3, 3]
