@@ -3,9 +3,15 @@
 >>> import gymnasium as gym, saccade_env
 >>> env = gym.make("SaccadeImageNet-v0")
 >>> observation, info = env.reset(seed=0)
+
+Beside the names below, ``saccade_env.evaluate``, ``classifiers``, ``policies``, ``images``,
+``evaluation``, ``rendering``, ``Classifier`` and ``ImageSource`` are imported when first used.
 """
 
 from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
@@ -21,10 +27,18 @@ from saccade_env.observe.wrappers import (
 )
 from saccade_env.vector_env import SaccadeVectorEnv
 
+if TYPE_CHECKING:
+    from saccade_env import agents, classifiers, evaluation, images, policies, rendering
+    from saccade_env.classifiers import Classifier
+    from saccade_env.evaluation import evaluate
+    from saccade_env.images import ImageSource
+
 __all__ = [
     "ActivationObservation",
     "BeliefObservation",
+    "Classifier",
     "ImageObservation",
+    "ImageSource",
     "Outcome",
     "PeripheryObservation",
     "Policy",
@@ -34,13 +48,34 @@ __all__ = [
     "SaliencyObservation",
     "State",
     "View",
+    "agents",
+    "classifiers",
+    "evaluate",
+    "evaluation",
+    "images",
+    "policies",
+    "rendering",
     "saccade",
 ]
 
 ENV_ID = "SaccadeImageNet-v0"
+_LAZY = {"evaluate": "evaluation", "Classifier": "classifiers", "ImageSource": "images"}
+_ROOMS = ("agents", "classifiers", "evaluation", "images", "policies", "rendering")
 
 gym.register(
     id=ENV_ID,
     entry_point="saccade_env.env:SaccadeEnv",
     vector_entry_point="saccade_env.vector_env:SaccadeVectorEnv",
 )
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _LAZY:
+        return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
