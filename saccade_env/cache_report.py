@@ -84,7 +84,7 @@ def show(console: Any) -> None:
     """Print a table of what the cache holds, and how much in all, on a rich console."""
     from rich.markup import escape
 
-    from saccade_env.cli.console import table
+    from saccade_env.drawing.text import table
 
     found = items()
     shown = table("Cache", "file", "what", "entries", "MB")

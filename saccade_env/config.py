@@ -16,6 +16,7 @@ RewardKind = Literal[
 ]
 ActionKind = Literal["token", "grid", "continuous"]
 
+UNLABELLED = -1  # the label of an image that has none
 LABEL_REWARDS: frozenset[str] = frozenset({"correct_certainty_gain", "true_class_gain", "correct"})
 
 

@@ -20,8 +20,6 @@ from saccade_env.classifiers.base import Classifier
 from saccade_env.config import SaccadeConfig
 from saccade_env.rows import take_rows
 
-UNLABELLED = -1
-
 
 class State(NamedTuple):
     """A batch of episodes. Every tensor has the batch as leading axis."""

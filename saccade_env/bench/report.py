@@ -36,7 +36,7 @@ def show(lines: Sequence[Line], console: Any) -> None:
 
 def table(lines: Sequence[Line]) -> Any:
     """A rich table."""
-    from saccade_env.cli.console import table as new_table
+    from saccade_env.drawing.text import table as new_table
 
     built = new_table("", "line", "median", "min", "max", "target", "met")
     for line in lines:
@@ -49,7 +49,7 @@ def table(lines: Sequence[Line]) -> Any:
 
 def cost_table(rows: Sequence[dict[str, float]]) -> Any:
     """Cost per saccade as a rich table."""
-    from saccade_env.cli.console import table as new_table
+    from saccade_env.drawing.text import table as new_table
 
     built = new_table(
         "ViT-S/16, ms an image", "saccade", "tokens seen", "dense", "recompute", "KV cache"

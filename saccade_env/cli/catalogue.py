@@ -9,9 +9,9 @@ import typer
 
 from saccade_env.cli.console import (
     clear_errors,
-    table,
 )
 from saccade_env.cli.root import app
+from saccade_env.drawing.text import table
 
 
 @app.command()

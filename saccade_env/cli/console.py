@@ -99,15 +99,3 @@ def worth_showing(records: pd.DataFrame, policy: str) -> str:
     last = records[(records["policy"] == policy) & (records["saccade"] == records["saccade"].max())]
     right = last[last["correct"]]
     return str((right if len(right) else last)["image"].iloc[0])
-
-
-def table(heading: str, first: str, *others: str) -> Any:
-    """A rich table that fits narrow terminals."""
-    from rich import box
-    from rich.table import Table
-
-    built = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    built.add_column(first, no_wrap=True)
-    for other in others:
-        built.add_column(other)
-    return built

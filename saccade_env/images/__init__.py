@@ -15,7 +15,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from saccade_env.cache import cache_dir
-from saccade_env.core import UNLABELLED
+from saccade_env.config import UNLABELLED
 from saccade_env.errors import unknown_name
 from saccade_env.images.base import BrokenImageError, ImageSource, LabelKind, Picture
 from saccade_env.images.classes import class_names_imagenet, synset_ids_imagenet

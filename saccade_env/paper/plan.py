@@ -71,7 +71,7 @@ class Plan:
 
     def show(self, console: Any) -> None:
         """Print the table, the total, and what is left out."""
-        from saccade_env.cli.console import table
+        from saccade_env.drawing.text import table
 
         built = table("", *HEADS)
         for row in self.table().itertuples(index=False):
