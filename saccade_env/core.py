@@ -17,6 +17,7 @@ from torch import Tensor
 
 from saccade_env import geometry
 from saccade_env.classifiers.base import Classifier
+from saccade_env.config import UNLABELLED as UNLABELLED
 from saccade_env.config import SaccadeConfig
 from saccade_env.rows import take_rows
 
