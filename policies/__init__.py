@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from saccade_env.classifiers.weights import is_cached
 from saccade_env.policies.base import Policy, SaliencyPolicy, View
 from saccade_env.policies.stopping import StopWhenCertain
 from saccade_env.registry import Entry, Registry
@@ -67,6 +68,7 @@ REGISTRY = Registry(
             ceiling=True,
         ),
     },
+    is_cached,
 )
 
 

@@ -72,16 +72,6 @@ class Entry:
     weights: str = ""
     ceiling: bool = False
 
-    def missing(self) -> str:
-        """What it lacks on this machine, with what to do about it; empty if nothing."""
-        if reason := self.blocked():
-            return reason
-        from saccade_env.classifiers.weights import is_cached
-
-        if self.weights and not is_cached(self.weights):
-            return f"saccade-env download {self.weights}"
-        return ""
-
     def blocked(self) -> str:
         """Why it cannot be created even with network access; empty if it can."""
         absent = [name for name in self.requires if importlib.util.find_spec(name) is None]
@@ -93,11 +83,18 @@ class Entry:
 
 
 class Registry:
-    """A table of entries of one kind."""
+    """A table of entries of one kind.
 
-    def __init__(self, kind: str, entries: dict[str, Entry]) -> None:
-        self.kind = kind
-        self.entries = entries
+    Args:
+        kind: What they are, for messages.
+        entries: By name.
+        is_cached: Whether the weights of this name are on this machine.
+    """
+
+    def __init__(
+        self, kind: str, entries: dict[str, Entry], is_cached: Callable[[str], bool]
+    ) -> None:
+        self.kind, self.entries, self._is_cached = kind, entries, is_cached
 
     def __getitem__(self, name: str) -> Entry:
         if name not in self.entries:
@@ -109,8 +106,15 @@ class Registry:
         return [
             name
             for name, entry in self.entries.items()
-            if not entry.ceiling and not entry.missing()
+            if not entry.ceiling and not self.missing(name)
         ]
+
+    def missing(self, name: str) -> str:
+        """What an entry lacks on this machine, with what to do about it; empty if nothing."""
+        entry = self[name]
+        if entry.blocked() or not entry.weights or self._is_cached(entry.weights):
+            return entry.blocked()
+        return f"saccade-env download {entry.weights}"
 
     def create(self, name: str, **keywords: Any) -> Any:
         """Build the thing called ``name``, which may hold parameters: see :func:`parse_spec`.

@@ -11,6 +11,7 @@ import warnings
 from functools import lru_cache
 from typing import Any
 
+from saccade_env.classifiers import weights
 from saccade_env.classifiers.base import Classifier, Weights
 from saccade_env.errors import unknown_name
 from saccade_env.registry import Entry, Registry, parse_spec
@@ -55,6 +56,7 @@ REGISTRY = Registry(
             weights="resnet50",
         ),
     },
+    weights.is_cached,
 )
 
 
@@ -102,8 +104,6 @@ def create(name: str | Classifier = AUTO, **keywords: Any) -> Classifier:
 @lru_cache(maxsize=1)
 def resolve_auto() -> str:
     """Name that ``"auto"`` stands for; found once per process, so it tries and warns once."""
-    from saccade_env.classifiers import weights
-
     try:
         weights.fetch(_PREFERRED)
     except weights.WeightsError as error:

@@ -72,7 +72,7 @@ def list_() -> None:
     ):
         shown = table(heading, "name", "what it is", "licence", "MB", "here")
         for name, entry in registry.entries.items():
-            here = entry.blocked() or ("download" if entry.missing() else "yes")
+            here = entry.blocked() or ("download" if registry.missing(name) else "yes")
             here = "ceiling: sees the label" if entry.ceiling else here
             size = str(entry.size_mb or "")
             shown.add_row(name, entry.summary, entry.licence, size, escape(here))

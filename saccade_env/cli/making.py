@@ -72,7 +72,7 @@ def _agent(path: Path, grid: Any, make: Any, device: str, stops: bool = False, *
 
 
 def _say_what_is_missing(registry: Any) -> None:
-    absent = {name: entry.missing() for name, entry in registry.entries.items()}
+    absent = {name: registry.missing(name) for name in registry.entries}
     if absent := {name: reason for name, reason in absent.items() if reason}:
         note("left out: " + "; ".join(f"{name} ({reason})" for name, reason in absent.items()))
 
