@@ -73,6 +73,21 @@ class Policy(Protocol):
         """Token index of the next fixation of every episode."""
 
 
+@runtime_checkable
+class HasMaps(Protocol):
+    """A policy that looks at the highest value of a saliency map, one an image."""
+
+    def saliency_map(
+        self, images: UInt8[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch rows cols"]:
+        """Compute the maps of these images."""
+
+    def maps(
+        self, images: UInt8[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch rows cols"]:
+        """The same maps, which may have been kept."""
+
+
 def certainty(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, " batch"]:
     """Certainty = 1 − H(p) / ln n, p = softmax(logits): 1 when sure, 0 when uniform (paper)."""
     log_p = logits.log_softmax(-1)
@@ -170,6 +185,45 @@ def check_logits(logits: Tensor, classifier: Classifier) -> Tensor:
                 f"classifier {classifier.name!r} gave NaN or inf in rows {rows}"
             )
     return logits
+
+
+def check_fixations(
+    fixation: Any, running: Bool[Tensor, " batch"], config: SaccadeConfig, policy: str
+) -> Int[Tensor, " batch"]:
+    """Pass the fixations of a policy through, with the stop action N where an episode is over.
+
+    Args:
+        fixation: What the policy answered; in rows that are over any whole number will do.
+        running: Where an episode is not over.
+        config: The task.
+        policy: Its name, for the message.
+
+    Raises:
+        ValueError: They are no whole numbers [B], out of range, or stop where nothing may stop.
+    """
+    stop = config.num_tokens
+    wanted = (
+        f"policy {policy!r} must choose whole numbers of shape {(len(running),)}, token indices "
+        f"≥ 0 and < {stop}{f', or {stop} to stop' if config.stop_action else ''}"
+    )
+    if not isinstance(fixation, Tensor):
+        raise ValueError(f"{wanted}; got {type(fixation).__name__}")
+    whole = not (
+        fixation.is_floating_point() or fixation.is_complex() or fixation.dtype == torch.bool
+    )
+    if not whole or fixation.shape != running.shape or fixation.is_meta:
+        found = f"{fixation.dtype} of shape {tuple(fixation.shape)} on {fixation.device}"
+        raise ValueError(f"{wanted}; got {found}")
+    fixation = torch.where(running, fixation.to(running.device, torch.long), stop)
+    if not config.stop_action and (fixation == stop).any():
+        raise ValueError(
+            f"policy {policy!r} stops, and the task has no stop action; an evaluation "
+            "without the stopping rule draws its curve all the same (stop_at)"
+        )
+    if (wrong := (fixation < 0) | (fixation > stop)).any():
+        rows, values = wrong.nonzero().flatten().tolist(), fixation[wrong].tolist()
+        raise ValueError(f"{wanted}; got {values} in rows {rows}")
+    return fixation
 
 
 def begin(

@@ -1,13 +1,19 @@
-"""Records: one row per image, policy and saccade; everything else is computed from them."""
+"""Records: one row per image, policy and saccade; everything else is computed from them.
+
+:data:`COLUMNS` is what they hold; :func:`records_of` makes them, :func:`check_records` looks at
+those that were read.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+import math
+from collections.abc import Callable, Collection, Sequence, Set
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from saccade_env import core
@@ -16,6 +22,25 @@ from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation import agreement
 from saccade_env.evaluation.rollout import Rollout, rollout
 from saccade_env.images import BrokenImageError, Picture, stack
+
+# What each column holds, by numpy's kinds of dtype: text, whole numbers, yes or no, real numbers.
+COLUMNS = {
+    "image": "O",
+    "label": "i",  # -1 where unknown
+    "policy": "O",
+    "saccade": "i",  # from 1
+    "row": "i",  # of the fixation; -1 where the episode is over
+    "col": "i",
+    "prediction": "i",
+    "correct": "b",
+    "certainty": "f",
+    "visible_share": "f",
+    "true_class_probability": "f",  # NaN without a label
+    "full_prediction": "i",  # of the whole image
+    "full_certainty": "f",
+}
+MAP_ENTROPY = "map_entropy"  # bits; NaN where a policy has no map
+OPTIONAL = {**dict(zip(agreement.COLUMNS, "if", strict=True)), MAP_ENTROPY: "f"}
 
 
 def records_of(
@@ -26,10 +51,12 @@ def records_of(
     device: torch.device,
     progressed: Callable[[int], object],
     checked: Set[str] = frozenset(),
+    map_entropy: bool = False,
 ) -> pd.DataFrame:
     """Every policy on one batch; the images are taken in and seen in full once.
 
-    The ``checked`` images are recomputed by a classifier with a KV cache.
+    The ``checked`` images are recomputed by a classifier with a KV cache; with ``map_entropy``
+    there is a column of the entropies of the policies' maps.
     """
     images, labels = (tensor.to(device) for tensor in stack(pictures))
     memory = classifier.begin(images)
@@ -45,6 +72,9 @@ def records_of(
         frame = _frame(name, pictures, labels, logits, result)
         if checked:
             frame = frame.assign(**_recomputed(images, rows, result, config, classifier))
+        if map_entropy:
+            entropy = np.repeat(_entropies(policy, images), config.max_saccades)
+            frame = frame.assign(**{MAP_ENTROPY: entropy})
         frames.append(frame)
         progressed(len(pictures))
     return pd.concat(frames, ignore_index=True)
@@ -90,12 +120,95 @@ def _recomputed(
     return dict(zip(agreement.COLUMNS, (predictions.ravel(), certainty.ravel()), strict=True))
 
 
+def _entropies(
+    policy: core.Policy, images: UInt8[Tensor, "batch 3 height width"]
+) -> Float[np.ndarray, " batch"]:
+    if not isinstance(policy, core.HasMaps):
+        return np.full(len(images), np.nan, dtype=np.float32)
+    try:
+        return core.map_entropy(policy.maps(images)).cpu().numpy()
+    except ValueError as error:
+        raise ValueError(f"policy {policy.name!r}: {error}") from error
+
+
+def check_records(
+    records: pd.DataFrame,
+    images: Collection[str],
+    policies: Sequence[str],
+    config: SaccadeConfig,
+    num_classes: int,
+    optional: Collection[str] = (),
+) -> None:
+    """Let records pass that an evaluation can have made: some of its images, each in full.
+
+    Args:
+        records: Read from a file.
+        images: Ids of the evaluation's images.
+        policies: Names of its policies.
+        config: Its task.
+        num_classes: Of its classifier.
+        optional: Which of :data:`OPTIONAL` there are.
+
+    Raises:
+        ValueError: It cannot have made them; the message says why.
+    """
+    kinds = {**COLUMNS, **{name: kind for name, kind in OPTIONAL.items() if name in optional}}
+    if list(records) != list(kinds):
+        raise ValueError(f"expected the columns {list(kinds)}; got {list(records)}")
+    for name, kind in kinds.items():
+        found = records[name]
+        text = kind == "O" and pd.api.types.is_string_dtype(found) and found.notna().all()
+        if not (text or (kind != "O" and found.dtype.kind == kind)):
+            raise ValueError(f"column {name!r} holds {found.dtype} in place of kind {kind!r}")
+    for name, known in (("image", images), ("policy", policies)):
+        if unknown := set(records[name]) - set(known):
+            raise ValueError(f"there is no {name} {min(unknown)!r} in this run")
+    whole = records["image"].nunique() * len(policies) * config.max_saccades
+    if len(records) != whole or records.duplicated(["image", "policy", "saccade"]).any():
+        raise ValueError(
+            f"an image lacks one of its {config.max_saccades} saccades, or has it twice"
+        )
+    none, known = pd.Series(False, index=records.index), records["label"] >= 0
+    unknown = {"true_class_probability": ~known}
+    if agreement.COLUMNS[0] in kinds:
+        unknown[agreement.COLUMNS[1]] = records[agreement.COLUMNS[0]] < 0
+    if MAP_ENTROPY in kinds:
+        unknown[MAP_ENTROPY] = records[MAP_ENTROPY].isna()
+    for name, (low, high) in _ranges(config, num_classes).items():
+        if name in kinds:
+            missing, found = unknown.get(name, none), records[name]
+            if not found[~missing].between(low, high).all() or found[missing].notna().any():
+                raise ValueError(f"column {name!r} must be {low} to {high:g}")
+    if (records["correct"] != (records["prediction"] == records["label"])).any():
+        raise ValueError("column 'correct' is not whether prediction and label are equal")
+
+
+def _ranges(config: SaccadeConfig, num_classes: int) -> dict[str, tuple[int, float]]:
+    rows, cols = config.grid
+    over, last = -int(config.stop_action), num_classes - 1
+    return {
+        "label": (-1, last),
+        "saccade": (1, config.max_saccades),
+        "row": (over, rows - 1),
+        "col": (over, cols - 1),
+        **dict.fromkeys(("prediction", "full_prediction"), (0, last)),
+        **dict.fromkeys(("certainty", "visible_share", "full_certainty"), (0, 1)),
+        "true_class_probability": (0, 1),
+        **dict(zip(agreement.COLUMNS, ((-1, last), (0, 1)), strict=True)),
+        MAP_ENTROPY: (0, math.log2(config.num_tokens) + 1e-3),
+    }
+
+
 def join(parts: list[pd.DataFrame], images: list[str], policies: list[str]) -> pd.DataFrame:
-    """All records in the source's order, whatever order they were made in."""
+    """All records in the source's order, whatever order they were made in.
+
+    An image may be in two parts: of a run that was killed while it put its parts together.
+    """
     if not parts:
         raise BrokenImageError("not one image could be read")
     records = pd.concat(parts, ignore_index=True)
     place = records["image"].map({image: place for place, image in enumerate(images)})
     rank = records["policy"].map({policy: rank for rank, policy in enumerate(policies)})
     order = np.lexsort((records["saccade"], rank, place))
-    return records.iloc[order].reset_index(drop=True)
+    records = records.iloc[order].drop_duplicates(["image", "policy", "saccade"])
+    return records.reset_index(drop=True)

@@ -50,19 +50,17 @@ def rollout(
         Every episode at all ``max_saccades`` saccades; one that has stopped stays as it was.
 
     Raises:
-        ValueError: The policy stops where the task has no stop action.
+        ValueError: The policy answers something else than fixations, or stops where the task has
+            no stop action.
     """
     place = torch.arange(len(images), device=images.device)
     state = core.begin(images, labels, place, config, classifier, memory, blank)
     reset_policy(policy, state, config, classifier)
-    states = []
+    states, running = [], torch.ones_like(labels, dtype=torch.bool)
     for _ in range(config.max_saccades):
-        fixation = policy.act(core.view(state)).to(images.device)
-        if not config.stop_action and (fixation >= config.num_tokens).any():
-            raise ValueError(
-                f"policy {policy.name!r} stops, and the task has no stop action; an evaluation "
-                "without the stopping rule draws its curve all the same (stop_at)"
-            )
+        # A row that has stopped is still asked, in a full batch, but no longer listened to.
+        fixation = core.check_fixations(policy.act(core.view(state)), running, config, policy.name)
+        running = running & (fixation < config.num_tokens)
         state, _ = core.saccade(state, fixation, config, classifier)
         states.append(state)
     return _collect(states)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -16,15 +19,15 @@ from saccade_env.classifiers import AUTO, Classifier
 from saccade_env.config import PAPER, SaccadeConfig
 from saccade_env.evaluation import agreement
 from saccade_env.evaluation.metrics import THRESHOLDS, check_rule
-from saccade_env.evaluation.records import join, records_of
+from saccade_env.evaluation.records import MAP_ENTROPY, check_records, join, records_of
 from saccade_env.evaluation.report import summarise
 from saccade_env.evaluation.store import SUMMARY, Store
-from saccade_env.images import ImageSource
+from saccade_env.images import ImageSource, Picture
 from saccade_env.images.derived import sample
 from saccade_env.images.feeding import batches, check_workers
 from saccade_env.task import check_on_error, device_of, open_pair
 
-FIGURES = "figures"
+FIGURES = ("figures/accuracy.png", "figures/stopping.png")
 
 
 class Evaluation(NamedTuple):
@@ -58,6 +61,7 @@ def evaluate(
     stop_at: Sequence[float] = THRESHOLDS,
     patience: int = 1,
     progressed: Callable[[int], object] | None = None,
+    map_entropy: bool = False,
 ) -> Evaluation:
     """Evaluate policies on every image, exactly once (paper, figure 3).
 
@@ -85,66 +89,52 @@ def evaluate(
         patience: Saccades in a row that must be that certain.
         progressed: Told how many scanpaths were just finished, for a bar of the caller's own; those
             of an earlier run are not told.
+        map_entropy: Add a column ``map_entropy``: entropy in bits of the policy's saliency map,
+            NaN where it has none (paper, figure 7).
 
     Raises:
+        BlockingIOError: Another process writes to ``out``.
         BrokenImageError: An image cannot be read and ``on_error="raise"``.
-        FileExistsError: ``out`` holds another run.
-        OSError: ``out`` cannot be written; what is finished is kept.
+        FileExistsError: ``out`` holds another run, or a file that is not a run's where this run
+            would write one. Such a file is never overwritten.
+        OSError: ``out`` cannot be written (what is finished is kept), or a file in it is damaged.
         ValueError: A name or value is wrong; the message says which.
     """
     named = _named(policies)
     check_on_error(on_error)
     check_rule(stop_at, patience)
     workers = check_workers(workers)
-    source, judge = open_pair(images, classifier, device, classifier_mode)
-    place, config = device_of(judge, device), config.on(judge.grid)
-    cached = getattr(judge, "mode", None) == "kv_cache"
-    run = {
-        **card(config, judge, source),
-        "policies": {name: describe_policy(policy) for name, policy in named.items()},
-        "limit": limit,
-        "seed": seed,
-    }
     if batch_size < 1:
         raise ValueError(f"batch_size must be ≥ 1; got {batch_size}")
-    chosen = sample(range(len(source)), limit, seed)  # a bad limit is refused here
-    ids = [source.id(i) for i in chosen]
-    checked = agreement.sample(ids) if cached else set()
-    store = Store(out, run, overwrite) if out is not None else None
-    finished = store.read() if store else []
-    done = {image for part in finished for image in part["image"].unique()}
-    left = [i for i in chosen if source.id(i) not in done]
-    broken: list[dict[str, str]] = []
-    done_before, count = len(chosen) - len(left), len(named)
-    bar = tqdm(
-        total=len(chosen) * count,
-        initial=done_before * count,
-        unit="scanpath",
-        disable=not progress,
-    )
+    source, judge = open_pair(images, classifier, device, classifier_mode)
+    plan = _plan(named, source, judge, config, device_of(judge, device), limit, seed, map_entropy)
+    files = (SUMMARY, *FIGURES)
+    with nullcontext() if out is None else Store(out, plan.run, overwrite, files) as store:
+        finished = store.read(plan.check) if store else []
+        done = {image for part in finished for image in part["image"].unique()}
+        left = [i for i in plan.chosen if source.id(i) not in done]
+        broken: list[dict[str, str]] = []
+        total, made = len(plan.chosen) * len(named), len(left) * len(named)
+        with tqdm(total=total, initial=total - made, unit="scanpath", disable=not progress) as bar:
 
-    def tell(scanpaths: int) -> None:
-        bar.update(scanpaths)
-        if progressed:
-            progressed(scanpaths)
+            def tell(scanpaths: int) -> None:
+                bar.update(scanpaths)
+                if progressed:
+                    progressed(scanpaths)
 
-    with bar:
-        for batch in batches(source, left, batch_size, on_error, workers):
-            broken += batch.broken
-            tell(len(batch.broken) * count)
-            if batch.pictures:
-                part = records_of(batch.pictures, named, config, judge, place, tell, checked)
-                finished.append(part)
-                if store:
-                    store.add(part)
-    # A run killed while it was putting its parts together has left images in two files.
-    records = join(finished, ids, list(named)).drop_duplicates(["image", "policy", "saccade"])
-    records = records.reset_index(drop=True)
-    summary = {**summarise(records, stop_at, patience), "skipped": broken, **run}
-    if cached:
-        summary["kv_cache_agreement"] = agreement.summarise(records)
-    if store:
-        _write(store, records, summary)
+            for batch in batches(source, left, batch_size, on_error, workers):
+                broken += batch.broken
+                tell(len(batch.broken) * len(named))
+                if batch.pictures:
+                    finished.append(plan.records(batch.pictures, tell))
+                    if store:
+                        store.add(finished[-1])
+        records = join(finished, plan.ids, list(named))
+        summary = {**summarise(records, stop_at, patience), "skipped": broken, **plan.run}
+        if plan.checked:
+            summary["kv_cache_agreement"] = agreement.summarise(records)
+        if store:
+            _write(store, records, summary)
     return Evaluation(records, summary, store.folder if store else None)
 
 
@@ -162,11 +152,75 @@ def _named(policies: Mapping[str, core.Policy] | Sequence[core.Policy]) -> dict[
     return named
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """Who is evaluated on which images, and what a run is that does this."""
+
+    policies: dict[str, core.Policy]
+    judge: Classifier
+    config: SaccadeConfig
+    device: torch.device
+    chosen: list[int]  # places in the source
+    ids: list[str]  # of the chosen
+    checked: Set[str]  # ids of those that are recomputed, with a KV cache
+    map_entropy: bool
+    run: dict[str, Any]
+
+    def records(self, pictures: list[Picture], tell: Callable[[int], object]) -> pd.DataFrame:
+        return records_of(
+            pictures,
+            self.policies,
+            self.config,
+            self.judge,
+            self.device,
+            tell,
+            self.checked,
+            self.map_entropy,
+        )
+
+    def check(self, records: pd.DataFrame) -> None:
+        optional = (*(agreement.COLUMNS if self.checked else ()), *[MAP_ENTROPY] * self.map_entropy)
+        classes = self.judge.num_classes
+        check_records(records, self.ids, list(self.policies), self.config, classes, optional)
+
+
+def _plan(
+    policies: dict[str, core.Policy],
+    source: ImageSource,
+    judge: Classifier,
+    config: SaccadeConfig,
+    device: torch.device,
+    limit: int | None,
+    seed: int,
+    map_entropy: bool,
+) -> _Plan:
+    config = config.on(judge.grid)
+    chosen = sample(range(len(source)), limit, seed)
+    ids = [source.id(i) for i in chosen]
+    if twice := [(image, count) for image, count in Counter(ids).items() if count > 1]:
+        raise ValueError(
+            f"{len(twice)} ids of {source.name!r} stand for several images, such as "
+            f"{twice[0][0]!r} for {twice[0][1]}; an image needs an id of its own"
+        )
+    cached = getattr(judge, "mode", None) == "kv_cache"
+    run = {
+        **card(config, judge, source),
+        "policies": {name: describe_policy(policy) for name, policy in policies.items()},
+        "limit": limit,
+        "seed": seed,
+        **({MAP_ENTROPY: True} if map_entropy else {}),
+    }
+    checked = agreement.sample(ids) if cached else set()
+    return _Plan(policies, judge, config, device, chosen, ids, checked, map_entropy, run)
+
+
 def _write(store: Store, records: pd.DataFrame, summary: dict[str, Any]) -> None:
     from saccade_env.evaluation import figures
 
     store.finish(records)
     store.write_json(SUMMARY, summary)
-    figures.accuracy(summary, store.folder / FIGURES / "accuracy.png")
-    if summary["full_image"]["accuracy"] is not None:
-        figures.stopping(summary, store.folder / FIGURES / "stopping.png")
+    accuracy, stopping = (store.folder / name for name in FIGURES)
+    with store.keeping():
+        figures.accuracy(summary, accuracy)
+        if summary["full_image"]["accuracy"] is not None:
+            figures.stopping(summary, stopping)

@@ -1,135 +1,374 @@
-"""The folder of one evaluation: finished parts survive whatever happens to the run.
+"""The folder of one run: what is finished survives, and what is not the run's stays as it is.
 
-``run.json`` says what the folder holds; ``parts/*.parquet`` holds a batch each while the run goes
-on; at the end they become ``records.parquet``. Every file is written under a temporary name and
-renamed, so that a killed run leaves only whole files.
+``run.json`` says what the run is, ``manifest.json`` which files are its own. ``parts/*.parquet``
+holds a batch of records each while the run goes on; at the end they become ``records.parquet``.
+Every Parquet file carries its run and a hash of its values, and each of its pages a checksum, so
+that a damaged file, or one of another run, is told from the run's own.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import uuid
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+
+from saccade_env import files
 
 PARTS, RECORDS, RUN, SUMMARY = "parts", "records.parquet", "run.json", "summary.json"
+MANIFEST, LOCK = "manifest.json", ".saccade-lock"
+FORMAT = 1  # of the manifest, and of what is in the Parquet metadata
+_MARK = b"saccade-env"
+_PART = re.compile(r"[0-9a-f]{32}\.parquet")
+_OVERWRITE = "or overwrite it (--overwrite, overwrite=True)"
 
 
 class Store:
-    """Where the records of one run go.
+    """A folder that one run writes, and no other process meanwhile. Use it in a ``with`` block.
+
+    Nothing is overwritten or removed but what the manifest lists, part files, and files whose
+    Parquet metadata says that a run wrote them. The manifest is written first, and a name is only
+    taken into it while there is no such file. This holds for ``overwrite`` too: it removes the
+    files of the other run, by *its* manifest, and leaves anything else in the folder.
 
     Args:
         folder: Output folder; created if need be.
         run: What the run is, as plain data. The same run goes on where it stopped.
-        overwrite: Drop another run's records instead of refusing.
+        overwrite: Drop another run's files instead of refusing, and records that are damaged.
+        files: What else the run will write: names relative to the folder, with forward slashes
+            (``"figures/accuracy.png"``). A name that ends with a slash (``"runs/fovea-3/"``) is
+            the folder of a store of its own, dropped together with this one. See :meth:`claim`.
 
     Raises:
-        FileExistsError: The folder holds another run.
-        OSError: The folder cannot be written.
+        BlockingIOError: Another process writes to the folder.
+        FileExistsError: The folder holds another run, or a foreign file where this run writes one.
+        OSError: The folder cannot be written, or ``run.json`` is damaged.
     """
 
-    def __init__(self, folder: str | Path, run: dict[str, Any], overwrite: bool = False) -> None:
-        self.folder = Path(folder)
+    def __init__(
+        self,
+        folder: str | Path,
+        run: dict[str, Any],
+        overwrite: bool = False,
+        files: Sequence[str] = (),
+    ) -> None:
+        self.folder, self.run, self._overwrite = Path(folder), _plain(run), overwrite
         self._parts = self.folder / PARTS
-        run = json.loads(json.dumps(run))
-        if not overwrite:
-            refuse_another(self.folder, run)
-        elif _stored_run(self.folder) not in (None, run):
-            self._clear()
+        self._lock = _lock(self.folder)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OSError(
-                f"cannot write to {self.folder}: {error.strerror}; choose another output folder"
-            ) from error
-        for leftover in self.folder.rglob("*.tmp"):
-            leftover.unlink()
-        self.write_json(RUN, run)
+            self._open(files)
+        except BaseException:
+            self.close()
+            raise
 
-    def read(self) -> list[pd.DataFrame]:
-        """Everything finished so far."""
-        files = sorted(self._parts.glob("*.parquet"))
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let other processes in."""
+        if self._lock.is_locked:
+            with suppress(OSError):  # Windows removes no open file
+                (self.folder / LOCK).unlink()
+            self._lock.release()
+
+    def claim(self, *names: str) -> None:
+        """Take further files into the manifest, before they are written.
+
+        Args:
+            *names: As ``files``.
+
+        Raises:
+            FileExistsError: There is such a file, and no run wrote it.
+        """
+        for name in names:
+            _refuse_foreign(self.folder, _inside(name), self._own)
+        self._own |= set(names)
+        listed = sorted(name for name in self._own if not _is_part(name))
+        contents = {"made_by": _MARK.decode(), "format": FORMAT, "run": _key(self.run)}
+        with self.keeping():
+            files.write_json(self.folder / MANIFEST, {**contents, "files": listed})
+
+    def read(self, check: Callable[[pd.DataFrame], None] = lambda _: None) -> list[pd.DataFrame]:
+        """Everything finished so far.
+
+        Args:
+            check: Raises a ValueError for records that this run cannot have made.
+
+        Raises:
+            OSError: A file is damaged, of another run, or does not pass the check, and it is not
+                to be overwritten; the message names it.
+        """
         whole = self.folder / RECORDS
-        return [read_whole(path) for path in ([whole] if whole.exists() else []) + files]
+        frames = []
+        for path in [*([whole] if whole.exists() else []), *sorted(self._parts.glob("*.parquet"))]:
+            try:
+                frame, run = _load(path)
+                if run != self.run:
+                    differ = _difference(run, self.run)
+                    raise ValueError(f"it is of another run, with other {differ}")
+                check(frame)
+                frames.append(frame)
+            except ValueError as error:
+                if not self._overwrite:
+                    raise OSError(
+                        f"{path} cannot be used: {error}; move it away, {_OVERWRITE}, and the same "
+                        "command computes it again"
+                    ) from error
+                path.unlink()
+        return frames
 
     def add(self, records: pd.DataFrame) -> None:
         """Keep a finished batch."""
-        self._write(
-            self._parts / f"{uuid.uuid4().hex}.parquet",
-            lambda path: records.to_parquet(path, index=False),
-        )
+        self._write(self._parts / f"{uuid.uuid4().hex}.parquet", records)
 
     def finish(self, records: pd.DataFrame) -> None:
         """Write the whole run's records and drop the parts."""
-        self._write(self.folder / RECORDS, lambda path: records.to_parquet(path, index=False))
+        self._write(self.folder / RECORDS, records)
         for part in self._parts.glob("*.parquet"):
-            part.unlink()
+            if _PART.fullmatch(part.name):
+                part.unlink()
 
     def write_json(self, name: str, data: dict[str, Any]) -> Path:
         """Write plain data; NaN is refused, since JSON has none."""
-        text = json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False)
-        path = self.folder / name
-        self._write(path, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
-        return path
+        with self.keeping():
+            return files.write_json(self.folder / name, data)
 
-    def _write(self, path: Path, write: Callable[[Path], Any]) -> None:
-        temporary = path.with_name(path.name + ".tmp")
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """What cannot be written in this block is an OSError that says what is kept."""
         try:
-            path.parent.mkdir(exist_ok=True)
-            write(temporary)
-            os.replace(temporary, path)
+            yield
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise OSError(
-                f"cannot write {path}: {error.strerror or error}; what is finished is kept in "
-                f"{self.folder}, the same command goes on from there"
+                f"{error}; what is finished is kept in {self.folder}, the same command goes on "
+                "from there"
             ) from error
 
-    def _clear(self) -> None:
-        for path in [self.folder / RECORDS, self.folder / SUMMARY, *self._parts.glob("*.parquet")]:
-            path.unlink(missing_ok=True)
+    def _open(self, names: Sequence[str]) -> None:
+        names = [MANIFEST, RUN, RECORDS, *names]
+        found = _find(self.folder, self.run, self._overwrite, names)
+        if not found.same:
+            if not self._overwrite:
+                raise _another(self.folder, found, self.run)
+            _remove(self.folder, found.own)
+        self._own = found.own if found.same else set()
+        parts = [f"{PARTS}/{path.name}" for path in self._parts.glob("*.parquet")]
+        for name in (f"{PARTS}/", *parts):
+            _refuse_foreign(self.folder, name, self._own)
+        self.claim(*names)
+        for place in {self._parts, *((self.folder / name).parent for name in names)}:
+            files.remove_temporaries(place)
+        self.write_json(RUN, self.run)
+
+    def _write(self, path: Path, records: pd.DataFrame) -> None:
+        table = pa.Table.from_pandas(records, preserve_index=False)
+        mark = json.dumps({"format": FORMAT, "run": self.run, "values": _values(table)})
+        table = table.replace_schema_metadata({**table.schema.metadata, _MARK: mark.encode()})
+        with self.keeping(), files.replacing(path) as temporary:
+            pq.write_table(table, temporary, write_page_checksum=True)
 
 
 def refuse_another(folder: Path, run: dict[str, Any]) -> None:
-    """Let a folder pass that is new or holds this run.
+    """Let a folder pass that is new or holds this run; it is not written to.
 
     Raises:
         FileExistsError: It holds another run; the message says in what they differ.
     """
-    run, stored = json.loads(json.dumps(run)), _stored_run(folder)
-    if stored in (None, run):
-        return
-    differ = sorted(key for key in {*stored, *run} if stored.get(key) != run.get(key))
-    raise FileExistsError(
-        f"{folder} holds another run, with other {', '.join(differ)}; "
-        "choose another output folder, or overwrite it (--overwrite, overwrite=True)"
-    )
+    found = _find(folder, _plain(run), False)
+    if not found.same:
+        raise _another(folder, found, _plain(run))
 
 
 def read_whole(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     """A finished file of a run.
 
     Raises:
-        OSError: It is damaged; the message says how to go on.
+        OSError: It is damaged, or no run wrote it; the message names it.
     """
     try:
-        return pd.read_parquet(path, columns=columns)
-    except (OSError, ValueError) as error:  # pyarrow's are ValueErrors
+        frame, _ = _load(path)
+    except ValueError as error:
         raise OSError(
-            f"{path} is damaged ({error}); delete it, and the same command computes it again"
+            f"{path} cannot be used: {error}; move it away, and the same command computes it again"
         ) from error
+    return frame if columns is None else frame[columns]
 
 
-def _stored_run(folder: Path) -> Any:
+class _Found(NamedTuple):
+    """What is in a folder before a run begins in it."""
+
+    same: bool  # this run, or none
+    own: set[str]  # files that a run wrote, relative to the folder
+    run: dict[str, Any]  # what the folder's run is, as far as it is known
+
+
+def _find(folder: Path, run: dict[str, Any], overwrite: bool, names: Sequence[str] = ()) -> _Found:
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file, not an output folder")
+    parts = [*(folder / PARTS).glob("*.parquet")]
+    marks = {
+        path.relative_to(folder).as_posix(): mark
+        for path in (folder / RECORDS, *parts)
+        if (mark := _mark(path)) is not None
+    }
+    manifest, stored = _manifest(folder), _stored_run(folder, forgiving=overwrite)
+    own = {*marks, *(manifest["files"] if manifest else names if stored == run else ())}
+    if manifest or stored == run:
+        own |= {f"{PARTS}/{path.name}" for path in parts if _PART.fullmatch(path.name)}
+    if stored is not None:
+        return _Found(stored == run, own, stored)
+    # It was lost, or never written: the manifest and the records still know it.
+    others = [mark for mark in marks.values() if mark != run]
+    same = not others and (manifest is None or manifest["run"] == _key(run))
+    return _Found(same, own, others[0] if others else {})
+
+
+def _another(folder: Path, found: _Found, run: dict[str, Any]) -> FileExistsError:
+    what = f"{folder} holds another run"
+    if found.run:
+        what += f", with other {_difference(found.run, run)}"
+    remedy = f", {_OVERWRITE}" if found.own else ""
+    return FileExistsError(f"{what}; choose another output folder{remedy}")
+
+
+def _difference(run: dict[str, Any], other: dict[str, Any]) -> str:
+    return ", ".join(sorted(key for key in {*run, *other} if run.get(key) != other.get(key)))
+
+
+def _refuse_foreign(folder: Path, name: str, own: set[str]) -> None:
+    path = folder / name
+    for parent in [*path.parents][: len(Path(name).parts) - 1] + [path] * name.endswith("/"):
+        if os.path.lexists(parent) and not parent.is_dir():
+            raise FileExistsError(
+                f"{parent} is no folder, and the run writes into a folder of that name; choose "
+                "another output folder"
+            )
+    if os.path.lexists(path) and name not in own and not name.endswith("/"):
+        raise FileExistsError(
+            f"{path} is not known to be a run's own, so it is left as it is; choose another output "
+            "folder, or move it away"
+        )
+
+
+def _remove(folder: Path, own: set[str]) -> None:
+    """Remove a run's own files, the manifest last, and the folders that are empty then."""
+    for name in sorted(own, key=lambda name: name == MANIFEST):
+        path = folder / name
+        if name.endswith("/"):
+            _remove(path, _find(path, {}, True).own if path.is_dir() else set())
+        elif not path.is_dir():
+            path.unlink(missing_ok=True)
+    inner = {PurePosixPath(name) for name in (*own, f"{PARTS}/") if name.endswith("/")}
+    places = inner | {place for name in own for place in PurePosixPath(name).parents}
+    for place in sorted(places - {PurePosixPath(".")}, reverse=True):
+        with suppress(OSError):  # it is not empty
+            (folder / place).rmdir()
+
+
+def _lock(folder: Path) -> FileLock:
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file, not an output folder")
+    lock = FileLock(folder / LOCK, timeout=0)
     try:
-        return json.loads((folder / RUN).read_text(encoding="utf-8"))
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise BlockingIOError(
+            f"another process is writing to {folder}; wait for it, or choose another output folder"
+        ) from error
+    except OSError as error:
+        raise OSError(
+            f"cannot write to {folder}: {error.strerror}; choose another output folder"
+        ) from error
+    return lock
+
+
+def _stored_run(folder: Path, forgiving: bool) -> dict[str, Any] | None:
+    try:
+        return files.read_object(folder / RUN)
     except FileNotFoundError:
         return None
-    except NotADirectoryError as error:
-        raise NotADirectoryError(f"{folder} is a file, not an output folder") from error
-    except (OSError, ValueError) as error:
-        raise OSError(f"{folder / RUN} cannot be read: {error}") from error
+    except OSError as error:
+        if forgiving:
+            return None
+        raise OSError(f"{error}; choose another output folder, {_OVERWRITE}") from error
+
+
+def _manifest(folder: Path) -> dict[str, Any] | None:
+    """None if there is none that can be trusted."""
+    try:
+        manifest = files.read_object(folder / MANIFEST)
+        if (manifest["made_by"], manifest["format"]) != (_MARK.decode(), FORMAT):
+            return None
+        return {"run": manifest["run"], "files": [*map(_inside, manifest["files"])]}
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _inside(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or not path.name:
+        raise ValueError(f"expected the name of a file inside the output folder; got {name!r}")
+    return name
+
+
+def _is_part(name: str) -> bool:
+    return PurePosixPath(name).parent == PurePosixPath(PARTS)
+
+
+def _mark(path: Path) -> dict[str, Any] | None:
+    """The run that wrote a Parquet file; None if it is not there, damaged or foreign."""
+    try:
+        run = json.loads(pq.read_schema(path).metadata[_MARK])["run"]
+        return run if isinstance(run, dict) else None
+    except Exception:  # whatever a damaged file makes the reader raise
+        return None
+
+
+def _load(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """A Parquet file that a run wrote, and this run.
+
+    Raises:
+        ValueError: It is damaged or foreign.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read()
+        mark = json.loads((table.schema.metadata or {}).get(_MARK, "{}"))
+        frame, values = table.to_pandas(ignore_metadata=True), _values(table)
+    except Exception as error:  # whatever a damaged file makes the reader raise
+        raise ValueError(f"it is damaged ({error})") from error
+    if not isinstance(mark, dict) or mark.get("format") != FORMAT or "run" not in mark:
+        raise ValueError("its metadata name no run; something else wrote it, or an older version")
+    if mark.get("values") != values:
+        raise ValueError("it is damaged (its values are not those that were written)")
+    return frame, mark["run"]
+
+
+def _values(table: pa.Table) -> str:
+    """Hash of a table's columns and values."""
+    frame = table.to_pandas(ignore_metadata=True)
+    rows = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    columns = "\n".join(f"{field.name} {field.type}" for field in table.schema)
+    return hashlib.sha256(columns.encode() + rows.tobytes()).hexdigest()
+
+
+def _plain(run: dict[str, Any]) -> Any:
+    return json.loads(json.dumps(run))
+
+
+def _key(run: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()

@@ -67,15 +67,15 @@ def run_paper(settings: PaperSettings, make_policy: MakePolicy) -> Results:
             refuse_another(out, _identity(built))
         make_plan(built).show(Console())
         return Results(built.cast.roles, {}, run=_card(built))
-    store = _open(out, _identity(built), settings.overwrite)
-    plan, kept = make_plan(built), kept_pictures(out)
-    plan.show(Console())
-    asked = sorted({*kept_figures(out), *settings.figures})
-    store.write_json(RESULTS, _description(built, kept, asked))
-    _run_all(built, plan)
-    for drawn in pictures.draw(built.cast, out, [n for n in settings.figures if n in PICTURES]):
-        kept[drawn.figure] = drawn._asdict()
-    store.write_json(RESULTS, _description(built, kept, asked))
+    with _open(out, _identity(built), settings.overwrite) as store:
+        plan, kept = make_plan(built), kept_pictures(out)
+        plan.show(Console())
+        asked = sorted({*kept_figures(out), *settings.figures})
+        store.write_json(RESULTS, _description(built, kept, asked))
+        _run_all(built, plan)
+        for drawn in pictures.draw(built.cast, out, [n for n in settings.figures if n in PICTURES]):
+            kept[drawn.figure] = drawn._asdict()
+        store.write_json(RESULTS, _description(built, kept, asked))
     return load_results(out)
 
 

@@ -52,12 +52,22 @@ def scan(
     described = {name: describe_policy(policy) for name, policy in policies.items()}
     config = SaccadeConfig(run.grid, run.fovea, 1)
     is_what = {**card(config, judge, run.source), "kind": run.kind, "policies": described}
-    store = Store(out, is_what, settings.overwrite)
+    table = _crops(policies, judge, run) if run.kind == "crops" else _entropies(policies)
+    with Store(out, is_what, settings.overwrite) as store:
+        return _scan(run, settings, store, table, progressed)
+
+
+def _scan(
+    run: Run,
+    settings: PaperSettings,
+    store: Store,
+    table: Table,
+    progressed: Callable[[int], object],
+) -> pd.DataFrame:
     parts = store.read()
     done = {image for part in parts for image in part["image"].unique()}
     source, workers = run.source, check_workers(settings.workers)
     left = [i for i in range(len(source)) if source.id(i) not in done]
-    table = _crops(policies, judge, run) if run.kind == "crops" else _entropies(policies)
     for batch in batches(source, left, settings.batch_size, settings.on_error, workers):
         if batch.pictures:
             parts.append(table(batch.pictures))
