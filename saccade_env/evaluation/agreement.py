@@ -42,7 +42,7 @@ def recompute(
         classifier: One that recomputes.
     """
     flat = torch.from_numpy(scanpath).flatten(0, 1).to(images.device)
-    places = geometry.row_col_to_index(flat, config.grid).unflatten(0, scanpath.shape[:2])
+    places = geometry.row_col_to_index(flat, config.grid).reshape(scanpath.shape[:2])
     windows = geometry.fovea_windows(config.grid, config.fovea, images.device)
     memory, revealed = classifier.begin(images), torch.zeros_like(windows[places[:, 0]])
     predictions, certainties = [], []

@@ -39,7 +39,7 @@ COLUMNS = {
     "full_prediction": "i",  # of the whole image
     "full_certainty": "f",
 }
-MAP_ENTROPY = "map_entropy"  # bits; NaN where a policy has no map
+MAP_ENTROPY = "map_entropy"  # bits; NaN where a policy has no map, or one of values below 0
 OPTIONAL = {**dict(zip(agreement.COLUMNS, "if", strict=True)), MAP_ENTROPY: "f"}
 
 
@@ -125,10 +125,9 @@ def _entropies(
 ) -> Float[np.ndarray, " batch"]:
     if not isinstance(policy, core.HasMaps):
         return np.full(len(images), np.nan, dtype=np.float32)
-    try:
-        return core.map_entropy(policy.maps(images)).cpu().numpy()
-    except ValueError as error:
-        raise ValueError(f"policy {policy.name!r}: {error}") from error
+    maps = policy.maps(images)
+    entropy = core.map_entropy(maps.clamp(min=0))
+    return torch.where((maps < 0).flatten(1).any(1), torch.nan, entropy).cpu().numpy()
 
 
 def check_records(
@@ -157,27 +156,24 @@ def check_records(
         raise ValueError(f"expected the columns {list(kinds)}; got {list(records)}")
     for name, kind in kinds.items():
         found = records[name]
-        text = kind == "O" and pd.api.types.is_string_dtype(found) and found.notna().all()
-        if not (text or (kind != "O" and found.dtype.kind == kind)):
-            raise ValueError(f"column {name!r} holds {found.dtype} in place of kind {kind!r}")
+        text = pd.api.types.is_string_dtype(found) and found.notna().all()
+        if not (text if kind == "O" else found.dtype.kind == kind):
+            raise ValueError(f"column {name!r} holds {found.dtype}, which is not of kind {kind!r}")
     for name, known in (("image", images), ("policy", policies)):
         if unknown := set(records[name]) - set(known):
             raise ValueError(f"there is no {name} {min(unknown)!r} in this run")
-    whole = records["image"].nunique() * len(policies) * config.max_saccades
-    if len(records) != whole or records.duplicated(["image", "policy", "saccade"]).any():
-        raise ValueError(
-            f"an image lacks one of its {config.max_saccades} saccades, or has it twice"
-        )
-    none, known = pd.Series(False, index=records.index), records["label"] >= 0
-    unknown = {"true_class_probability": ~known}
-    if agreement.COLUMNS[0] in kinds:
-        unknown[agreement.COLUMNS[1]] = records[agreement.COLUMNS[0]] < 0
-    if MAP_ENTROPY in kinds:
-        unknown[MAP_ENTROPY] = records[MAP_ENTROPY].isna()
+    count = records["image"].nunique() * len(policies) * config.max_saccades
+    if len(records) != count or records.duplicated(["image", "policy", "saccade"]).any():
+        raise ValueError(f"an image lacks one of {config.max_saccades} saccades, or has one twice")
+    may_be_unknown: dict[str, Any] = {
+        "true_class_probability": records["label"] < 0,
+        agreement.COLUMNS[1]: records.get(agreement.COLUMNS[0], records["label"]) < 0,
+        MAP_ENTROPY: True,
+    }
     for name, (low, high) in _ranges(config, num_classes).items():
         if name in kinds:
-            missing, found = unknown.get(name, none), records[name]
-            if not found[~missing].between(low, high).all() or found[missing].notna().any():
+            inside = records[name].between(low, high)
+            if not (inside | (records[name].isna() & may_be_unknown.get(name, False))).all():
                 raise ValueError(f"column {name!r} must be {low} to {high:g}")
     if (records["correct"] != (records["prediction"] == records["label"])).any():
         raise ValueError("column 'correct' is not whether prediction and label are equal")

@@ -90,7 +90,7 @@ def evaluate(
         progressed: Told how many scanpaths were just finished, for a bar of the caller's own; those
             of an earlier run are not told.
         map_entropy: Add a column ``map_entropy``: entropy in bits of the policy's saliency map,
-            NaN where it has none (paper, figure 7).
+            NaN where it has none, or one with values below 0 (paper, figure 7).
 
     Raises:
         BlockingIOError: Another process writes to ``out``.
