@@ -52,25 +52,17 @@ def describe_policy(policy: Policy) -> dict[str, Any]:
     Parameters are its public attributes that are plain values, tuples or dataclasses of these, or
     policies.
     """
-    plain = {
-        key: _plain(value)
+    parameters = {
+        key: plain(value)
         for key, value in vars(policy).items()
         if not key.startswith("_")
         and (isinstance(value, (str, int, float, bool, tuple, Policy)) or _is_record(value))
     }
     weights = getattr(policy, "weights", None)
-    described = {"name": policy.name, "sees_full_image": policy.sees_full_image, **plain}
+    described = {"name": policy.name, "sees_full_image": policy.sees_full_image, **parameters}
     if is_oracle(policy):
         described["sees_label"] = True
     return {**described, "weights": vars(weights)} if weights else described
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Policy):
-        return describe_policy(value)
-    if _is_record(value):
-        return {key: _plain(field) for key, field in asdict(value).items()}
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _is_record(value: Any) -> bool:
@@ -89,7 +81,14 @@ def versions() -> dict[str, str]:
 
 
 def plain(value: Any) -> Any:
-    """The same as JSON can hold it: arrays as lists, paths as text, no number but finite ones."""
+    """The same as JSON can hold it: arrays as lists, paths as text, no number but finite ones.
+
+    A policy becomes its description, a dataclass its fields by name.
+    """
+    if isinstance(value, Policy):
+        return describe_policy(value)
+    if _is_record(value):
+        return plain(asdict(value))
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -121,6 +121,7 @@ def evaluate(
                 on_error=on_error,  # type: ignore[arg-type]
                 stop_at=thresholds,
                 patience=patience,
+                files=[f"scanpath-{file_name(name)}.gif" for name in policies] if gif else (),
             )
         report.show(result.summary, console)
         written = [folder / name for name in ("records.parquet", "summary.json")]

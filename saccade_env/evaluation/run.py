@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import nullcontext
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -22,7 +22,7 @@ from saccade_env.evaluation.metrics import THRESHOLDS, check_rule
 from saccade_env.evaluation.records import MAP_ENTROPY, check_records, join, records_of
 from saccade_env.evaluation.report import summarise
 from saccade_env.evaluation.store import SUMMARY, Store
-from saccade_env.images import ImageSource, Picture
+from saccade_env.images import ImageSource
 from saccade_env.images.derived import sample
 from saccade_env.images.feeding import batches, check_workers
 from saccade_env.task import check_on_error, device_of, open_pair
@@ -62,6 +62,7 @@ def evaluate(
     patience: int = 1,
     progressed: Callable[[int], object] | None = None,
     map_entropy: bool = False,
+    files: Sequence[str] = (),
 ) -> Evaluation:
     """Evaluate policies on every image, exactly once (paper, figure 3).
 
@@ -91,6 +92,8 @@ def evaluate(
             of an earlier run are not told.
         map_entropy: Add a column ``map_entropy``: entropy in bits of the policy's saliency map,
             NaN where it has none, or one with values below 0 (paper, figure 7).
+        files: Names of further files that the caller will write into ``out``: a run's own then, and
+            refused now if there are such files already.
 
     Raises:
         BlockingIOError: Another process writes to ``out``.
@@ -107,9 +110,10 @@ def evaluate(
     if batch_size < 1:
         raise ValueError(f"batch_size must be ≥ 1; got {batch_size}")
     source, judge = open_pair(images, classifier, device, classifier_mode)
-    plan = _plan(named, source, judge, config, device_of(judge, device), limit, seed, map_entropy)
-    files = (SUMMARY, *FIGURES)
-    with nullcontext() if out is None else Store(out, plan.run, overwrite, files) as store:
+    config, where = config.on(judge.grid), device_of(judge, device)
+    plan = _plan(named, source, judge, config, where, limit, seed, map_entropy)
+    written = (SUMMARY, *FIGURES, *files)
+    with nullcontext() if out is None else Store(out, plan.run, overwrite, written) as store:
         finished = store.read(plan.check) if store else []
         done = {image for part in finished for image in part["image"].unique()}
         left = [i for i in plan.chosen if source.id(i) not in done]
@@ -126,12 +130,12 @@ def evaluate(
                 broken += batch.broken
                 tell(len(batch.broken) * len(named))
                 if batch.pictures:
-                    finished.append(plan.records(batch.pictures, tell))
+                    finished.append(plan.records(batch.pictures, progressed=tell))
                     if store:
                         store.add(finished[-1])
         records = join(finished, plan.ids, list(named))
         summary = {**summarise(records, stop_at, patience), "skipped": broken, **plan.run}
-        if plan.checked:
+        if plan.recomputed:
             summary["kv_cache_agreement"] = agreement.summarise(records)
         if store:
             _write(store, records, summary)
@@ -152,36 +156,15 @@ def _named(policies: Mapping[str, core.Policy] | Sequence[core.Policy]) -> dict[
     return named
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """Who is evaluated on which images, and what a run is that does this."""
+class _Plan(NamedTuple):
+    """What is evaluated, what a run is that does this, and what its records hold."""
 
-    policies: dict[str, core.Policy]
-    judge: Classifier
-    config: SaccadeConfig
-    device: torch.device
     chosen: list[int]  # places in the source
     ids: list[str]  # of the chosen
-    checked: Set[str]  # ids of those that are recomputed, with a KV cache
-    map_entropy: bool
+    recomputed: Set[str]  # ids of those that are recomputed too, with a KV cache
     run: dict[str, Any]
-
-    def records(self, pictures: list[Picture], tell: Callable[[int], object]) -> pd.DataFrame:
-        return records_of(
-            pictures,
-            self.policies,
-            self.config,
-            self.judge,
-            self.device,
-            tell,
-            self.checked,
-            self.map_entropy,
-        )
-
-    def check(self, records: pd.DataFrame) -> None:
-        optional = (*(agreement.COLUMNS if self.checked else ()), *[MAP_ENTROPY] * self.map_entropy)
-        classes = self.judge.num_classes
-        check_records(records, self.ids, list(self.policies), self.config, classes, optional)
+    records: Callable[..., pd.DataFrame]  # of pictures; tells when a policy is through
+    check: Callable[[pd.DataFrame], None]  # refuses records that the run cannot have made
 
 
 def _plan(
@@ -194,7 +177,6 @@ def _plan(
     seed: int,
     map_entropy: bool,
 ) -> _Plan:
-    config = config.on(judge.grid)
     chosen = sample(range(len(source)), limit, seed)
     ids = [source.id(i) for i in chosen]
     if twice := [(image, count) for image, count in Counter(ids).items() if count > 1]:
@@ -202,7 +184,6 @@ def _plan(
             f"{len(twice)} ids of {source.name!r} stand for several images, such as "
             f"{twice[0][0]!r} for {twice[0][1]}; an image needs an id of its own"
         )
-    cached = getattr(judge, "mode", None) == "kv_cache"
     run = {
         **card(config, judge, source),
         "policies": {name: describe_policy(policy) for name, policy in policies.items()},
@@ -210,8 +191,20 @@ def _plan(
         "seed": seed,
         **({MAP_ENTROPY: True} if map_entropy else {}),
     }
+    cached = getattr(judge, "mode", None) == "kv_cache"
     checked = agreement.sample(ids) if cached else set()
-    return _Plan(policies, judge, config, device, chosen, ids, checked, map_entropy, run)
+    records = partial(
+        records_of,
+        policies=policies,
+        config=config,
+        classifier=judge,
+        device=device,
+        checked=checked,
+        map_entropy=map_entropy,
+    )
+    optional = [*agreement.COLUMNS] * cached + [MAP_ENTROPY] * map_entropy
+    expected = ids, list(policies), config, judge.num_classes, optional
+    return _Plan(chosen, ids, checked, run, records, lambda found: check_records(found, *expected))
 
 
 def _write(store: Store, records: pd.DataFrame, summary: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -36,10 +36,10 @@ _OVERWRITE = "or overwrite it (--overwrite, overwrite=True)"
 class Store:
     """A folder that one run writes, and no other process meanwhile. Use it in a ``with`` block.
 
-    Nothing is overwritten or removed but what the manifest lists, part files, and files whose
-    Parquet metadata says that a run wrote them. The manifest is written first, and a name is only
-    taken into it while there is no such file. This holds for ``overwrite`` too: it removes the
-    files of the other run, by *its* manifest, and leaves anything else in the folder.
+    Nothing is overwritten or removed but what the manifest lists, and the parts beside it. The
+    manifest is written first, and a name is only taken into it while there is no such file. So
+    ``overwrite`` removes the files of the other run, by *its* manifest, and leaves anything else in
+    the folder; it works where ``run.json`` is damaged, and not without a manifest.
 
     Args:
         folder: Output folder; created if need be.
@@ -63,7 +63,6 @@ class Store:
         files: Sequence[str] = (),
     ) -> None:
         self.folder, self.run, self._overwrite = Path(folder), _plain(run), overwrite
-        self._parts = self.folder / PARTS
         self._lock = _lock(self.folder)
         try:
             self._open(files)
@@ -96,10 +95,9 @@ class Store:
         for name in names:
             _refuse_foreign(self.folder, _inside(name), self._own)
         self._own |= set(names)
-        listed = sorted(name for name in self._own if not _is_part(name))
         contents = {"made_by": _MARK.decode(), "format": FORMAT, "run": _key(self.run)}
         with self.keeping():
-            files.write_json(self.folder / MANIFEST, {**contents, "files": listed})
+            files.write_json(self.folder / MANIFEST, {**contents, "files": sorted(self._own)})
 
     def read(self, check: Callable[[pd.DataFrame], None] = lambda _: None) -> list[pd.DataFrame]:
         """Everything finished so far.
@@ -111,9 +109,8 @@ class Store:
             OSError: A file is damaged, of another run, or does not pass the check, and it is not
                 to be overwritten; the message names it.
         """
-        whole = self.folder / RECORDS
-        frames = []
-        for path in [*([whole] if whole.exists() else []), *sorted(self._parts.glob("*.parquet"))]:
+        whole, frames = self.folder / RECORDS, []
+        for path in [*([whole] if whole.exists() else []), *_parts(self.folder)]:
             try:
                 frame, run = _load(path)
                 if run != self.run:
@@ -132,14 +129,13 @@ class Store:
 
     def add(self, records: pd.DataFrame) -> None:
         """Keep a finished batch."""
-        self._write(self._parts / f"{uuid.uuid4().hex}.parquet", records)
+        self._write(self.folder / PARTS / f"{uuid.uuid4().hex}.parquet", records)
 
     def finish(self, records: pd.DataFrame) -> None:
         """Write the whole run's records and drop the parts."""
         self._write(self.folder / RECORDS, records)
-        for part in self._parts.glob("*.parquet"):
-            if _PART.fullmatch(part.name):
-                part.unlink()
+        for part in _parts(self.folder):
+            part.unlink()
 
     def write_json(self, name: str, data: dict[str, Any]) -> Path:
         """Write plain data; NaN is refused, since JSON has none."""
@@ -158,24 +154,22 @@ class Store:
             ) from error
 
     def _open(self, names: Sequence[str]) -> None:
-        names = [MANIFEST, RUN, RECORDS, *names]
-        found = _find(self.folder, self.run, self._overwrite, names)
-        if not found.same:
-            if not self._overwrite:
-                raise _another(self.folder, found, self.run)
-            _remove(self.folder, found.own)
-        self._own = found.own if found.same else set()
-        parts = [f"{PARTS}/{path.name}" for path in self._parts.glob("*.parquet")]
-        for name in (f"{PARTS}/", *parts):
-            _refuse_foreign(self.folder, name, self._own)
-        self.claim(*names)
-        for place in {self._parts, *((self.folder / name).parent for name in names)}:
-            files.remove_temporaries(place)
+        same, self._own = _find(self.folder, self.run, self._overwrite, names)
+        if not same:
+            _remove(self.folder, self._own)
+            self._own = set()
+        _refuse_foreign(self.folder, f"{PARTS}/", self._own)
+        own_parts = set(_parts(self.folder)) if self._own else set[Path]()
+        for part in {*(self.folder / PARTS).glob("*.parquet")} - own_parts:
+            _refuse_foreign(self.folder, f"{PARTS}/{part.name}", self._own)
+        self.claim(MANIFEST, RUN, RECORDS, *names)
+        for name in {*self._own, f"{PARTS}/part"}:
+            files.remove_temporaries((self.folder / name).parent)
         self.write_json(RUN, self.run)
 
     def _write(self, path: Path, records: pd.DataFrame) -> None:
         table = pa.Table.from_pandas(records, preserve_index=False)
-        mark = json.dumps({"format": FORMAT, "run": self.run, "values": _values(table)})
+        mark = json.dumps({"format": FORMAT, "run": self.run, "values": _values(table)[1]})
         table = table.replace_schema_metadata({**table.schema.metadata, _MARK: mark.encode()})
         with self.keeping(), files.replacing(path) as temporary:
             pq.write_table(table, temporary, write_page_checksum=True)
@@ -186,10 +180,9 @@ def refuse_another(folder: Path, run: dict[str, Any]) -> None:
 
     Raises:
         FileExistsError: It holds another run; the message says in what they differ.
+        OSError: ``run.json`` is damaged.
     """
-    found = _find(folder, _plain(run), False)
-    if not found.same:
-        raise _another(folder, found, _plain(run))
+    _find(folder, _plain(run), False)
 
 
 def read_whole(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
@@ -207,45 +200,40 @@ def read_whole(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     return frame if columns is None else frame[columns]
 
 
-class _Found(NamedTuple):
-    """What is in a folder before a run begins in it."""
+def _find(
+    folder: Path, run: dict[str, Any], overwrite: bool, names: Sequence[str] = ()
+) -> tuple[bool, set[str]]:
+    """Whether a folder is new or holds this run, and which files in it are a run's own.
 
-    same: bool  # this run, or none
-    own: set[str]  # files that a run wrote, relative to the folder
-    run: dict[str, Any]  # what the folder's run is, as far as it is known
-
-
-def _find(folder: Path, run: dict[str, Any], overwrite: bool, names: Sequence[str] = ()) -> _Found:
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file, not an output folder")
-    parts = [*(folder / PARTS).glob("*.parquet")]
-    marks = {
-        path.relative_to(folder).as_posix(): mark
-        for path in (folder / RECORDS, *parts)
-        if (mark := _mark(path)) is not None
-    }
-    manifest, stored = _manifest(folder), _stored_run(folder, forgiving=overwrite)
-    own = {*marks, *(manifest["files"] if manifest else names if stored == run else ())}
-    if manifest or stored == run:
-        own |= {f"{PARTS}/{path.name}" for path in parts if _PART.fullmatch(path.name)}
-    if stored is not None:
-        return _Found(stored == run, own, stored)
-    # It was lost, or never written: the manifest and the records still know it.
-    others = [mark for mark in marks.values() if mark != run]
-    same = not others and (manifest is None or manifest["run"] == _key(run))
-    return _Found(same, own, others[0] if others else {})
-
-
-def _another(folder: Path, found: _Found, run: dict[str, Any]) -> FileExistsError:
-    what = f"{folder} holds another run"
-    if found.run:
-        what += f", with other {_difference(found.run, run)}"
-    remedy = f", {_OVERWRITE}" if found.own else ""
-    return FileExistsError(f"{what}; choose another output folder{remedy}")
+    Another run is only let pass in order to overwrite it.
+    """
+    _refuse_file(folder)
+    manifest = _manifest(folder)
+    own = set(manifest["files"]) if manifest else set[str]()
+    remedy = "choose another output folder" + f", {_OVERWRITE}" * bool(own)
+    try:
+        stored = files.read_object(folder / RUN)
+    except OSError as error:
+        if not (overwrite or isinstance(error, FileNotFoundError)):
+            raise OSError(f"{error}; {remedy}") from error
+        same, differ = manifest is None or manifest["run"] == _key(run), ""
+    else:
+        same, differ = stored == run, f", with other {_difference(stored, run)}"
+        if same and not manifest:  # it was lost
+            own = {MANIFEST, RUN, RECORDS, *names}
+    if not (same or overwrite):
+        raise FileExistsError(f"{folder} holds another run{differ}; {remedy}")
+    return same, own
 
 
 def _difference(run: dict[str, Any], other: dict[str, Any]) -> str:
     return ", ".join(sorted(key for key in {*run, *other} if run.get(key) != other.get(key)))
+
+
+def _parts(folder: Path) -> list[Path]:
+    """Finished batches, by their names."""
+    parts = (folder / PARTS).glob("*.parquet")
+    return sorted(path for path in parts if _PART.fullmatch(path.name))
 
 
 def _refuse_foreign(folder: Path, name: str, own: set[str]) -> None:
@@ -265,12 +253,14 @@ def _refuse_foreign(folder: Path, name: str, own: set[str]) -> None:
 
 def _remove(folder: Path, own: set[str]) -> None:
     """Remove a run's own files, the manifest last, and the folders that are empty then."""
-    for name in sorted(own, key=lambda name: name == MANIFEST):
+    for part in _parts(folder) if own else ():
+        part.unlink()
+    for name in sorted(own, key=lambda name: (name == MANIFEST, name)):
         path = folder / name
-        if name.endswith("/"):
-            _remove(path, _find(path, {}, True).own if path.is_dir() else set())
-        elif not path.is_dir():
+        if not name.endswith("/"):
             path.unlink(missing_ok=True)
+        elif path.is_dir():
+            _remove(path, _find(path, {}, True)[1])
     inner = {PurePosixPath(name) for name in (*own, f"{PARTS}/") if name.endswith("/")}
     places = inner | {place for name in own for place in PurePosixPath(name).parents}
     for place in sorted(places - {PurePosixPath(".")}, reverse=True):
@@ -278,9 +268,13 @@ def _remove(folder: Path, own: set[str]) -> None:
             (folder / place).rmdir()
 
 
-def _lock(folder: Path) -> FileLock:
+def _refuse_file(folder: Path) -> None:
     if os.path.lexists(folder) and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file, not an output folder")
+
+
+def _lock(folder: Path) -> FileLock:
+    _refuse_file(folder)
     lock = FileLock(folder / LOCK, timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -296,24 +290,13 @@ def _lock(folder: Path) -> FileLock:
     return lock
 
 
-def _stored_run(folder: Path, forgiving: bool) -> dict[str, Any] | None:
-    try:
-        return files.read_object(folder / RUN)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        if forgiving:
-            return None
-        raise OSError(f"{error}; choose another output folder, {_OVERWRITE}") from error
-
-
 def _manifest(folder: Path) -> dict[str, Any] | None:
     """None if there is none that can be trusted."""
     try:
         manifest = files.read_object(folder / MANIFEST)
         if (manifest["made_by"], manifest["format"]) != (_MARK.decode(), FORMAT):
             return None
-        return {"run": manifest["run"], "files": [*map(_inside, manifest["files"])]}
+        return {"run": manifest["run"], "files": [_inside(name) for name in manifest["files"]]}
     except (OSError, KeyError, TypeError, ValueError):
         return None
 
@@ -323,19 +306,6 @@ def _inside(name: str) -> str:
     if path.is_absolute() or ".." in path.parts or "\\" in name or not path.name:
         raise ValueError(f"expected the name of a file inside the output folder; got {name!r}")
     return name
-
-
-def _is_part(name: str) -> bool:
-    return PurePosixPath(name).parent == PurePosixPath(PARTS)
-
-
-def _mark(path: Path) -> dict[str, Any] | None:
-    """The run that wrote a Parquet file; None if it is not there, damaged or foreign."""
-    try:
-        run = json.loads(pq.read_schema(path).metadata[_MARK])["run"]
-        return run if isinstance(run, dict) else None
-    except Exception:  # whatever a damaged file makes the reader raise
-        return None
 
 
 def _load(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -348,7 +318,7 @@ def _load(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             table = file.read()
         mark = json.loads((table.schema.metadata or {}).get(_MARK, "{}"))
-        frame, values = table.to_pandas(ignore_metadata=True), _values(table)
+        frame, values = _values(table)
     except Exception as error:  # whatever a damaged file makes the reader raise
         raise ValueError(f"it is damaged ({error})") from error
     if not isinstance(mark, dict) or mark.get("format") != FORMAT or "run" not in mark:
@@ -358,12 +328,12 @@ def _load(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     return frame, mark["run"]
 
 
-def _values(table: pa.Table) -> str:
-    """Hash of a table's columns and values."""
+def _values(table: pa.Table) -> tuple[pd.DataFrame, str]:
+    """A table's values, and a hash of its columns and values."""
     frame = table.to_pandas(ignore_metadata=True)
     rows = pd.util.hash_pandas_object(frame, index=False).to_numpy()
     columns = "\n".join(f"{field.name} {field.type}" for field in table.schema)
-    return hashlib.sha256(columns.encode() + rows.tobytes()).hexdigest()
+    return frame, hashlib.sha256(columns.encode() + rows.tobytes()).hexdigest()
 
 
 def _plain(run: dict[str, Any]) -> Any:

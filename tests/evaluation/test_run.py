@@ -243,5 +243,5 @@ def test_a_killed_run_goes_on(folder: Path, tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     shutil.copytree(out / "figures", whole / "figures")  # an output folder may hold other files
     subprocess.run([*call, str(whole)], check=True, capture_output=True)
-    left, right = (pd.read_parquet(place / "records.parquet") for place in (out, whole))
-    pd.testing.assert_frame_equal(left, right, atol=1e-5, rtol=0)
+    left, right = ((place / "records.parquet").read_bytes() for place in (out, whole))
+    assert left == right

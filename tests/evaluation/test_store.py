@@ -100,19 +100,19 @@ def test_a_damaged_run_is_named_and_can_be_overwritten(text: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("finished", [False, True])
-@pytest.mark.parametrize("manifest", [False, True])
-def test_a_lost_run_is_known_by_its_records(finished: bool, manifest: bool, tmp_path: Path) -> None:
+def test_a_lost_run_is_known_all_the_same(finished: bool, tmp_path: Path) -> None:
     filled(tmp_path, finished=finished)
     (tmp_path / "run.json").unlink()
-    if not manifest:
-        for name in ("manifest.json", *NAMES):
-            (tmp_path / name).unlink(missing_ok=True)
-    with pytest.raises(FileExistsError, match="holds another run, with other config;.*overwrite"):
+    with pytest.raises(FileExistsError, match="holds another run; choose.*or overwrite"):
         Store(tmp_path, OTHER, files=NAMES)
     with Store(tmp_path, RUN, files=NAMES) as opened:
         found = pd.concat(opened.read()).sort_values("image", ignore_index=True)
     pd.testing.assert_frame_equal(found, TABLE)
     assert json.loads((tmp_path / "run.json").read_text()) == RUN
+    for name in ("run.json", "manifest.json"):
+        (tmp_path / name).unlink()
+    with pytest.raises(FileExistsError, match="not known to be a run's own"):
+        Store(tmp_path, OTHER, overwrite=True, files=NAMES)
 
 
 def test_a_lost_or_damaged_manifest_is_made_again(tmp_path: Path) -> None:
