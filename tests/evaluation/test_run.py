@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,8 +18,9 @@ from PIL import Image
 
 from saccade_env import images, policies
 from saccade_env.config import SaccadeConfig
-from saccade_env.evaluation import evaluate, stopping
+from saccade_env.evaluation import evaluate, stopping, store
 from saccade_env.images import BrokenImageError
+from saccade_env.images.derived import Subset
 
 COLUMNS = [
     "image", "label", "policy", "saccade", "row", "col", "prediction", "correct", "certainty",
@@ -199,6 +199,43 @@ def test_unwritable_output_is_refused_before_anything_is_computed(
             run(fixed, sample, linear, out=out)
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(
+    "name", ["summary.json", "records.parquet", "figures/stopping.png", "my.gif"]
+)
+def test_foreign_files_are_refused_before_anything_is_computed(
+    name: str, overwrite: bool, fixed: Any, sample: Any, linear: Any, tmp_path: Path
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("the user's")
+    told: list[int] = []
+    with pytest.raises(FileExistsError, match=f"{name} is not known to be a run's own"):
+        run(
+            fixed, sample, linear, out=tmp_path, overwrite=overwrite, files=["my.gif"],
+            progressed=told.append,
+        )  # fmt: skip
+    assert not told
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / name]
+
+
+def test_records_of_a_run_are_refused_when_they_cannot_be_its_own(
+    fixed: Any, sample: Any, linear: Any, tmp_path: Path
+) -> None:
+    task = SaccadeConfig(max_saccades=2)
+    made = run(fixed, sample, linear, config=task, out=tmp_path)
+    with store.Store(tmp_path, json.loads((tmp_path / "run.json").read_text())) as opened:
+        opened.finish(made.records[made.records["saccade"] == 1])
+    with pytest.raises(OSError, match=r"records.parquet cannot be used: an image lacks"):
+        run(fixed, sample, linear, config=task, out=tmp_path)
+    mended = run(fixed, sample, linear, config=task, out=tmp_path, overwrite=True)
+    pd.testing.assert_frame_equal(mended.records, made.records)
+
+
+def test_equal_ids_are_refused(fixed: Any, sample: Any, linear: Any) -> None:
+    with pytest.raises(ValueError, match=r"2 ids of 'sample' stand for several.* for 2; an image"):
+        run(fixed, Subset(sample, [0, 1, 2, 1, 0]), linear)
+
+
 def test_refused_values_leave_no_folder(
     fixed: Any, sample: Any, linear: Any, tmp_path: Path
 ) -> None:
@@ -241,7 +278,8 @@ def test_a_killed_run_goes_on(folder: Path, tmp_path: Path) -> None:
     assert not (out / "summary.json").exists()
     subprocess.run([*call, str(out)], check=True, capture_output=True)
     whole = tmp_path / "whole"
-    shutil.copytree(out / "figures", whole / "figures")  # an output folder may hold other files
+    (whole / "figures").mkdir(parents=True)
+    (whole / "figures" / "own.png").touch()  # an output folder may hold other files
     subprocess.run([*call, str(whole)], check=True, capture_output=True)
     left, right = ((place / "records.parquet").read_bytes() for place in (out, whole))
     assert left == right
