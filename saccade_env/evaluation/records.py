@@ -84,29 +84,23 @@ def _frame(
     name: str, pictures: list[Picture], labels: Tensor, full_logits: Tensor, result: Rollout
 ) -> pd.DataFrame:
     batch, saccades = result.prediction.shape
-    spread = {
+    by_image = {
         "image": np.array([picture.id for picture in pictures], dtype=object),
         "label": labels.cpu().numpy(),
         "full_prediction": full_logits.argmax(-1).cpu().numpy(),
         "full_certainty": core.certainty(full_logits).cpu().numpy(),
     }
-    return pd.DataFrame(
-        {
-            "image": np.repeat(spread["image"], saccades),
-            "label": np.repeat(spread["label"], saccades),
-            "policy": name,
-            "saccade": np.tile(np.arange(1, saccades + 1), batch),
-            "row": result.scanpath[..., 0].ravel(),
-            "col": result.scanpath[..., 1].ravel(),
-            "prediction": result.prediction.ravel(),
-            "correct": result.correct.ravel(),
-            "certainty": result.certainty.ravel(),
-            "visible_share": result.visible_share.ravel(),
-            "true_class_probability": result.true_class_probability.ravel(),
-            "full_prediction": np.repeat(spread["full_prediction"], saccades),
-            "full_certainty": np.repeat(spread["full_certainty"], saccades),
-        }
-    )
+    by_saccade = result._asdict()
+    rows, cols = np.moveaxis(by_saccade.pop("scanpath"), -1, 0)
+    columns = {
+        **{column: np.repeat(values, saccades) for column, values in by_image.items()},
+        "policy": name,
+        "saccade": np.tile(np.arange(1, saccades + 1), batch),
+        "row": rows.ravel(),
+        "col": cols.ravel(),
+        **{column: values.ravel() for column, values in by_saccade.items()},
+    }
+    return pd.DataFrame(columns)[list(COLUMNS)]
 
 
 def _recomputed(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -111,7 +110,7 @@ def evaluate(
         raise ValueError(f"batch_size must be ≥ 1; got {batch_size}")
     source, judge = open_pair(images, classifier, device, classifier_mode)
     config, where = config.on(judge.grid), device_of(judge, device)
-    plan = _plan(named, source, judge, config, where, limit, seed, map_entropy)
+    plan = _plan(named, source, judge, config, limit, seed, map_entropy)
     written = (SUMMARY, *FIGURES, *files)
     with nullcontext() if out is None else Store(out, plan.run, overwrite, written) as store:
         finished = store.read(plan.check) if store else []
@@ -130,7 +129,12 @@ def evaluate(
                 broken += batch.broken
                 tell(len(batch.broken) * len(named))
                 if batch.pictures:
-                    finished.append(plan.records(batch.pictures, progressed=tell))
+                    pictures, checked = batch.pictures, plan.recomputed
+                    finished.append(
+                        records_of(
+                            pictures, named, config, judge, where, tell, checked, map_entropy
+                        )
+                    )
                     if store:
                         store.add(finished[-1])
         records = join(finished, plan.ids, list(named))
@@ -163,7 +167,6 @@ class _Plan(NamedTuple):
     ids: list[str]  # of the chosen
     recomputed: Set[str]  # ids of those that are recomputed too, with a KV cache
     run: dict[str, Any]
-    records: Callable[..., pd.DataFrame]  # of pictures; tells when a policy is through
     check: Callable[[pd.DataFrame], None]  # refuses records that the run cannot have made
 
 
@@ -172,7 +175,6 @@ def _plan(
     source: ImageSource,
     judge: Classifier,
     config: SaccadeConfig,
-    device: torch.device,
     limit: int | None,
     seed: int,
     map_entropy: bool,
@@ -192,19 +194,10 @@ def _plan(
         **({MAP_ENTROPY: True} if map_entropy else {}),
     }
     cached = getattr(judge, "mode", None) == "kv_cache"
-    checked = agreement.sample(ids) if cached else set()
-    records = partial(
-        records_of,
-        policies=policies,
-        config=config,
-        classifier=judge,
-        device=device,
-        checked=checked,
-        map_entropy=map_entropy,
-    )
+    recomputed = agreement.sample(ids) if cached else set()
     optional = [*agreement.COLUMNS] * cached + [MAP_ENTROPY] * map_entropy
     expected = ids, list(policies), config, judge.num_classes, optional
-    return _Plan(chosen, ids, checked, run, records, lambda found: check_records(found, *expected))
+    return _Plan(chosen, ids, recomputed, run, lambda found: check_records(found, *expected))
 
 
 def _write(store: Store, records: pd.DataFrame, summary: dict[str, Any]) -> None:

@@ -171,8 +171,8 @@ class Store:
         table = pa.Table.from_pandas(records, preserve_index=False)
         mark = json.dumps({"format": FORMAT, "run": self.run, "values": _values(table)[1]})
         table = table.replace_schema_metadata({**table.schema.metadata, _MARK: mark.encode()})
-        with self.keeping(), files.replacing(path) as temporary:
-            pq.write_table(table, temporary, write_page_checksum=True)
+        with self.keeping(), files.replacing(path) as temporary, temporary.open("wb") as raw:
+            pq.write_table(table, raw, write_page_checksum=True)
 
 
 def refuse_another(folder: Path, run: dict[str, Any]) -> None:
@@ -294,7 +294,8 @@ def _manifest(folder: Path) -> dict[str, Any] | None:
     """None if there is none that can be trusted."""
     try:
         manifest = files.read_object(folder / MANIFEST)
-        if (manifest["made_by"], manifest["format"]) != (_MARK.decode(), FORMAT):
+        made = manifest["made_by"], manifest["format"], type(manifest["files"])
+        if made != (_MARK.decode(), FORMAT, list):
             return None
         return {"run": manifest["run"], "files": [_inside(name) for name in manifest["files"]]}
     except (OSError, KeyError, TypeError, ValueError):
@@ -315,7 +316,7 @@ def _load(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         ValueError: It is damaged or foreign.
     """
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with path.open("rb") as raw, pq.ParquetFile(raw, page_checksum_verification=True) as file:
             table = file.read()
         mark = json.loads((table.schema.metadata or {}).get(_MARK, "{}"))
         frame, values = _values(table)
