@@ -1,21 +1,22 @@
 """How far a KV cache agrees with recomputing, on the scanpaths of an evaluation.
 
 A cached classifier is another model (``classifiers/kv_cache.py``), so an evaluation with one also
-recomputes a sample of its images: at most :data:`CHECKED`, spread over the run.
+repeats the scanpaths of a sample of its images on one that recomputes: at most :data:`CHECKED`
+images, spread over the run.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from saccade_env import core, geometry
-from saccade_env.classifiers.base import Classifier
 from saccade_env.config import SaccadeConfig
 
 CHECKED = 64
@@ -27,34 +28,29 @@ def sample(images: list[str]) -> set[str]:
     return set(images[:: max(1, -(-len(images) // CHECKED))])
 
 
-def recompute(
-    images: Tensor,
-    scanpath: Int[np.ndarray, "batch saccades 2"],
-    config: SaccadeConfig,
-    classifier: Classifier,
-) -> tuple[Int[np.ndarray, "batch saccades"], Float[np.ndarray, "batch saccades"]]:
-    """Predictions and certainty of ``classifier`` along scanpaths.
+class Replay:
+    """A policy that repeats scanpaths, whatever it sees.
 
     Args:
-        images: uint8 [B, 3, H, W] on the classifier's device.
-        scanpath: (row, col) of every fixation.
+        scanpath: (row, col) of every fixation, -1 where the episode is over.
         config: The task.
-        classifier: One that recomputes.
     """
-    flat = torch.from_numpy(scanpath).flatten(0, 1).to(images.device)
-    places = geometry.row_col_to_index(flat, config.grid).reshape(scanpath.shape[:2])
-    windows = geometry.fovea_windows(config.grid, config.fovea, images.device)
-    memory, revealed = classifier.begin(images), torch.zeros_like(windows[places[:, 0]])
-    predictions, certainties = [], []
-    for place in places.T:
-        revealed = revealed | windows[place]
-        logits = core.check_logits(classifier.classify(memory, revealed)[0], classifier)
-        predictions.append(logits.argmax(-1))
-        certainties.append(core.certainty(logits))
-    return (
-        torch.stack(predictions, 1).cpu().numpy(),
-        torch.stack(certainties, 1).cpu().numpy(),
-    )
+
+    name, sees_full_image = "replay", False
+
+    def __init__(
+        self, scanpath: Int[np.ndarray, "batch saccades 2"], config: SaccadeConfig
+    ) -> None:
+        flat = geometry.row_col_to_index(torch.from_numpy(scanpath).flatten(0, 1), config.grid)
+        flat = flat.where(flat >= 0, config.num_tokens)
+        self._fixations: Iterator[Tensor] = iter(flat.reshape(scanpath.shape[:2]).T)
+
+    def reset(self, images: UInt8[Tensor, "batch 3 height width"]) -> None:
+        """Nothing in the images changes what is repeated."""
+
+    def act(self, view: core.View) -> Int[Tensor, " batch"]:
+        """Token index of the next fixation, N where the episode is over."""
+        return next(self._fixations)
 
 
 def summarise(records: pd.DataFrame) -> dict[str, dict[str, Any]]:

@@ -71,7 +71,7 @@ def records_of(
         result = rollout(images, labels, policy, config, classifier, memory, blank)
         frame = _frame(name, pictures, labels, logits, result)
         if checked:
-            frame = frame.assign(**_recomputed(images, rows, result, config, classifier))
+            frame = frame.assign(**_recomputed(images, labels, rows, result, config, classifier))
         if map_entropy:
             entropy = np.repeat(_entropies(policy, images), config.max_saccades)
             frame = frame.assign(**{MAP_ENTROPY: entropy})
@@ -104,13 +104,18 @@ def _frame(
 
 
 def _recomputed(
-    images: Tensor, rows: list[int], result: Rollout, config: SaccadeConfig, classifier: Any
+    images: Tensor,
+    labels: Tensor,
+    rows: list[int],
+    result: Rollout,
+    config: SaccadeConfig,
+    classifier: Any,
 ) -> dict[str, np.ndarray]:
     predictions, certainty = np.full(result.prediction.shape, -1), result.certainty * np.nan
     if rows:
-        predictions[rows], certainty[rows] = agreement.recompute(
-            images[rows], result.scanpath[rows], config, classifier.recomputing
-        )
+        replay = agreement.Replay(result.scanpath[rows], config)
+        again = rollout(images[rows], labels[rows], replay, config, classifier.recomputing)
+        predictions[rows], certainty[rows] = again.prediction, again.certainty
     return dict(zip(agreement.COLUMNS, (predictions.ravel(), certainty.ravel()), strict=True))
 
 

@@ -13,6 +13,7 @@ from saccade_env import images, policies
 from saccade_env.config import SaccadeConfig
 from saccade_env.core import View
 from saccade_env.evaluation import evaluate, rollout
+from saccade_env.evaluation.agreement import Replay
 from saccade_env.images.derived import Subset
 
 N = 196
@@ -98,3 +99,14 @@ def test_map_entropy_is_a_column_that_is_asked_for(sample: Any, linear: Any, tmp
         assert records.drop(columns="map_entropy").equals(plain)
     with pytest.raises(FileExistsError, match="with other map_entropy"):
         evaluate(named, sample, linear, task, progress=False, out=tmp_path)
+
+
+def test_a_replay_is_the_same_rollout(sample: Any, linear: Any) -> None:
+    pictures, labels = images.load_batch(sample, range(3))
+    stopping = Scripted([[7, 30, N], [N, 31, 0], [3, 45, 0]])
+    for policy, stops in ((policies.create("random"), False), (stopping, True)):
+        task = SaccadeConfig(max_saccades=3, stop_action=stops)
+        made = rollout(pictures, labels, policy, task, linear)
+        again = rollout(pictures, labels, Replay(made.scanpath, task), task, linear)
+        for values, repeated in zip(made, again, strict=True):
+            assert np.array_equal(values, repeated)
