@@ -214,16 +214,16 @@ def check_fixations(
     if not whole or fixation.shape != running.shape or fixation.is_meta:
         found = f"{fixation.dtype} of shape {tuple(fixation.shape)} on {fixation.device}"
         raise ValueError(f"{wanted}; got {found}")
-    fixation = torch.where(running, fixation.to(running.device, torch.long), stop)
-    if not config.stop_action and (fixation == stop).any():
+    chosen: Tensor = torch.where(running, fixation.to(running.device, torch.long), stop)
+    if not config.stop_action and (chosen == stop).any():
         raise ValueError(
             f"policy {policy!r} stops, and the task has no stop action; an evaluation "
             "without the stopping rule draws its curve all the same (stop_at)"
         )
-    if (wrong := (fixation < 0) | (fixation > stop)).any():
-        rows, values = wrong.nonzero().flatten().tolist(), fixation[wrong].tolist()
+    if (wrong := (chosen < 0) | (chosen > stop)).any():
+        rows, values = wrong.nonzero().flatten().tolist(), chosen[wrong].tolist()
         raise ValueError(f"{wanted}; got {values} in rows {rows}")
-    return fixation
+    return chosen
 
 
 def begin(
