@@ -109,7 +109,7 @@ class GreedyOracle:
                 f"policy {self.name!r} with target {self.target!r} needs labelled images, and an "
                 "image has no label; use target='certainty' or images sorted into class folders"
             )
-        judge = recomputing(self._judge or classifier)
+        judge = (self._judge or classifier).recomputing
         if not tuple(self.grid) == tuple(config.grid) == tuple(judge.grid):
             raise ValueError(
                 f"policy {self.name!r} has grid {self.grid} and its classifier {judge.grid}, the "
@@ -195,9 +195,3 @@ def _every(stride: int, length: int, device: torch.device) -> Bool[Tensor, " len
     """Every ``stride``-th place, those at both ends equally far from the border, or nearly."""
     first = (length - 1) % stride // 2
     return torch.arange(length, device=device) % stride == first
-
-
-def recomputing(classifier: Classifier) -> Any:
-    """The classifier without its KV cache, if it has one: its memory would be spent."""
-    cached = getattr(classifier, "mode", None) == "kv_cache"
-    return classifier.recomputing if cached else classifier  # type: ignore[attr-defined]

@@ -13,7 +13,6 @@ from torch import Tensor
 from saccade_env import core
 from saccade_env.classifiers.base import Classifier
 from saccade_env.config import SaccadeConfig
-from saccade_env.oracles import is_oracle, reset_policy
 
 
 class StopWhenCertain:
@@ -38,7 +37,8 @@ class StopWhenCertain:
             raise ValueError(f"patience must be ≥ 1; got {patience}")
         self.policy, self.threshold, self.patience = policy, threshold, patience
         self.name = f"{policy.name}-until-{threshold:g}"
-        self.sees_full_image, self.sees_label = policy.sees_full_image, is_oracle(policy)
+        self.sees_full_image = policy.sees_full_image
+        self.sees_label = isinstance(policy, core.Oracle) and policy.sees_label
         self._certain: Tensor | None = None  # how many saccades in a row
         self._seen: Tensor | None = None  # saccades counted
 
@@ -51,7 +51,7 @@ class StopWhenCertain:
         self, state: core.State, config: SaccadeConfig, classifier: Classifier
     ) -> None:
         """The same for an oracle, which is handed everything."""
-        reset_policy(self.policy, state, config, classifier)
+        core.reset_policy(self.policy, state, config, classifier)
         self._start(state.labels)
 
     def act(self, view: core.View) -> Int[Tensor, " batch"]:

@@ -15,11 +15,9 @@ from typing import Any
 
 from saccade_env.classifiers.base import Classifier
 from saccade_env.config import SaccadeConfig
-from saccade_env.core import Policy
+from saccade_env.core import Oracle, Policy
 from saccade_env.images.base import ImageSource
-from saccade_env.oracles import is_oracle
 
-_OPTIONS = ("mode", "refresh_every", "autocast", "compile")  # named where they are set
 _DISTRIBUTIONS = ("saccade-env", "torch", "torchvision", "timm", "gymnasium", "numpy", "pillow")
 
 
@@ -30,7 +28,7 @@ def card(config: SaccadeConfig, classifier: Classifier, source: ImageSource) -> 
         "classifier": {
             "name": classifier.name,
             "weights": asdict(classifier.weights),
-            **{key: value for key in _OPTIONS if (value := getattr(classifier, key, None))},
+            **{key: value for key, value in classifier.options.items() if value},
             "patch_size": classifier.patch_size,
             "num_classes": classifier.num_classes,
         },
@@ -60,7 +58,7 @@ def describe_policy(policy: Policy) -> dict[str, Any]:
     }
     weights = getattr(policy, "weights", None)
     described = {"name": policy.name, "sees_full_image": policy.sees_full_image, **parameters}
-    if is_oracle(policy):
+    if isinstance(policy, Oracle) and policy.sees_label:
         described["sees_label"] = True
     return {**described, "weights": vars(weights)} if weights else described
 

@@ -74,6 +74,24 @@ class Policy(Protocol):
 
 
 @runtime_checkable
+class Oracle(Policy, Protocol):
+    """A policy that may see what no competitor may: images, labels and classifier.
+
+    ``sees_label`` says whether it does: reports then show it as the ceiling. A :class:`View` stays
+    free of labels; an oracle is handed the episodes themselves instead, once, when it is reset.
+    """
+
+    sees_label: bool
+
+    def reset_seeing(self, state: State, config: SaccadeConfig, classifier: Classifier) -> None:
+        """Take in a batch of running episodes as they are.
+
+        Raises:
+            ValueError: A label that it needs is missing.
+        """
+
+
+@runtime_checkable
 class HasMaps(Protocol):
     """A policy that looks at the highest value of a saliency map, one an image."""
 
@@ -86,6 +104,16 @@ class HasMaps(Protocol):
         self, images: UInt8[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch rows cols"]:
         """The same maps, which may have been kept."""
+
+
+def reset_policy(
+    policy: Policy, state: State, config: SaccadeConfig, classifier: Classifier
+) -> None:
+    """Start a policy on episodes at any saccade; it gets their images, an oracle everything."""
+    if isinstance(policy, Oracle):
+        policy.reset_seeing(state, config, classifier)
+    else:
+        policy.reset(state.images)
 
 
 def certainty(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, " batch"]:

@@ -16,7 +16,7 @@ from gymnasium.error import ResetNeeded
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from saccade_env import classifiers, core, images, oracles
+from saccade_env import classifiers, core, images
 from saccade_env.card import card
 from saccade_env.classifiers import AUTO, Classifier
 from saccade_env.config import ActionKind, RewardKind, SaccadeConfig
@@ -54,7 +54,7 @@ class Task:
         classifier_mode: str | None = None,
     ) -> None:
         self.source, self.classifier = open_pair(images, classifier, device, classifier_mode)
-        self.device = device_of(self.classifier, device)
+        self.device = self.classifier.device
         self.config = SaccadeConfig(
             self.classifier.grid, fovea, max_saccades, reward, saccade_cost, action, stop_action
         )
@@ -148,7 +148,7 @@ def open_pair(
     opened = images.create(source)
     chosen = {} if mode is None else {"mode": mode}
     judge = classifiers.create(classifier, device=device, image_size=opened.image_size, **chosen)
-    if mode is not None and getattr(judge, "mode", "recompute") != mode:
+    if mode is not None and judge.options.get("mode", "recompute") != mode:
         raise ValueError(f"classifier {judge.name!r} was built in another mode than {mode!r}")
     if grid_of(opened.image_size, judge.patch_size) != tuple(judge.grid):
         raise ValueError(
@@ -168,11 +168,6 @@ def check_device(device: str | torch.device) -> None:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # torch's, for a device that is not there
         raise ValueError(f"device {str(device)!r} cannot be used: {error}") from error
-
-
-def device_of(classifier: Classifier, device: str | torch.device) -> torch.device:
-    """Where images must be: with the classifier, which may have been built elsewhere."""
-    return torch.device(getattr(classifier, "device", device))
 
 
 def index_option(options: dict[str, Any] | None) -> Any:
@@ -237,7 +232,7 @@ class TaskHolder:
 
     def reset_policy(self, policy: core.Policy) -> None:
         """Start a policy on the running episodes; an oracle gets their labels too."""
-        oracles.reset_policy(policy, self._running(), self.config, self._task.classifier)
+        core.reset_policy(policy, self._running(), self.config, self._task.classifier)
 
     def _running(self) -> core.State:
         if self._state is None:

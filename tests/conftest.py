@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from saccade_env import geometry, images
-from saccade_env.classifiers.base import Weights
+from saccade_env.classifiers.base import Classifier, Weights
 from saccade_env.policies import SaliencyPolicy
 
 # Several test processes share the cores; more threads than cores make every network crawl.
@@ -56,7 +56,7 @@ def shared() -> Path:
     return SHARED
 
 
-class LinearClassifier:
+class LinearClassifier(Classifier):
     """Logits are a fixed random linear function of the revealed patches' mean colours."""
 
     name = "linear"

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from saccade_env import geometry, images
-from saccade_env.classifiers.base import Weights
+from saccade_env.classifiers.base import Classifier, Weights
 from saccade_env.classifiers.dino.classifier import DinoClassifier
 from saccade_env.images import ImageSource, Picture
 
@@ -23,7 +23,7 @@ def seconds(function: Callable[..., object], *arguments: object) -> float:
     return time.perf_counter() - begin
 
 
-class NullClassifier:
+class NullClassifier(Classifier):
     """Costs nothing: what remains is the environment's own time."""
 
     name, grid, patch_size, num_classes = "null", (14, 14), 16, 1000

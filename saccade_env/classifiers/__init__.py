@@ -12,11 +12,20 @@ from functools import lru_cache
 from typing import Any
 
 from saccade_env.classifiers import weights
-from saccade_env.classifiers.base import Classifier, Weights
+from saccade_env.classifiers.base import Classifier, Convolutional, Weights, check_classifier
 from saccade_env.errors import unknown_name
 from saccade_env.registry import Entry, Registry, parse_spec
 
-__all__ = ["AUTO", "REGISTRY", "Classifier", "Weights", "available", "create", "resolve_auto"]
+__all__ = [
+    "AUTO",
+    "REGISTRY",
+    "Classifier",
+    "Convolutional",
+    "Weights",
+    "available",
+    "create",
+    "resolve_auto",
+]
 
 AUTO = "auto"
 _PREFERRED, _FALLBACK = "dino_vits16", "efficientnet_lite0"
@@ -76,6 +85,7 @@ def create(name: str | Classifier = AUTO, **keywords: Any) -> Classifier:
             ``compile``; for DINO also ``mode`` and ``refresh_every``.
 
     Raises:
+        TypeError: What was given is no classifier.
         ValueError: No such classifier or parameter; the message suggests the nearest name.
         ImportError: A package it needs is missing; the message gives the install command.
         WeightsError: Its weights cannot be had, or are not what they should be.
@@ -84,7 +94,7 @@ def create(name: str | Classifier = AUTO, **keywords: Any) -> Classifier:
         if wrong := set(keywords) - {"device", "image_size", "mode"}:  # which the caller compares
             listed = ", ".join(sorted(wrong))
             raise ValueError(f"classifier {name.name!r} is built already: {listed} cannot be set")
-        return name
+        return check_classifier(name)
     base, parameters = parse_spec(name)
     base = resolve_auto() if base == AUTO else base
     keywords = {**parameters, **keywords}

@@ -11,14 +11,14 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
-from saccade_env.classifiers.base import Weights
+from saccade_env.classifiers.base import Classifier, Weights
 from saccade_env.classifiers.runtime import autocast, check_autocast, check_flag, keep_memory
 from saccade_env.geometry import grid_of, to_pixels
 
 Colour = tuple[float, float, float]
 
 
-class CnnClassifier:
+class CnnClassifier(Classifier):
     """A frozen convolutional network as a classifier of partly revealed images.
 
     Args:
@@ -72,6 +72,10 @@ class CnnClassifier:
         self._mean, self._std = (
             torch.tensor(value, device=self.device).view(3, 1, 1) for value in (mean, std)
         )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"autocast": self.autocast, "compile": self.compile}
 
     def normalise(
         self, images: Shaped[Tensor, "batch 3 height width"]

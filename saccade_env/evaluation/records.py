@@ -61,7 +61,7 @@ def records_of(
     images, labels = (tensor.to(device) for tensor in stack(pictures))
     memory = classifier.begin(images)
     everything = torch.ones(len(images), *config.grid, dtype=torch.bool, device=device)
-    whole: Any = getattr(classifier, "recomputing", classifier)  # a cache would only be thrown away
+    whole = classifier.recomputing  # a cache would only be thrown away
     full_memory = memory if whole is classifier else whole.begin(images)
     logits = core.check_logits(whole.classify(full_memory, everything)[0], classifier)
     blank = core.blank_logits(memory, ~everything, classifier)
@@ -109,7 +109,7 @@ def _recomputed(
     rows: list[int],
     result: Rollout,
     config: SaccadeConfig,
-    classifier: Any,
+    classifier: Classifier,
 ) -> dict[str, np.ndarray]:
     predictions, certainty = np.full(result.prediction.shape, -1), result.certainty * np.nan
     if rows:

@@ -12,7 +12,6 @@ from torch import Tensor
 from saccade_env import core
 from saccade_env.classifiers.base import Classifier
 from saccade_env.config import SaccadeConfig
-from saccade_env.oracles import reset_policy
 
 
 class Rollout(NamedTuple):
@@ -55,7 +54,7 @@ def rollout(
     """
     place = torch.arange(len(images), device=images.device)
     state = core.begin(images, labels, place, config, classifier, memory, blank)
-    reset_policy(policy, state, config, classifier)
+    core.reset_policy(policy, state, config, classifier)
     states, running = [], torch.ones_like(labels, dtype=torch.bool)
     for _ in range(config.max_saccades):
         # A row that has stopped is still asked, in a full batch, but no longer listened to.

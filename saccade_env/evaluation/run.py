@@ -24,7 +24,7 @@ from saccade_env.evaluation.store import SUMMARY, Store
 from saccade_env.images import ImageSource
 from saccade_env.images.derived import sample
 from saccade_env.images.feeding import batches, check_workers
-from saccade_env.task import check_on_error, device_of, open_pair
+from saccade_env.task import check_on_error, open_pair
 
 FIGURES = ("figures/accuracy.png", "figures/stopping.png")
 
@@ -109,7 +109,7 @@ def evaluate(
     if batch_size < 1:
         raise ValueError(f"batch_size must be ≥ 1; got {batch_size}")
     source, judge = open_pair(images, classifier, device, classifier_mode)
-    config, where = config.on(judge.grid), device_of(judge, device)
+    config = config.on(judge.grid)
     plan = _plan(named, source, judge, config, limit, seed, map_entropy)
     written = (SUMMARY, *FIGURES, *files)
     with nullcontext() if out is None else Store(out, plan.run, overwrite, written) as store:
@@ -132,7 +132,7 @@ def evaluate(
                     pictures, checked = batch.pictures, plan.recomputed
                     finished.append(
                         records_of(
-                            pictures, named, config, judge, where, tell, checked, map_entropy
+                            pictures, named, config, judge, judge.device, tell, checked, map_entropy
                         )
                     )
                     if store:
@@ -193,7 +193,7 @@ def _plan(
         "seed": seed,
         **({MAP_ENTROPY: True} if map_entropy else {}),
     }
-    cached = getattr(judge, "mode", None) == "kv_cache"
+    cached = judge.recomputing is not judge
     recomputed = agreement.sample(ids) if cached else set()
     optional = [*agreement.COLUMNS] * cached + [MAP_ENTROPY] * map_entropy
     expected = ids, list(policies), config, judge.num_classes, optional

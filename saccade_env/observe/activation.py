@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
+from saccade_env.classifiers.base import Convolutional
 from saccade_env.core import View
 from saccade_env.geometry import to_pixels
 from saccade_env.observe.observers import Observer
@@ -27,7 +28,7 @@ class Activation(Observer):
     """That map, beside the rest.
 
     Args:
-        classifier: Has ``features(images)`` and ``class_weights``, as a CnnClassifier has.
+        classifier: A :class:`Convolutional` one.
         periphery: Side in pixels of the whole picture where nothing is revealed yet.
 
     Raises:
@@ -35,7 +36,7 @@ class Activation(Observer):
     """
 
     def __init__(self, classifier: Any, periphery: int) -> None:
-        if not hasattr(classifier, "class_weights"):
+        if not isinstance(classifier, Convolutional):
             raise ValueError(
                 f"classifier {classifier.name!r} has no class activation map: it needs a "
                 "convolutional one, such as 'efficientnet_lite0'"

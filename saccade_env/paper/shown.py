@@ -12,7 +12,6 @@ from torch import Tensor
 from saccade_env import core, images
 from saccade_env.config import SaccadeConfig
 from saccade_env.images import Preprocess
-from saccade_env.oracles import reset_policy
 from saccade_env.paper.cast import Cast
 
 SIDE = 160  # pixels of a drawn picture
@@ -33,7 +32,7 @@ def rollout(policy: Any, sample: Sample, saccades: int) -> list[core.State]:
     config = SaccadeConfig(sample.judge.grid, 3, saccades)
     place = torch.arange(len(sample.pixels), device=sample.pixels.device)
     state = core.begin(sample.pixels, sample.labels, place, config, sample.judge)
-    reset_policy(policy, state, config, sample.judge)
+    core.reset_policy(policy, state, config, sample.judge)
     states = []
     for _ in range(saccades):
         fixation = policy.act(core.view(state)).to(place.device)

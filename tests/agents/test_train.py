@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from saccade_env import cli, geometry, policies
 from saccade_env.agents import checkpoint, hyperparameters
 from saccade_env.agents.train import Settings, train
-from saccade_env.classifiers.base import Weights
+from saccade_env.classifiers.base import Classifier, Weights
 from saccade_env.images import Picture
 
 GRID, PATCH, CLASSES = (6, 6), 8, 4
@@ -53,7 +53,7 @@ class BrightPatches:
         return str(i)
 
 
-class SeesBright:
+class SeesBright(Classifier):
     """Names the colour of the bright token once it is revealed, and "nothing" before."""
 
     name, grid, patch_size, num_classes = "sees bright", GRID, PATCH, CLASSES

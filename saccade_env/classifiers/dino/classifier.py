@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from saccade_env.classifiers import weights
-from saccade_env.classifiers.base import Weights
+from saccade_env.classifiers.base import Classifier, Weights
 from saccade_env.classifiers.dino import kv_cache, packing
 from saccade_env.classifiers.dino.head import LAST_LAYERS, build_head
 from saccade_env.classifiers.dino.kv_cache import KVMemory
@@ -32,7 +32,7 @@ from saccade_env.geometry import grid_of
 MODES = ("recompute", "kv_cache")
 
 
-class DinoClassifier:
+class DinoClassifier(Classifier):
     """A DINO network and its linear head; see :func:`load` and :meth:`from_state_dicts`.
 
     Args:
@@ -100,8 +100,18 @@ class DinoClassifier:
         return cls(network, build_head(head, network.backbone.embed_dim), **keywords)
 
     @property
+    def options(self) -> dict[str, Any]:
+        return {
+            "mode": self.mode,
+            "refresh_every": self.refresh_every,
+            "autocast": self.autocast,
+            "compile": self.compile,
+        }
+
+    @property
     def recomputing(self) -> DinoClassifier:
-        """The same classifier without the cache: what the cache is compared with."""
+        if self.mode == "recompute":
+            return self
         return DinoClassifier(
             self.network, self.head, self.image_size, self.name, self.weights,
             autocast=self.autocast, compile=self.compile,

@@ -67,7 +67,7 @@ def compare(
     if not indices:
         raise no_common_image("images", (source.id(i) for i in range(len(source))), looked)
     config = SaccadeConfig(classifier.grid, fovea, saccades)
-    device = torch.device(getattr(classifier, "device", "cpu"))
+    device = classifier.device
     records, names = [], list[str]()
     maps: dict[str, list[torch.Tensor]] = {n: [] for n, p in policies.items() if hasattr(p, "maps")}
     with tqdm(total=len(indices) * len(policies), unit="scanpath", disable=not progress) as bar:
