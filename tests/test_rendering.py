@@ -137,7 +137,8 @@ def test_wrong_patch_size_is_refused(make_linear: Any) -> None:
 
 def test_drawing_leaves_pyplot_alone() -> None:
     code = (
-        "import sys, numpy; from saccade_env import canvas, rendering; assert not "
+        "import sys, numpy; from saccade_env import rendering; "
+        "from saccade_env.drawing import canvas; assert not "
         "{'matplotlib', 'imageio'} & set(sys.modules); canvas.Canvas(8, 8).pixels(); "
         "print('matplotlib.pyplot' in sys.modules)"
     )

@@ -1,7 +1,7 @@
 """A sheet of pixels to draw on, over matplotlib's Agg.
 
 Places are pixels (row, col), row 0 at the top; this is the only module that turns them into
-matplotlib's order. Colours follow Okabe and Ito: the colour-blind tell them apart.
+matplotlib's order.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-INK, QUIET, FAINT, PAPER, BLACK = "#1b2430", "#66717f", "#e6e9ee", "#ffffff", "#0b0f14"
-BLUE, ORANGE, YELLOW = "#0072b2", "#d55e00", "#f5a623"
-THEME = (INK, QUIET, FAINT, PAPER, BLACK, BLUE, ORANGE, YELLOW)
+from saccade_env.drawing.style import INK, PAPER
 
 Length = float | int  # spelt out, for run-time type checks tell them apart
 Place = tuple[Length, Length]

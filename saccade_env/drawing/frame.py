@@ -15,19 +15,8 @@ from jaxtyping import Bool, Float, UInt8
 
 from saccade_env import core, geometry
 from saccade_env.config import SaccadeConfig
-from saccade_env.drawing.canvas import (
-    BLACK,
-    BLUE,
-    FAINT,
-    ORANGE,
-    PAPER,
-    QUIET,
-    YELLOW,
-    Canvas,
-    Length,
-    Place,
-    shorten,
-)
+from saccade_env.drawing.canvas import Canvas, Length, Place, shorten
+from saccade_env.drawing.style import BLACK, BLUE, FAINT, ORANGE, PAPER, QUIET, YELLOW
 
 PICTURE_HEIGHT, PICTURE_LIMIT, PANEL, MARGIN, GAP = 448, 896, 320, 16, 28
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from saccade_env.drawing.canvas import THEME
+from saccade_env.drawing.style import THEME
 
 HOLD = 4  # the last frame stays this many times as long
 
