@@ -9,14 +9,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from saccade_env.agents.agent_policy import AgentPolicy
-    from saccade_env.agents.features import TokenGridNet
+    from saccade_env.agents.net import TokenGridNet
+    from saccade_env.agents.policy import AgentPolicy
     from saccade_env.agents.sb3_vec_env import SB3VecEnv
 
 _HOMES = {
-    "AgentPolicy": "agent_policy",
+    "AgentPolicy": "policy",
     "SB3VecEnv": "sb3_vec_env",
-    "TokenGridNet": "features",
+    "TokenGridNet": "net",
 }
 
 __all__ = ["AgentPolicy", "SB3VecEnv", "TokenGridNet", "available", "create"]
@@ -24,9 +24,9 @@ __all__ = ["AgentPolicy", "SB3VecEnv", "TokenGridNet", "available", "create"]
 
 def available() -> list[str]:
     """Names of the agents that come with the package."""
-    from saccade_env.agents import shipped
+    from saccade_env.agents import files
 
-    return shipped.names()
+    return files.available()
 
 
 def create(name: str, **keywords: Any) -> AgentPolicy:
@@ -41,9 +41,9 @@ def create(name: str, **keywords: Any) -> AgentPolicy:
     Raises:
         ValueError: No such agent, or it needs ``make_prior``.
     """
-    from saccade_env.agents import agent_policy, shipped
+    from saccade_env.agents import files, policy
 
-    return agent_policy.AgentPolicy.load(shipped.folder_of(name), **keywords)
+    return policy.AgentPolicy.load(files.folder_of(name), **keywords)
 
 
 def __getattr__(name: str) -> Any:

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from saccade_env.agents.agent_files import read_json
 from saccade_env.agents.checkpoint import random_states_kept, replace_file
+from saccade_env.agents.files import read_json
 from saccade_env.core import Policy
 
 ABOUT = "about.json"

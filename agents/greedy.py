@@ -1,6 +1,6 @@
 """The action that a Stable-Baselines3 model likes best among those that are open.
 
-As :class:`saccade_env.agents.agent_policy.AgentPolicy` acts, whatever the algorithm: also those
+As :class:`saccade_env.agents.policy.AgentPolicy` acts, whatever the algorithm: also those
 that know no masks.
 """
 

@@ -19,7 +19,7 @@ from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from saccade_env.agents.features import Observation, TokenGridNet, pool
+from saccade_env.agents.net import Observation, TokenGridNet, pool
 from saccade_env.errors import unknown_name
 
 _COARSE = 4  # rows and columns of the coarse map that an LSTM is shown

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from saccade_env import evaluation, images, policies
-from saccade_env.agents.sb3_policy import load_sb3
+from saccade_env.agents.sb3_zip import load_sb3
 from saccade_env.agents.train import Settings, train
 from saccade_env.config import SaccadeConfig
 

@@ -46,11 +46,11 @@ def _say_ready(paths: list[Path]) -> None:
 
 def _agents() -> Any:
     """Agents that come with the package; the folder of any other is a name too."""
-    from saccade_env.agents import agent_files, shipped
+    from saccade_env.agents import files
 
     shown = table("Agents", "name", "what it observes beside what is revealed", "classifier")
-    for name in shipped.names():
-        described = agent_files.read_description(shipped.folder_of(name))
+    for name in files.available():
+        described = files.read_description(files.folder_of(name))
         observed = {key: value for key, value in described["observation"].items() if value}
         seen = ", ".join(f"{key} {value}" for key, value in observed.items())
         shown.add_row(name, seen, described["card"]["classifier"]["name"])

@@ -39,7 +39,7 @@ def fixed_maker(classifier: Any, seed: int, device: str) -> Callable[[str], Any]
 def maker(classifier: Any, seed: int, device: str) -> Callable[[str], Any]:
     """Builds policies by name, with parameters if any; or trained agents by name or path."""
     from saccade_env import policies
-    from saccade_env.agents import shipped
+    from saccade_env.agents import files
 
     fixed = fixed_maker(classifier, seed, device)
 
@@ -47,26 +47,26 @@ def maker(classifier: Any, seed: int, device: str) -> Callable[[str], Any]:
         base, keywords = parse_spec(name)
         if base in policies.REGISTRY.entries:
             return fixed(name)
-        if base in shipped.names():
-            return _agent(shipped.folder_of(base), classifier.grid, fixed, device, **keywords)
+        if base in files.available():
+            return _agent(files.folder_of(base), classifier.grid, fixed, device, **keywords)
         if Path(base).exists():
             return _agent(Path(base), classifier.grid, fixed, device, **keywords)
         if Path(base).suffix or len(Path(base).parts) > 1:
             raise FileNotFoundError(f"no such policy and no such file: {base}")
-        raise unknown_name("policy", base, [*policies.REGISTRY.entries, *shipped.names()])
+        raise unknown_name("policy", base, [*policies.REGISTRY.entries, *files.available()])
 
     return make
 
 
 def _agent(path: Path, grid: Any, make: Any, device: str, stops: bool = False, **wrong: Any) -> Any:
     """A trained agent: of ours, or as Stable-Baselines3 saved it, which is unpickled."""
-    from saccade_env.agents.agent_policy import AgentPolicy
+    from saccade_env.agents.policy import AgentPolicy
 
     for name in wrong:
         raise unknown_name("parameter of an agent", name, ["stops"])
     if (path / "agent.json").exists():
         return AgentPolicy.load(path, grid, make, device, stops)
-    from saccade_env.agents.sb3_policy import load_sb3
+    from saccade_env.agents.sb3_zip import load_sb3
 
     return load_sb3(path, grid, make, device, stops)
 

@@ -146,7 +146,7 @@ def export(
 
     The zip is a pickle, and reading it executes what it holds: take one that you trust.
     """
-    from saccade_env.agents.sb3_policy import export as write
+    from saccade_env.agents.sb3_zip import export as write
 
     with clear_errors():
         written = write(model, folder)

@@ -24,10 +24,10 @@ from saccade_env import (
     core,
 )
 from saccade_env.agents import AgentPolicy, SB3VecEnv, TokenGridNet
-from saccade_env.agents.agent_files import DESCRIPTION, WEIGHTS
+from saccade_env.agents.files import DESCRIPTION, WEIGHTS
 from saccade_env.agents.observation import Observing
 from saccade_env.agents.sb3_policies import policy_class, token_grid_net
-from saccade_env.agents.sb3_policy import CARD, MODEL, export, load_sb3, save_agent
+from saccade_env.agents.sb3_zip import CARD, MODEL, export, load_sb3, save_agent
 from saccade_env.card import describe_policy
 from saccade_env.classifiers.weights_file import WeightsError
 from saccade_env.evaluation.rollout import rollout

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from saccade_env import agents, classifiers, cli, evaluation, policies
-from saccade_env.agents import agent_files, shipped
+from saccade_env.agents import files
 from saccade_env.config import SaccadeConfig
 
 
@@ -21,15 +21,15 @@ def build(name: str, **keywords: Any) -> Any:
 
 def test_there_are_two_and_they_are_small() -> None:
     assert agents.available() == ["agent-focus", "agent-periphery"]
-    size = sum(path.stat().st_size for path in shipped.FOLDER.rglob("*") if path.is_file())
+    size = sum(path.stat().st_size for path in files.SHIPPED.rglob("*") if path.is_file())
     assert size < 10e6
-    kinds = {path.suffix for path in shipped.FOLDER.rglob("*") if path.is_file()}
+    kinds = {path.suffix for path in files.SHIPPED.rglob("*") if path.is_file()}
     assert kinds == {".json", ".safetensors"}, "nothing that executes"
 
 
-@pytest.mark.parametrize("name", shipped.names())
+@pytest.mark.parametrize("name", files.available())
 def test_the_card_says_how_it_came_to_be(name: str) -> None:
-    described = agent_files.read_description(shipped.folder_of(name))
+    described = files.read_description(files.folder_of(name))
     card = described["card"]
     for key in ("algo", "images", "held_back", "steps", "seed", "reward", "versions", "evaluation"):
         assert card[key] not in (None, {}, ""), key
@@ -39,7 +39,7 @@ def test_the_card_says_how_it_came_to_be(name: str) -> None:
     assert "/" not in card["images"]["name"], "no path of the machine that trained it"
 
 
-@pytest.mark.parametrize("name", shipped.names())
+@pytest.mark.parametrize("name", files.available())
 def test_it_looks_at_the_sample_on_any_grid(name: str, tmp_path: Path) -> None:
     judge = classifiers.create("efficientnet_lite0", image_size=(160, 192))
     assert build(name, grid=judge.grid).grid == (10, 12)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from saccade_env import cli, images, policies
 from saccade_env.agents import checkpoint, hyperparameters
-from saccade_env.agents.sb3_policy import export
+from saccade_env.agents.sb3_zip import export
 from saccade_env.agents.train import Settings, train
 
 pytestmark = pytest.mark.filterwarnings("ignore::tqdm.TqdmExperimentalWarning")
@@ -141,7 +141,7 @@ def test_a_name_in_a_file_loads_no_pickle(
     path.write_text(path.read_text().replace('"centre"', '"run"'))
     arguments = ["evaluate", "--images", "sample", "--classifier", "efficientnet_lite0",
                  "--policy", "agent", "--saccades", "1"]  # fmt: skip
-    monkeypatch.setattr("saccade_env.agents.sb3_policy.load_sb3", lambda *_: pytest.fail("read"))
+    monkeypatch.setattr("saccade_env.agents.sb3_zip.load_sb3", lambda *_: pytest.fail("read"))
     done = CliRunner().invoke(cli.app, arguments)
     assert done.exit_code == 1
     assert "unknown policy 'run'" in done.output

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from saccade_env.agents.agent_files import check_observation, fill, read_json, save_agent
-from saccade_env.agents.agent_policy import AgentPolicy, Grid, MakePrior, observing_of
-from saccade_env.agents.features import TokenGridNet
+from saccade_env.agents.files import check_observation, fill, read_json, save_agent
+from saccade_env.agents.net import TokenGridNet
+from saccade_env.agents.policy import AgentPolicy, Grid, MakePrior, observing_of
 from saccade_env.classifiers.base import Weights
 from saccade_env.classifiers.weights_file import sha256
 

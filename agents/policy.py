@@ -1,6 +1,6 @@
 """A trained agent as a policy, to evaluate and record it beside the fixed ones.
 
-Agents are kept as safetensors and JSON, see :mod:`.agent_files`; :mod:`.sb3_policy` reads those
+Agents are kept as safetensors and JSON, see :mod:`.files`; :mod:`.sb3_zip` reads those
 that are still in Stable-Baselines3's zip files.
 """
 
@@ -15,8 +15,8 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from saccade_env import classifiers
-from saccade_env.agents.agent_files import WEIGHTS, read_description, read_weights
-from saccade_env.agents.features import TokenGridNet
+from saccade_env.agents.files import WEIGHTS, read_description, read_weights
+from saccade_env.agents.net import TokenGridNet
 from saccade_env.agents.observation import Observing
 from saccade_env.classifiers.base import Weights
 from saccade_env.classifiers.weights_file import sha256

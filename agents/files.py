@@ -13,10 +13,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from saccade_env.agents.features import EXTRAS, TokenGridNet
+from saccade_env.agents.net import EXTRAS, TokenGridNet
 from saccade_env.classifiers.weights_file import WeightsError, check_keys
+from saccade_env.errors import unknown_name
 
 WEIGHTS, DESCRIPTION = "agent.safetensors", "agent.json"
+SHIPPED = Path(__file__).parent / "pretrained"  # the agents that come with the package
 
 _KEYS = ("name", "network", "observation", "max_saccades")
 _NETWORK = ("channels", "blocks", "stop_action", "patch_size")
@@ -59,6 +61,22 @@ def save_agent(net: TokenGridNet, folder: str | Path, description: dict[str, Any
     text = json.dumps(full, indent=2, ensure_ascii=False)
     (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
     return folder
+
+
+def available() -> list[str]:
+    """Names of the agents that come with the package, for ``--policy`` and :func:`folder_of`."""
+    return sorted(path.parent.name for path in SHIPPED.glob(f"*/{DESCRIPTION}"))
+
+
+def folder_of(name: str) -> Path:
+    """Where an agent is that comes with the package.
+
+    Raises:
+        ValueError: There is no such agent.
+    """
+    if name not in available():
+        raise unknown_name("agent", name, available())
+    return SHIPPED / name
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:

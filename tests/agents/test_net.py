@@ -11,7 +11,7 @@ from gymnasium import spaces
 from stable_baselines3.common.preprocessing import preprocess_obs
 from torch import Tensor
 
-from saccade_env.agents.features import TokenGridNet, saccades_left, standardise
+from saccade_env.agents.net import TokenGridNet, saccades_left, standardise
 from saccade_env.agents.observation import Observing
 from saccade_env.policies.simple import CentrePolicy
 
