@@ -17,6 +17,7 @@ class Noise:
     image_size = (224, 224)
     labels = "none"
     identity = "noise-seeded-by-index"
+    preprocess = None
     class_names: list[str] = []  # noqa: RUF012
 
     def __len__(self) -> int:

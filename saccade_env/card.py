@@ -37,7 +37,7 @@ def card(config: SaccadeConfig, classifier: Classifier, source: ImageSource) -> 
             "count": len(source),
             "labels": source.labels,
             "image_size": list(source.image_size),
-            "preprocess": repr(getattr(source, "preprocess", None)),
+            "preprocess": repr(source.preprocess),
             "identity": source.identity,
         },
         "versions": versions(),

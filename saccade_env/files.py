@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+MANIFEST, MADE_BY = "manifest.json", "saccade-env"  # of a run's own files, and what it says
 _TEMPORARY = re.compile(r"\.saccade-[0-9a-f]{12}-.+")
 
 
@@ -71,6 +72,21 @@ def read_object(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise OSError(f"{path} cannot be read: expected a JSON object; got {data!r:.40}")
     return data
+
+
+def written_by_run(folder: Path) -> set[str]:
+    """Names, relative to a folder, of what a run wrote there, as its manifest says."""
+    try:
+        manifest = read_object(folder / MANIFEST)
+    except OSError:
+        return set()
+    names = manifest.get("files") if manifest.get("made_by") == MADE_BY else None
+    return {str(name) for name in names} if isinstance(names, list) else set()
+
+
+def printable(path: str | os.PathLike[str]) -> str:
+    """A path as text that is always UTF-8: bytes that are not are escaped with a backslash."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def remove_temporaries(folder: Path) -> None:

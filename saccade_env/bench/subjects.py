@@ -46,6 +46,7 @@ class Repeated:
         self._source, self._count = source, count
         self.name, self.image_size, self.labels = source.name, source.image_size, source.labels
         self.class_names, self.identity = source.class_names, source.identity
+        self.preprocess = source.preprocess
         distinct = min(count, len(source))
         self._held = [source[i] for i in range(distinct)] if decoded else None
 

@@ -26,9 +26,9 @@ from filelock import FileLock, Timeout
 from saccade_env import files
 
 PARTS, RECORDS, RUN, SUMMARY = "parts", "records.parquet", "run.json", "summary.json"
-MANIFEST, LOCK = "manifest.json", ".saccade-lock"
+MANIFEST, LOCK = files.MANIFEST, ".saccade-lock"
 FORMAT = 1  # of the manifest, and of what is in the Parquet metadata
-_MARK = b"saccade-env"
+_MARK = files.MADE_BY.encode()
 _PART = re.compile(r"[0-9a-f]{32}\.parquet")
 _OVERWRITE = "or overwrite it (--overwrite, overwrite=True)"
 

@@ -5,10 +5,11 @@ Importing this module is cheap; ``torchvision`` and ``timm`` come with the first
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Int, UInt8
@@ -79,14 +80,17 @@ def create(spec: Spec = None, preprocess: Preprocess | None = None, **keywords: 
         **keywords: Handed to the builder: ``split`` and ``root``, or ``name``.
 
     Raises:
-        ValueError: No known name and no existing path; the message suggests the nearest name.
-        TypeError: ``spec`` is neither text nor a source.
+        OSError: A folder holds no picture or cannot be listed, a path is no folder, or a data set
+            is not there and cannot be downloaded.
+        ValueError: No known name and no existing path; the message suggests the nearest name. Or
+            what a folder holds is ambiguous, see :class:`FolderSource`.
+        TypeError: ``spec`` is neither text nor a source; the message names what it lacks.
     """
     if spec is None:
         return _default(preprocess, **keywords)
     if not isinstance(spec, (str, os.PathLike)):
         return _as_source(spec)
-    text = os.fspath(spec)
+    text = os.fsdecode(spec)
     kind, colon, root = text.partition(":")
     if text == "sample":
         return FolderSource(SAMPLE, preprocess, **{"name": "sample", **keywords})
@@ -160,19 +164,33 @@ def _default(preprocess: Preprocess | None, **keywords: Any) -> ImageSource:
         return create("sample", preprocess, **keywords)
     try:
         return create(place, preprocess, **keywords)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"the images of $SACCADE_IMAGENET cannot be used: {error}") from error
 
 
 def _as_source(spec: Any) -> ImageSource:
-    # FolderSource first: before Python 3.12 a protocol check reads every property, and identity
-    # looks at every file.
-    if isinstance(spec, (FolderSource, ImageSource)):
-        return spec
-    raise TypeError(f"images must be a name, a path or an ImageSource; got {type(spec).__name__}")
+    # Looked up without reading a property: for the identity a source reads every file.
+    members = {name for name in vars(ImageSource) if name[0] != "_"} | {"__len__", "__getitem__"}
+    lacking = sorted(name for name in members if not _has(spec, name))
+    if lacking:
+        raise TypeError(
+            f"images must be a name, a path or an ImageSource; got {type(spec).__name__}, which "
+            f"lacks {', '.join(lacking)}"
+        )
+    return cast(ImageSource, spec)
+
+
+def _has(spec: object, name: str) -> bool:
+    try:
+        inspect.getattr_static(spec, name)
+    except AttributeError:
+        return False
+    return True
 
 
 def _no_such_images(text: str) -> ValueError:
+    if not text:
+        return ValueError(f"images is an empty text; expected one of {', '.join(available())}")
     if text.rstrip(":") == "imagenet":
         return ValueError("'imagenet' needs the folder of the data set: 'imagenet:ROOT'")
     place = os.path.abspath(os.path.expanduser(text))

@@ -6,10 +6,13 @@ the collection. Sizes are (height, width); a picture is uint8 [3, H, W], channel
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import UInt8
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from saccade_env.images.preprocess import Preprocess
 
 LabelKind = Literal["imagenet", "own", "none"]
 
@@ -19,7 +22,7 @@ class Picture(NamedTuple):
 
     image: UInt8[Tensor, "3 height width"]
     label: int | None  # index into the source's class_names
-    id: str  # path relative to the source's root, with forward slashes
+    id: str  # path relative to the source's root, with forward slashes; always UTF-8
 
 
 class BrokenImageError(ValueError):
@@ -47,8 +50,15 @@ class ImageSource(Protocol):
         """Name of each label; empty without labels."""
 
     @property
+    def preprocess(self) -> Preprocess | None:
+        """What brought the pictures to their size, as it is stated in results; None for nothing."""
+
+    @property
     def identity(self) -> str:
-        """Which data these are: sha256 (hex) over relative paths, file sizes and labels."""
+        """Which data these are: sha256 (hex) over ids, labels and contents.
+
+        Records of one identity are taken to be of the same pictures.
+        """
 
     def __len__(self) -> int:
         """Number of pictures."""
@@ -65,4 +75,4 @@ class ImageSource(Protocol):
         """
 
     def id(self, i: int, /) -> str:
-        """Path of picture ``i`` relative to the root, without decoding it."""
+        """Path of picture ``i`` relative to the root, without decoding it; each has its own."""

@@ -42,7 +42,7 @@ class Derived:
         self._source, self._description = source, description
         self.name, self.image_size, self.labels = source.name, source.image_size, source.labels
         self.class_names = source.class_names
-        self.preprocess: Any = getattr(source, "preprocess", None)
+        self.preprocess = source.preprocess
 
     @cached_property
     def identity(self) -> str:

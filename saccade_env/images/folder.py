@@ -1,6 +1,6 @@
 """Pictures in a folder: ``root/<class>/**/*.jpg`` (ImageFolder layout) or ``root/*.jpg``.
 
-Order is that of the sorted relative paths. Hidden files and folders are passed over.
+Order is that of the sorted relative paths. What counts as a picture says :mod:`.scan`.
 """
 
 from __future__ import annotations
@@ -11,21 +11,14 @@ import os
 import warnings
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, SupportsIndex
+from typing import SupportsIndex
 
+from saccade_env.files import printable
 from saccade_env.images.base import LabelKind, Picture
 from saccade_env.images.classes import class_names_imagenet, synset_ids_imagenet
+from saccade_env.images.identity import contents
 from saccade_env.images.preprocess import Preprocess, decode
-
-SPLITS = ("val", "validation", "valid", "test", "train")
-
-
-class Listing(NamedTuple):
-    """What is in a folder."""
-
-    ids: list[str]
-    classes: list[str]  # of each picture; empty without class folders
-    loose: int  # pictures beside the class folders, which are left out
+from saccade_env.images.scan import scan
 
 
 class FolderSource:
@@ -41,12 +34,14 @@ class FolderSource:
         name: For reports; by default the folder's own.
 
     Warns:
-        UserWarning: Labels are the folder's own, or pictures beside class folders are left out.
+        UserWarning: Labels are the folder's own, or something is left out; it says what.
 
     Raises:
         FileNotFoundError: There is no such folder, or no picture in it.
         NotADirectoryError: It is a file.
-        ValueError: It only holds splits (``train``, ``val``, …), and one has to be chosen.
+        OSError: A folder in it cannot be listed; the message names it.
+        ValueError: It only holds splits (``train``, ``val``, …), and one has to be chosen, or
+            links show one picture in two class folders.
     """
 
     def __init__(
@@ -57,12 +52,12 @@ class FolderSource:
     ) -> None:
         self.root = Path(os.path.abspath(os.path.expanduser(root)))
         self.preprocess = preprocess or Preprocess()
-        self.name = name or self.root.name
-        listing = scan(self.root)
-        self._ids = listing.ids
-        self.labels, self._own_names, self._labels = _label(listing)
-        if notes := self._notes(listing):
-            warnings.warn(f"{self.root}: {'; '.join(notes)}", stacklevel=2)
+        self.name = name or printable(self.root.name)
+        paths, classes, left_out = scan(self.root)
+        self._ids, self._paths = list(paths), list(paths.values())
+        self.labels, self._own_names, self._labels = _label(classes, len(paths))
+        if notes := self._notes(left_out):
+            warnings.warn(f"{printable(self.root)}: {'; '.join(notes)}", stacklevel=2)
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -74,113 +69,51 @@ class FolderSource:
 
     @cached_property
     def identity(self) -> str:
-        """Sha256 (hex) over relative paths, file sizes and labels; a copy has the same."""
-        digest = hashlib.sha256()
-        for id, label in zip(self._ids, self._labels, strict=True):
-            line = f"{id}\t{_file_size(self.root / id)}\t{label}\n"
-            digest.update(line.encode("utf-8", "surrogateescape"))
-        return digest.hexdigest()
+        """Sha256 (hex) over ids, labels and the files' contents; a copy has the same.
+
+        All files are read for it once; a large collection is remembered in the cache until a file
+        changes.
+        """
+        whole = zip(self._ids, self._labels, contents(self.root, self._paths), strict=True)
+        return hashlib.sha256(repr(list(whole)).encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def __getitem__(self, i: SupportsIndex) -> Picture:
-        id = self.id(i)
-        return Picture(self.preprocess(decode(self.root / id)), self._labels[i], id)
+        place = self._place(i)
+        image = self.preprocess(decode(self.root / self._paths[place]))
+        return Picture(image, self._labels[place], self._ids[place])
 
     def id(self, i: SupportsIndex) -> str:
-        place = operator.index(i)
-        if not -len(self) <= place < len(self):
-            raise IndexError(f"no picture {place} in {self.name!r}, which has {len(self)}")
-        return self._ids[place]
+        return self._ids[self._place(i)]
 
     def __repr__(self) -> str:
         size = "×".join(map(str, self.image_size))
         return f"FolderSource({str(self.root)!r}: {len(self)} of {size}, labels {self.labels!r})"
 
-    def _notes(self, listing: Listing) -> list[str]:
+    def _place(self, i: SupportsIndex) -> int:
+        place = operator.index(i)
+        if not -len(self) <= place < len(self):
+            raise IndexError(f"no picture {place} in {self.name!r}, which has {len(self)}")
+        return place
+
+    def _notes(self, left_out: str) -> list[str]:
         notes = []
         if self.labels == "own":
-            odd = min(set(listing.classes) - set(synset_ids_imagenet()))
+            odd = min(set(self._own_names) - set(synset_ids_imagenet()))
             notes.append(
                 f"class folder {odd!r} is no ImageNet-1k synset id, so the classes got numbers of "
                 "their own and accuracy against an ImageNet classifier is meaningless"
             )
-        if listing.loose:
-            notes.append(f"ignored {listing.loose} pictures that are in no class folder")
-        return notes
+        return notes + [f"left out: {left_out}"] * bool(left_out)
 
 
-def scan(root: Path) -> Listing:
-    """List the pictures below ``root`` without opening any."""
-    _check_folder(root)
-    with os.scandir(root) as entries:
-        visible = [entry for entry in entries if not entry.name.startswith(".")]
-        folders = {entry.name for entry in visible if entry.is_dir()}
-        loose = sorted(entry.name for entry in visible if entry.is_file() and _is_picture(entry))
-    _refuse_splits(root, folders)
-    ids = _in_class_folders(root) if folders else []
-    if not ids and not loose:
-        from torchvision.datasets.folder import IMG_EXTENSIONS
-
-        raise FileNotFoundError(f"no picture in {root} (looked for {', '.join(IMG_EXTENSIONS)})")
-    classes = [id.partition("/")[0] for id in ids]
-    return Listing(ids, classes, len(loose)) if ids else Listing(loose, [], 0)
-
-
-def _in_class_folders(root: Path) -> list[str]:
-    from torchvision.datasets import ImageFolder  # here, because importing it takes a second
-
-    start = len(os.path.join(root, ""))
-    hidden = os.sep + "."
-
-    def wanted(path: str) -> bool:
-        return hidden not in path[start - 1 :] and _is_picture(path)
-
-    samples = ImageFolder(root, is_valid_file=wanted, allow_empty=True).samples
-    return sorted(path[start:].replace(os.sep, "/") for path, _ in samples)
-
-
-def _is_picture(path: str | os.PathLike[str]) -> bool:
-    from torchvision.datasets.folder import is_image_file
-
-    return is_image_file(os.fspath(path))
-
-
-def _check_folder(root: Path) -> None:
-    if not root.exists():
-        raise FileNotFoundError(f"no such folder: {root}")
-    if not root.is_dir():
-        raise NotADirectoryError(f"expected a folder of pictures; {root} is a file")
-
-
-def _refuse_splits(root: Path, folders: set[str]) -> None:
-    if not folders or not folders <= set(SPLITS):
-        return
-    choice = [name for name in SPLITS if name in folders and _has_folders(root / name)]
-    if choice:
-        raise ValueError(
-            f"{root} holds the splits {', '.join(sorted(folders))}; choose {root / choice[0]}"
-        )
-
-
-def _has_folders(root: Path) -> bool:
-    with os.scandir(root) as entries:
-        return any(entry.is_dir() and not entry.name.startswith(".") for entry in entries)
-
-
-def _label(listing: Listing) -> tuple[LabelKind, list[str], list[int | None]]:
+def _label(classes: list[str], count: int) -> tuple[LabelKind, list[str], list[int | None]]:
     """What labels mean, the names of the class folders, and the label of each picture."""
-    if not listing.classes:
-        return "none", [], [None] * len(listing.ids)
-    own, synsets = sorted(set(listing.classes)), synset_ids_imagenet()
+    if not classes:
+        return "none", [], [None] * count
+    own, synsets = sorted(set(classes)), synset_ids_imagenet()
     kind: LabelKind = "imagenet" if set(own) <= set(synsets) else "own"
     number = {name: i for i, name in enumerate(synsets if kind == "imagenet" else own)}
-    return kind, own, [number[name] for name in listing.classes]
-
-
-def _file_size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:  # a link to nowhere is part of the data too: reading it will say so
-        return -1
+    return kind, own, [number[name] for name in classes]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from saccade_env.cache import cache_dir
+from saccade_env.errors import unknown_name
 from saccade_env.images.folder import FolderSource
 from saccade_env.images.preprocess import Preprocess
 
@@ -28,13 +29,17 @@ def imagenette(
         preprocess: See :class:`FolderSource`.
 
     Raises:
-        RuntimeError: It is not there and cannot be downloaded; the message says what to do.
+        OSError: It is not there and cannot be downloaded; the message says what to do.
+        ValueError: There is no such split.
     """
+    from torchvision.datasets import Imagenette
+
     home = cache_dir() if root is None else Path(root).expanduser()
+    absent = not (home / IMAGENETTE).exists()  # some versions refuse to download a second time
     try:
-        _fetch_imagenette(home, split)
+        Imagenette(home, split=_known(split), size="full", download=absent)
     except (OSError, RuntimeError) as error:
-        raise RuntimeError(
+        raise OSError(
             f"cannot get Imagenette into {home} ({error}). Connect to the network and try again "
             f"(remove an incomplete {home / IMAGENETTE} first), or unpack imagenette2.tgz from "
             f"https://github.com/fastai/imagenette there, or use the images 'sample'"
@@ -53,15 +58,18 @@ def imagenet(
         preprocess: See :class:`FolderSource`.
 
     Raises:
-        RuntimeError: Neither is there; the message says what to do.
+        OSError: Neither is there; the message says what to do.
+        ValueError: There is no such split.
     """
     from torchvision.datasets import ImageNet
 
     home = Path(root).expanduser()
     try:
-        folder = ImageNet(home, split=split).split_folder
+        if not home.is_dir():
+            raise NotADirectoryError("there is no such folder")
+        folder = ImageNet(home, split=_known(split)).split_folder
     except (ImportError, OSError, RuntimeError) as error:
-        raise RuntimeError(
+        raise OSError(
             f"cannot open ImageNet in {home} ({error}). Put ILSVRC2012_devkit_t12.tar.gz and "
             f"ILSVRC2012_img_{split}.tar from https://image-net.org there; if the pictures are in "
             f"class folders already, give that folder as images, such as '{home / split}'"
@@ -69,8 +77,7 @@ def imagenet(
     return FolderSource(folder, preprocess, name="imagenet")
 
 
-def _fetch_imagenette(home: Path, split: Split) -> None:
-    from torchvision.datasets import Imagenette
-
-    absent = not (home / IMAGENETTE).exists()  # some versions refuse to download a second time
-    Imagenette(home, split=split, size="full", download=absent)
+def _known(split: str) -> str:
+    if split not in get_args(Split):
+        raise unknown_name("split", split, get_args(Split))
+    return split

@@ -6,7 +6,11 @@ Sizes are (height, width). A box is Pillow's (left, top, right, bottom), in pixe
 from __future__ import annotations
 
 import math
+import operator
 import os
+import stat
+import threading
+import warnings
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -17,10 +21,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from saccade_env.errors import unknown_name
+from saccade_env.files import printable
 from saccade_env.images.base import BrokenImageError
 
 # Named, because Pillow would otherwise also try formats that start other programs (EPS).
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "GIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "GIF", "AVIF")
 
 PreprocessMode = Literal["crop", "squash"]
 Box = tuple[float, float, float, float]
@@ -41,7 +46,9 @@ class Preprocess:
             the aspect and keeps the whole picture.
 
     Raises:
-        ValueError: A size is not positive, or the mode is unknown.
+        TypeError: A size is no whole number.
+        ValueError: A size is not positive, ``resize`` is shorter than the shorter side of
+            ``image_size`` or given for ``"squash"``, or the mode is unknown.
     """
 
     image_size: tuple[int, int] = (224, 224)
@@ -49,12 +56,26 @@ class Preprocess:
     mode: PreprocessMode = "crop"
 
     def __post_init__(self) -> None:
-        if min(self.image_size) < 1:
-            raise ValueError(f"image_size must be positive; got {self.image_size}")
-        if self.resize is not None and self.resize < 1:
-            raise ValueError(f"resize must be positive; got {self.resize}")
         if self.mode not in get_args(PreprocessMode):
             raise unknown_name("mode", str(self.mode), get_args(PreprocessMode))
+        try:
+            height, width = (operator.index(side) for side in self.image_size)
+            resize = None if self.resize is None else operator.index(self.resize)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                "image_size must be two whole numbers, and resize one or None; "
+                f"got {self.image_size!r} and {self.resize!r}"
+            ) from error
+        if min(height, width) < 1:
+            raise ValueError(f"image_size must be positive; got {(height, width)}")
+        if resize is not None and (self.mode != "crop" or resize < min(height, width)):
+            raise ValueError(
+                "resize is the length of the shorter side before the crop, so it needs mode='crop' "
+                f"and at least {min(height, width)} for image_size={(height, width)}; "
+                f"got {resize} with mode={self.mode!r}"
+            )
+        object.__setattr__(self, "image_size", (height, width))
+        object.__setattr__(self, "resize", resize)
 
     def __repr__(self) -> str:  # goes into result files: a number says more there than None
         size, side = self.image_size, self.shorter_side
@@ -92,13 +113,15 @@ def decode(path: str | os.PathLike[str]) -> Image.Image:
     """Read a picture file as RGB, upright as its EXIF orientation says.
 
     Raises:
-        BrokenImageError: The file is missing, empty, truncated, no picture, or has more than
-            ``PIL.Image.MAX_IMAGE_PIXELS`` pixels (looked up before anything is decoded).
+        BrokenImageError: The file is missing, empty, truncated, no regular file, no picture, or
+            has more than ``PIL.Image.MAX_IMAGE_PIXELS`` pixels (looked up before anything is
+            decoded).
     """
     try:
-        return _decode(path)
+        with _hush:
+            return _decode(path)
     except Exception as error:  # Pillow's decoders let through whatever their parsers trip over
-        raise BrokenImageError(f"cannot read {os.fspath(path)}: {_reason(error)}") from error
+        raise BrokenImageError(f"cannot read {printable(path)}: {_reason(error)}") from error
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -118,15 +141,43 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+class _Hush(threading.local):
+    """A filter for what Pillow warns of, such as odd EXIF data, in the thread that decodes.
+
+    ``warnings.catch_warnings`` would change the filters of other threads too.
+    """
+
+    decoding = False
+
+    def __enter__(self) -> None:
+        self.decoding = True
+        entry = ("ignore", None, Warning, self, 0)
+        if entry not in warnings.filters:
+            warnings.filters.insert(0, entry)  # type: ignore[attr-defined]
+
+    def __exit__(self, *_: object) -> None:
+        self.decoding = False
+
+    def match(self, module: str) -> bool:
+        """Whether a warning that comes from this module is ignored."""
+        return self.decoding and module.startswith("PIL.")
+
+
+_hush = _Hush()
+
+
 def _decode(path: str | os.PathLike[str]) -> Image.Image:
-    with open(path, "rb") as file:
-        if not os.fstat(file.fileno()).st_size:
-            raise ValueError("the file is empty")
-        with Image.open(file, formats=FORMATS) as image:
-            _check_pixels(image)
-            image.load()
-            _turn_upright(image)
-            return to_rgb(image)
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):  # opening a FIFO would wait for somebody who writes
+        kind = "directory" if stat.S_ISDIR(found.st_mode) else "FIFO, socket or device"
+        raise ValueError(f"expected a regular file; it is a {kind}")
+    if not found.st_size:
+        raise ValueError("the file is empty")
+    with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
+        _check_pixels(image)
+        image.load()
+        _turn_upright(image)
+        return to_rgb(image)
 
 
 def _reason(error: Exception) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import warnings
 import zlib
 from pathlib import Path
 
@@ -111,11 +113,32 @@ def test_exif_orientation_is_applied(tmp_path, suffix):
     assert shown.getpixel((8, 36))[2] > 200
 
 
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF")  # Pillow says so, and goes on
 def test_spoilt_exif_does_not_spoil_the_picture(tmp_path):
     path = tmp_path / "a.jpg"
     Image.new("RGB", (8, 8), "red").save(path, exif=b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01rubbish")
     assert decode(path).size == (8, 8)
+
+
+def test_only_what_pillow_warns_of_while_it_decodes_is_hushed(tmp_path):
+    content = png_claiming(10_000, 10_000)
+    (tmp_path / "bomb.png").write_bytes(content)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(BrokenImageError, match="MAX_IMAGE_PIXELS"):
+            decode(tmp_path / "bomb.png")
+        assert not caught
+        Image.open(tmp_path / "bomb.png").close()
+    assert [warning.category for warning in caught] == [Image.DecompressionBombWarning]
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "avif", "png", "tif"])
+def test_of_a_moving_picture_the_first_frame(tmp_path, suffix):
+    if f".{suffix}" not in Image.registered_extensions():
+        pytest.skip(f"this Pillow reads no {suffix}")
+    first, second = (Image.new("RGB", (16, 16), colour) for colour in ("red", "blue"))
+    path = save(tmp_path / f"a.{suffix}", first, save_all=True, append_images=[second])
+    red, _, blue = pixel(path)
+    assert (red > 240, blue < 15) == (True, True)
 
 
 def test_a_picture_under_another_picture_suffix_is_read(tmp_path):
@@ -175,6 +198,20 @@ def test_the_limit_is_pillows_own(tmp_path, monkeypatch):
     assert decode(path).size == (10, 10)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
     assert decode(path).size == (10, 10)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFO here")
+def test_nothing_waits_for_a_fifo(tmp_path):
+    os.mkfifo(tmp_path / "a.jpg")
+    for path in (tmp_path / "a.jpg", Path("/dev/zero")):
+        with pytest.raises(BrokenImageError, match=r"regular file; it is a FIFO, socket or device"):
+            decode(path)
+
+
+def test_the_message_about_a_file_can_be_written_down(tmp_path):
+    with pytest.raises(BrokenImageError, match=r"cannot read .*\\xff\.jpg: No such file") as caught:
+        decode(os.fsencode(tmp_path) + b"/\xff.jpg")
+    assert str(caught.value).encode()
 
 
 def test_a_missing_file_and_a_folder(tmp_path):

@@ -17,6 +17,7 @@ from saccade_env.images import (
     BrokenImageError,
     FolderSource,
     Preprocess,
+    identity,
     synset_ids_imagenet,
 )
 
@@ -42,7 +43,7 @@ def test_a_broken_file_among_good_ones(fill, tmp_path):
             source[i]
 
 
-def test_identity(fill, tmp_path):
+def test_identity_is_by_content(fill, tmp_path):
     names = ["n02123045/a.jpg", "n01443537/a.jpg"]
     identity = FolderSource(fill(tmp_path / "one", *names)).identity
     assert len(identity) == 64
@@ -51,9 +52,62 @@ def test_identity(fill, tmp_path):
     assert FolderSource(tmp_path / "two", SMALL, name="other").identity == identity
     fill(tmp_path / "two", "n02123045/b.jpg")
     assert FolderSource(tmp_path / "two").identity != identity
-    with (tmp_path / "one" / names[0]).open("ab") as file:
-        file.write(b"x")
+    replaced = tmp_path / "one" / names[0]
+    flip_a_bit(replaced)
     assert FolderSource(tmp_path / "one").identity != identity
+    replaced.unlink()
+    replaced.symlink_to(tmp_path / "nowhere")
+    assert FolderSource(tmp_path / "one").identity != identity
+
+
+def flip_a_bit(path):
+    """Size and date stay as they are."""
+    before, content = path.stat(), bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """The cache of a folder, with which files count as unchanged at once."""
+    monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(identity, "_WORTH_KEEPING", 2)
+    monkeypatch.setattr(identity, "_SETTLED_NS", -(10**12))
+    return tmp_path / "cache" / "identities"
+
+
+def test_what_was_read_once_is_remembered_until_it_changes(fill, tmp_path, kept, monkeypatch):
+    root = fill(tmp_path / "one", "a.jpg", "b.jpg", "c.jpg")
+    first = FolderSource(root).identity
+    read = []
+
+    def reading(path, mode):
+        read.append(path)
+        return open(path, mode)
+
+    monkeypatch.setattr(identity, "open", reading, raising=False)
+    assert FolderSource(root).identity == first
+    assert read == []
+    flip_a_bit(root / "b.jpg")
+    changed = FolderSource(root).identity
+    assert (changed != first, read) == (True, [root / "b.jpg"])
+    for damage in ("", "[]", '{"a": 3}'):
+        next(kept.iterdir()).write_text(damage)
+        assert FolderSource(root).identity == changed
+
+
+def test_what_changed_just_now_is_not_remembered(fill, tmp_path, kept, monkeypatch):
+    monkeypatch.setattr(identity, "_SETTLED_NS", 3 * 10**9)
+    assert FolderSource(fill(tmp_path / "one", "a.jpg", "b.jpg")).identity
+    assert not kept.exists()
+
+
+def test_a_cache_that_cannot_be_written_is_no_matter(fill, tmp_path, kept, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "file"))
+    assert FolderSource(fill(tmp_path / "one", "a.jpg", "b.jpg")).identity
 
 
 def test_pickling(fill, tmp_path):

@@ -78,7 +78,7 @@ def test_imagenette_that_is_absent_is_fetched_by_torchvision(cache, monkeypatch)
 
 @pytest.mark.usefixtures("offline")
 def test_imagenette_without_network_says_what_to_do(cache):
-    with pytest.raises(RuntimeError, match="cannot get Imagenette") as caught:
+    with pytest.raises(OSError, match="cannot get Imagenette") as caught:
         imagenette()
     for hint in (str(cache), "service not known", "unpack imagenette2.tgz", "'sample'"):
         assert hint in str(caught.value)
@@ -87,7 +87,7 @@ def test_imagenette_without_network_says_what_to_do(cache):
 @pytest.mark.usefixtures("offline")
 def test_half_unpacked_imagenette_says_what_to_do(cache):
     (cache / hub.IMAGENETTE).mkdir(parents=True)
-    with pytest.raises(RuntimeError, match="remove an incomplete"):
+    with pytest.raises(OSError, match="remove an incomplete"):
         imagenette()
 
 
@@ -115,7 +115,13 @@ def test_imagenet_is_opened_by_torchvision(tmp_path, monkeypatch):
 
 def test_imagenet_without_archives_says_what_to_do(tmp_path):
     lay_out(tmp_path)
-    with pytest.raises(RuntimeError, match="cannot open ImageNet") as caught:
+    with pytest.raises(OSError, match="cannot open ImageNet") as caught:
         imagenet(tmp_path)
     for hint in (str(tmp_path / "val"), "ILSVRC2012_img_val.tar", "devkit"):
         assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize("spec", ["imagenette", "imagenet:{here}"])
+def test_an_unknown_split(spec, tmp_path):
+    with pytest.raises(ValueError, match="unknown split 'vall'. Did you mean 'val'"):
+        images.create(spec.format(here=tmp_path), split="vall")

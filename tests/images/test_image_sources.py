@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import torch
 from saccade_env import images
 from saccade_env.core import UNLABELLED
 from saccade_env.images import SAMPLE, FolderSource, ImageSource, Picture, Preprocess
+from saccade_env.images.derived import Subset
 
 SMALL = Preprocess((32, 48))
 
@@ -25,6 +27,7 @@ class Noise:
     image_size = (8, 8)
     labels = "none"
     identity = "0" * 64
+    preprocess = None
     class_names: list[str] = []  # noqa: RUF012
 
     def __len__(self) -> int:
@@ -88,16 +91,39 @@ def test_a_source_is_returned_as_it_is(source):
     assert images.create(source, Preprocess((64, 64))) is source
 
 
-@pytest.mark.parametrize("spec", ["smaple", "imagenete", "imagenet", "no/such/folder"])
-def test_unknown_images(spec):
-    hints = {
-        "smaple": "Did you mean 'sample'",
-        "imagenete": "Did you mean 'imagenette'",
-        "imagenet": "'imagenet:ROOT'",
-        "no/such/folder": "no/such/folder does not exist",
-    }
-    with pytest.raises(ValueError, match=re.escape(hints[spec])):
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("smaple", "Did you mean 'sample'"),
+        ("imagenete", "Did you mean 'imagenette'"),
+        ("imagenet", "'imagenet:ROOT'"),
+        ("imagenet:", "'imagenet:ROOT'"),
+        ("imagenet:no/such", "cannot open ImageNet in no/such (there is no such folder). Put ILS"),
+        ("no/such/folder", "no/such/folder does not exist"),
+        ("", "images is an empty text; expected one of sample, "),
+        ("a\0b", "does not exist"),
+        (b"sample", "images must be a name, a path or an ImageSource; got bytes, which lacks"),
+        (3, "got int, which lacks __getitem__, __len__, class_names"),
+        (SAMPLE / "LICENSES.md", "LICENSES.md is a file"),
+        (Path(__file__).parent, "no picture in"),
+    ],
+    ids=str,
+)
+def test_images_that_cannot_be_used(spec, message):
+    with pytest.raises((OSError, TypeError, ValueError), match=re.escape(message)):
         images.create(spec)
+
+
+def test_a_source_says_what_it_lacks(monkeypatch):
+    monkeypatch.delattr(Noise, "preprocess")
+    with pytest.raises(TypeError, match="got Noise, which lacks preprocess$"):
+        images.create(Noise())
+
+
+def test_a_source_is_taken_without_reading_its_files(monkeypatch):
+    monkeypatch.setattr(FolderSource, "identity", property(lambda self: 1 / 0))
+    half = Subset(images.create("sample"), [0, 2])
+    assert images.create(half) is half
 
 
 def test_available_names_what_create_takes():

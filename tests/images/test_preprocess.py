@@ -99,7 +99,7 @@ def test_a_crop_wider_than_the_picture_enlarges_it():
 @pytest.mark.parametrize("size", [(300, 300), (200, 700), (700, 200), (31, 29), (1, 1)], ids=str)
 @pytest.mark.parametrize("image_size", [(224, 384), (384, 224), (14, 500)], ids=str)
 def test_the_box_is_inside_and_keeps_the_aspect(size, image_size):
-    left, top, right, bottom = Preprocess(image_size, resize=20).box(size)
+    left, top, right, bottom = Preprocess(image_size).box(size)
     assert 0 <= left < right <= size[1]
     assert 0 <= top < bottom <= size[0]
     scales = (right - left) / image_size[1], (bottom - top) / image_size[0]
@@ -145,10 +145,18 @@ def test_other_modes_are_converted():
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"image_size": (0, 224)}, r"\(0, 224\)"),
+        ({"image_size": (0, 224)}, r"positive; got \(0, 224\)"),
+        ({"image_size": (224, -1)}, r"positive; got \(224, -1\)"),
+        ({"image_size": 224}, "two whole numbers.*224"),
+        ({"image_size": (224, 224.0)}, r"two whole numbers.*224\.0"),
+        ({"image_size": (1, 2, 3)}, "two whole numbers"),
         ({"resize": 0}, "got 0"),
+        ({"resize": 223}, r"at least 224 .*got 223"),
+        ({"resize": "256"}, "one or None.*'256'"),
+        ({"resize": 256, "mode": "squash"}, "needs mode='crop'.*'squash'"),
+        ({"mode": "corp"}, "Did you mean 'crop'"),
     ],
 )
 def test_contradictions_are_refused(keywords, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         Preprocess(**keywords)
