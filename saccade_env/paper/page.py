@@ -8,26 +8,26 @@ in ``figures/`` beside the page. All text is escaped.
 from __future__ import annotations
 
 import base64
-import os
+import math
 import re
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 from urllib.parse import quote
 
 import jinja2
 import pandas as pd
 
 from saccade_env.card import plain
-from saccade_env.paper import cells
+from saccade_env.files import write_text
+from saccade_env.paper.findings import Finding
 
-Verdict = Literal["yes", "no", "cannot tell"]
-
-FIGURES = "figures"  # the folder beside the page
+FIGURES, TABLES = "figures", "tables"  # the folders beside the page
+ROWS_SHOWN = 200  # of a table; its CSV file has them all
+MISSING = "–"
 LARGEST_SVG = 300_000  # bytes; above, the PNG is shown
 _MIME = {".svg": "svg+xml", ".png": "png", ".gif": "gif", ".jpg": "jpeg", ".jpeg": "jpeg"}
 
@@ -99,40 +99,6 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One statement of the paper, and whether it holds here.
-
-    Args:
-        key: A short name, for programs.
-        statement: What the paper says, in one sentence.
-        source: Its figure; a link if it names a section's ``key``.
-        effect: The measured size of it, in ``unit``; None if there is none.
-        low: Lower end of the 95 % interval.
-        high: Upper end of the 95 % interval.
-        unit: Of the three numbers, such as ``points``.
-        verdict: Does it hold: ``yes``, ``no`` or ``cannot tell``.
-        note: Why, or what to beware of; may be empty.
-
-    Raises:
-        ValueError: The verdict is another word.
-    """
-
-    key: str
-    statement: str
-    source: str
-    effect: float | None
-    low: float | None
-    high: float | None
-    unit: str
-    verdict: Verdict
-    note: str = ""
-
-    def __post_init__(self) -> None:
-        if self.verdict not in get_args(Verdict):
-            raise ValueError(f"verdict must be one of {get_args(Verdict)}; got {self.verdict!r}")
-
-
-@dataclass(frozen=True)
 class Page:
     """Everything on the page; ``summary`` says what was run, name by name.
 
@@ -158,8 +124,8 @@ def render(page: Page) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
-        "csv": lambda table: cells.csv(table.frame, table.path), "effect": _effect,
-        "embed": _embed, "grid": lambda table: cells.grid(table.frame),
+        "csv": lambda table: _csv(table), "effect": _effect,
+        "embed": _embed, "grid": lambda table: _grid(table.frame),
         "link": lambda path: f"{FIGURES}/{quote(path.name)}", "slug": slug,
     }  # fmt: skip
     source = resources.files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8")
@@ -183,18 +149,6 @@ def write(page: Page, path: Path) -> Path:
     return write_text(path, render(page))
 
 
-def write_text(path: Path, text: str) -> Path:
-    """Write a file whole or not at all; its folder is created."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
-
-
 def findings_json(findings: Iterable[Finding], run: dict[str, Any]) -> dict[str, Any]:
     """The findings and what was run as plain data; what is not a finite number is None."""
     return {"run": plain(run), "findings": [plain(asdict(finding)) for finding in findings]}
@@ -212,8 +166,72 @@ def _embed(path: Path) -> str:
 
 def _effect(finding: Finding) -> dict[str, str]:
     numbers = (finding.effect, finding.low, finding.high)
-    effect, low, high = cells.cells([None if v is None else float(v) for v in numbers])
+    effect, low, high = cells([None if v is None else float(v) for v in numbers])
     return {
-        "value": effect if effect == cells.MISSING else f"{effect} {finding.unit}".strip(),
-        "interval": "" if cells.MISSING in (low, high) else f"{low} to {high}",
+        "value": effect if effect == MISSING else f"{effect} {finding.unit}".strip(),
+        "interval": "" if MISSING in (low, high) else f"{low} to {high}",
     }
+
+
+def _csv(table: Table) -> str:
+    """The file, or the frame if there is none, as a data URI."""
+    made = table.frame.to_csv(index=not _unnamed_rows(table.frame)).encode()
+    content = table.path.read_bytes() if table.path else made
+    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(content).decode()}"
+
+
+def _grid(frame: pd.DataFrame) -> dict[str, Any]:
+    """Heads of columns, rows of cells, how many lead a row, and which columns are numbers."""
+    frame = frame.head(ROWS_SHOWN)
+    levels = 0 if _unnamed_rows(frame) else frame.index.nlevels
+    columns = [list(frame.index.get_level_values(level)) for level in range(levels)]
+    columns += [list(frame.iloc[:, place]) for place in range(frame.shape[1])]
+    columns = [[v.tolist() if hasattr(v, "tolist") else v for v in column] for column in columns]
+    return {
+        "heads": [*(str(n or "row") for n in frame.index.names[:levels]), *map(_head, frame)],
+        "rows": list(zip(*map(cells, columns), strict=True)),
+        "leading": max(levels, 1),
+        "numeric": [all(_is_number(v) or _is_missing(v) for v in column) for column in columns],
+    }
+
+
+def _unnamed_rows(frame: pd.DataFrame) -> bool:
+    return frame.index.equals(pd.RangeIndex(len(frame))) and frame.index.name is None
+
+
+def _head(name: Any) -> str:
+    return " · ".join(str(part) for part in name if part) if isinstance(name, tuple) else str(name)
+
+
+def cells(values: Sequence[Any]) -> list[str]:
+    """Numbers with the same decimals, MISSING for what is missing, others as they are."""
+    decimals = _decimals(values)
+    return [_cell(value, decimals) for value in values]
+
+
+def _decimals(values: Iterable[Any]) -> int:
+    """As many for a whole column, so that its numbers line up."""
+    sizes = [abs(v) for v in values if isinstance(v, float) and math.isfinite(v)]
+    if all(size.is_integer() for size in sizes):
+        return 0
+    return next((places for places, least in enumerate((1000, 10, 1)) if max(sizes) >= least), 3)
+
+
+def _cell(value: Any, decimals: int) -> str:
+    if _is_missing(value):
+        return MISSING
+    if not _is_number(value):
+        return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+    text = f"{value:,.{decimals if isinstance(value, float) else 0}f}"
+    if value and not float(text.replace(",", "")):
+        text = f"{value:.0e}"  # small is not zero
+    text = text if abs(value) >= 10_000 else text.replace(",", "")
+    return text.replace("-", "−")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_missing(value: Any) -> bool:
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))

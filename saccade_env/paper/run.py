@@ -1,50 +1,57 @@
 """All experiments of the paper in one go; stopped at any moment, it goes on from there.
 
-What the folder holds is described in ``stored.py``.
+One evaluation a run, each in a folder of its own below ``runs/``; then the figures and findings
+that are read off them.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
-from dataclasses import asdict, replace
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from saccade_env import images
 from saccade_env.card import card, describe_policy
-from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation import evaluate
 from saccade_env.evaluation.store import Store, refuse_another
-from saccade_env.images import ImageSource
-from saccade_env.paper import pictures
-from saccade_env.paper.cast import Cast, MakePolicy
-from saccade_env.paper.experiments import Programme
-from saccade_env.paper.page import FIGURES
-from saccade_env.paper.plan import Line, Plan, make_plan
-from saccade_env.paper.programme import programme
-from saccade_env.paper.results import FOVEA, Results
-from saccade_env.paper.scans import scan
-from saccade_env.paper.settings import FIGURES as FIGURE_NUMBERS
-from saccade_env.paper.settings import PICTURES, PaperSettings
-from saccade_env.paper.stored import (
-    FINDINGS,
-    REPORT,
+from saccade_env.files import write_json
+from saccade_env.images import ImageSource, Preprocess
+from saccade_env.paper import figures, page
+from saccade_env.paper.figures import RECIPES, Output, pictures
+from saccade_env.paper.findings import RULE
+from saccade_env.paper.programme import Cast, MakePolicy, Programme, Run
+from saccade_env.paper.results import (
+    MAIN,
     RESULTS,
     RUNS,
-    TABLES,
-    is_whole,
-    kept_figures,
-    kept_pictures,
+    Results,
+    described_in,
+    finished,
     load_results,
+    name_of,
+    networks,
+    run_name,
+    suspicion,
 )
+from saccade_env.paper.settings import PaperSettings
 from saccade_env.task import check_device
+
+REPORT, FINDINGS = "report.html", "findings.json"
+HEADS = ("run", "images", "tokens", "policies", "saccades", "forwards", "done", "left")
+_PICTURES = 4  # of the sample, in a forward that is timed
+_DECODING_S = 0.005  # an image
+_PLAIN = ("preset", "limit", "seed", "command")  # of a run, shown as they are
 
 
 def run_paper(settings: PaperSettings, make_policy: MakePolicy) -> Results:
-    """Print the plan, run what is not finished, and read the tables.
+    """Print the plan, run what is not finished, read the tables and write the report.
 
     Args:
         settings: What to run on what.
@@ -55,28 +62,36 @@ def run_paper(settings: PaperSettings, make_policy: MakePolicy) -> Results:
 
     Raises:
         BrokenImageError: An image cannot be read and ``on_error="raise"``.
-        FileExistsError: The folder holds another run.
+        FileExistsError: The folder holds another run, or a file that is not the run's own where it
+            would write one.
+        OSError: The folder cannot be written, or a file in it is damaged.
         ValueError: Images have no labels, or a name or number is wrong; the message says which.
     """
     from rich.console import Console
 
     built = prepare(settings, make_policy)
-    out = Path(settings.out)
+    out, identity, console = Path(settings.out), _identity(built), Console()
     if settings.dry_run:
         if not settings.overwrite:
-            refuse_another(out, _identity(built))
-        make_plan(built).show(Console())
-        return Results(built.cast.roles, {}, run=_card(built))
-    with _open(out, _identity(built), settings.overwrite) as store:
-        plan, kept = make_plan(built), kept_pictures(out)
-        plan.show(Console())
-        asked = sorted({*kept_figures(out), *settings.figures})
-        store.write_json(RESULTS, _description(built, kept, asked))
+            refuse_another(out, identity)
+        show(make_plan(built), built.cast.notes, console)
+        return Results(built.cast.roles, {}, run=_card(built, settings.only))
+    own = [RESULTS, REPORT, FINDINGS, *(f"{RUNS}/{run.folder}/" for run in built.runs.values())]
+    with Store(out, identity, settings.overwrite, own) as store:
+        described, plan = described_in(out), make_plan(built)
+        asked = sorted({*described.get("figures", ()), *settings.figures})
+        drawn = {each["figure"]: each for each in described.get("pictures", ())}
+        show(plan, built.cast.notes, console)
+        store.write_json(RESULTS, _description(built, drawn, asked))
         _run_all(built, plan)
-        for drawn in pictures.draw(built.cast, out, [n for n in settings.figures if n in PICTURES]):
-            kept[drawn.figure] = drawn._asdict()
-        store.write_json(RESULTS, _description(built, kept, asked))
-    return load_results(out)
+        folder = Output(out, store.claim)
+        for picture in pictures.draw(built.cast, settings.figures, folder):
+            drawn[picture["figure"]] = picture
+        store.write_json(RESULTS, _description(built, drawn, asked))
+        results = load_results(out)
+        with store.keeping():
+            write_report(results, folder)
+    return results
 
 
 def prepare(settings: PaperSettings, make_policy: MakePolicy) -> Programme:
@@ -90,109 +105,7 @@ def prepare(settings: PaperSettings, make_policy: MakePolicy) -> Programme:
     _refuse_labels(source, settings)
     cast = Cast(settings, make_policy, source.image_size)
     cast.choose()
-    return programme(settings, cast, source)
-
-
-def _run_all(built: Programme, plan: Plan) -> None:
-    form = "{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
-    total = sum(line.seconds for line in plan.lines)
-    silent = not (built.settings.progress and plan.lines)
-    with tqdm(total=total, bar_format=form, disable=silent) as bar:
-
-        def spent(seconds: float) -> None:
-            bar.update(min(seconds, total - bar.n))  # sums of parts may exceed the whole a little
-
-        for line in plan.lines:
-            bar.set_description(line.run.name)
-            if not silent:  # what is there already took no time
-                bar.initial += line.seconds - line.seconds_left
-            spent(line.seconds - line.seconds_left)
-            _run(built, line, spent)
-
-
-def _run(built: Programme, line: Line, spent: Callable[[float], None]) -> None:
-    run, settings, cast = line.run, built.settings, built.cast
-    out = Path(settings.out) / RUNS / run.folder
-    if line.done == len(run.source) and is_whole(out):  # the whole folder is of this run
-        return
-    if run.kind != "evaluation":
-        scan(run, cast, settings, out, lambda n: spent(n * line.seconds_an_image))
-        return
-    share = line.seconds_an_image / len(run.policies)
-    evaluate(
-        {name: cast.policy(name, run.grid) for name in run.policies},
-        run.source,
-        cast.judge(run.source.image_size),
-        SaccadeConfig(run.grid, run.fovea, settings.saccades),
-        seed=settings.seed,
-        batch_size=settings.batch_size,
-        workers=settings.workers,
-        device=settings.device,
-        out=out,
-        overwrite=settings.overwrite,
-        on_error=settings.on_error,
-        progress=False,
-        progressed=lambda scanpaths: spent(scanpaths * share),
-    )
-
-
-def _open(out: Path, identity: dict[str, Any], overwrite: bool) -> Store:
-    try:
-        return Store(out, identity)
-    except FileExistsError:
-        if not overwrite:
-            raise
-    for folder in (RUNS, FIGURES, TABLES):  # nothing of the other run stays
-        shutil.rmtree(out / folder, ignore_errors=True)
-    for file in (RESULTS, REPORT, FINDINGS):
-        (out / file).unlink(missing_ok=True)
-    return Store(out, identity, overwrite=True)
-
-
-def _identity(built: Programme) -> dict[str, Any]:
-    """What makes two runs of the paper the same, whichever figures they are for."""
-    settings, cast = built.settings, built.cast
-    judge: Any = cast.judge()
-    everyone = [*cast.roles.values(), *cast.extras]
-    return {
-        **card(SaccadeConfig(judge.grid, FOVEA, settings.saccades), judge, built.source),
-        "roles": cast.roles,
-        "policies": {name: describe_policy(cast.policy_here(name)) for name in everyone},
-        "crop_classifier": {"name": cast.cropper.name, "weights": asdict(cast.cropper.weights)},
-        **{key: getattr(settings, key) for key in ("preset", "limit", "seed")},
-    }
-
-
-def _card(built: Programme, asked: tuple[int, ...] | None = None) -> dict[str, Any]:
-    return {
-        **_identity(built),
-        "weights": built.cast.judge().weights.source,
-        "command": replace(built.settings, only=asked or built.settings.only).command,
-        "paper_setting": built.cast.papers_networks,
-        "image_counts": {name: len(run.source) for name, run in built.runs.items()},
-        "notes": list(built.cast.notes),
-    }
-
-
-def _description(
-    built: Programme, drawn: dict[int, dict[str, Any]], asked: list[int]
-) -> dict[str, Any]:
-    """What turns the files of the runs into results."""
-    experiments = {
-        name: {
-            "runs": [built.runs[run].folder for run in each.runs],
-            "settings": each.settings,
-            "grid": list(each.grid),
-        }
-        for name, each in built.experiments.items()
-    }
-    return {
-        "roles": built.cast.roles,
-        "experiments": experiments,
-        "run": _card(built, None if asked == sorted(FIGURE_NUMBERS) else tuple(asked)),
-        "figures": asked,
-        "pictures": [drawn[figure] for figure in sorted(drawn)],
-    }
+    return Programme(cast, source)
 
 
 def _refuse_labels(source: ImageSource, settings: PaperSettings) -> None:
@@ -207,3 +120,258 @@ def _refuse_labels(source: ImageSource, settings: PaperSettings) -> None:
             f"the paper's analyses need labels, and {source.name!r} has no class folders; sort "
             "the pictures into folders named by their ImageNet synset, such as n02123045"
         )
+
+
+@dataclass(frozen=True)
+class Line:
+    """One run of the plan.
+
+    Attributes:
+        run: What is run.
+        forwards: Of the classifier, for all images.
+        seconds: Estimated, for all images.
+        done: Images finished already.
+    """
+
+    run: Run
+    forwards: int
+    seconds: float
+    done: int = 0
+
+    @property
+    def seconds_an_image(self) -> float:
+        """Estimated."""
+        return self.seconds / len(self.run.source)
+
+    @property
+    def seconds_left(self) -> float:
+        """Estimated, without the images that are finished."""
+        return self.seconds_an_image * (len(self.run.source) - self.done)
+
+
+def make_plan(built: Programme) -> list[Line]:
+    """Time a few forwards and estimate every run that the figures asked for need."""
+    folder, lines = Path(built.settings.out) / RUNS, []
+    paid: dict[tuple[str, tuple[int, int]], int] = {}
+    for run in built.needed(built.settings.experiments):
+        count = len(run.source)
+        forwards = count * (len(run.policies) * run.config.max_saccades + 1)
+        seconds = count * _DECODING_S + forwards * _forward_s(run)
+        for policy in run.policies:  # maps are kept on disk: each is computed once
+            key = policy, run.source.image_size
+            fresh = max(0, count - paid.get(key, 0))
+            paid[key] = max(count, paid.get(key, 0))
+            seconds += fresh * _map_s(built.cast, policy, run)
+        lines.append(Line(run, forwards, seconds, finished(folder / run.folder)))
+    return lines
+
+
+def show(plan: list[Line], notes: Iterable[str], console: Any) -> None:
+    """Print the plan, the total, and what is left out."""
+    from saccade_env.drawing.text import table
+
+    built = table("", *HEADS)
+    for line in plan:
+        run, (rows, cols) = line.run, line.run.config.grid
+        counts = len(run.source), f"{rows}×{cols}", len(run.policies), run.config.max_saccades
+        cells = (run.name, *counts, line.forwards, line.done, _duration(line.seconds_left))
+        built.add_row(*map(str, cells))
+    console.print(built)
+    console.print(
+        f"about {_duration(sum(line.seconds_left for line in plan))} left", highlight=False
+    )
+    for note in notes:
+        console.print(f"note: {note}", highlight=False, markup=False)
+
+
+def _forward_s(run: Run) -> float:
+    """Time of a classifier's forward, an image, with as much revealed as on average."""
+    judge, (rows, cols) = run.judge, run.config.grid
+    share = min(0.5, 4 * run.config.fovea**2 / (rows * cols))  # windows overlap
+    revealed = torch.zeros(_PICTURES, rows, cols, dtype=torch.bool)
+    revealed[:, : max(1, round(share * rows))] = True
+    revealed = revealed.to(judge.device)
+    memory = judge.begin(_pictures(run.source.image_size).to(judge.device))
+    judge.classify(memory, revealed)  # the first is slow
+    return _seconds(lambda: judge.classify(memory, revealed)[0].sum().item()) / _PICTURES
+
+
+def _map_s(cast: Cast, name: str, run: Run) -> float:
+    policy = cast.policy(name, run.config.grid)
+    if not hasattr(policy, "saliency_map"):
+        return 0.0
+    pixels = _pictures(run.source.image_size)[:2]
+    return _seconds(lambda: policy.saliency_map(pixels).sum().item()) / len(pixels)
+
+
+def _seconds(function: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    function()
+    return time.perf_counter() - begin
+
+
+@lru_cache(maxsize=4)
+def _pictures(image_size: tuple[int, int]) -> Tensor:
+    source = images.create("sample", Preprocess(image_size, mode="squash"))
+    return images.load_batch(source, range(_PICTURES))[0]
+
+
+def _duration(seconds: float) -> str:
+    minutes = seconds / 60
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
+
+
+def _run_all(built: Programme, plan: list[Line]) -> None:
+    form = "{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
+    total = sum(line.seconds for line in plan)
+    silent = not (built.settings.progress and plan)
+    with tqdm(total=total, bar_format=form, disable=silent) as bar:
+
+        def spent(seconds: float) -> None:
+            bar.update(min(seconds, total - bar.n))  # sums of parts may exceed the whole a little
+
+        for line in plan:
+            bar.set_description(line.run.name)
+            if not silent:  # what is there already took no time
+                bar.initial += line.seconds - line.seconds_left
+            spent(line.seconds - line.seconds_left)
+            _run(built, line, spent)
+
+
+def _run(built: Programme, line: Line, spent: Callable[[float], None]) -> None:
+    run, settings = line.run, built.settings
+    share = line.seconds_an_image / len(run.policies)
+    evaluate(
+        {name: built.cast.policy(name, run.config.grid) for name in run.policies},
+        run.source,
+        run.judge,
+        run.config,
+        seed=settings.seed,
+        batch_size=settings.batch_size,
+        workers=settings.workers,
+        device=settings.device,
+        out=Path(settings.out) / RUNS / run.folder,
+        overwrite=settings.overwrite,
+        on_error=settings.on_error,
+        progress=False,
+        progressed=lambda scanpaths: spent(scanpaths * share),
+        map_entropy=run.name == MAIN,
+    )
+
+
+def _identity(built: Programme) -> dict[str, Any]:
+    """What makes two runs of the paper the same, whichever figures they are for."""
+    settings, cast = built.settings, built.cast
+    judge: Any = cast.judge()
+    everyone = [*cast.roles.values(), *cast.extras]
+    return {
+        **card(settings.config.on(judge.grid), judge, built.source),
+        "roles": cast.roles,
+        "policies": {name: describe_policy(cast.policy_here(name)) for name in everyone},
+        "crop_classifier": {"name": cast.cropper.name, "weights": asdict(cast.cropper.weights)},
+        **{key: getattr(settings, key) for key in ("preset", "limit", "seed")},
+    }
+
+
+def _card(built: Programme, only: tuple[int, ...] | None) -> dict[str, Any]:
+    return {
+        **_identity(built),
+        "weights": built.cast.judge().weights.source,
+        "command": replace(built.settings, only=only).command,
+        "paper_setting": built.cast.papers_networks,
+        "image_counts": {name: len(run.source) for name, run in built.runs.items()},
+        "notes": list(built.cast.notes),
+    }
+
+
+def _description(
+    built: Programme, drawn: dict[int, dict[str, Any]], asked: list[int]
+) -> dict[str, Any]:
+    """What turns the files of the runs into results."""
+    experiments = {
+        name: {
+            "runs": [built.runs[other].folder for other in (*run.others, name)],
+            "settings": run.settings,
+            "grid": list(run.config.grid),
+        }
+        for name, run in built.runs.items()
+    }
+    return {
+        "roles": built.cast.roles,
+        "experiments": experiments,
+        "run": _card(built, None if asked == [*RECIPES] else tuple(asked)),
+        "figures": asked,
+        "pictures": [drawn[figure] for figure in sorted(drawn)],
+    }
+
+
+def write_report(results: Results, folder: Output, warnings: Iterable[str] = ()) -> Path:
+    """Write ``report.html``, ``findings.json``, ``figures/`` and ``tables/*.csv``.
+
+    The same results give the same tables and findings.
+
+    Args:
+        results: Of the paper's experiments; what is missing is said in the report.
+        folder: Where it goes.
+        warnings: What the reader has to beware of, besides the notes of the run.
+
+    Returns:
+        The path of the page.
+    """
+    found, doubt = figures.findings(results, results.figures), suspicion(results)
+    noted = [*([doubt] if doubt else []), *warnings, *results.run.get("notes", ())]
+    sections = figures.sections(results, folder)
+    write_json(folder.place(FINDINGS), page.findings_json(found, results.run))
+    made = page.Page(
+        title="The paper’s analyses of saccades",
+        summary=summary(results),
+        warnings=list(dict.fromkeys(noted)),
+        findings=found,
+        sections=sections,
+    )
+    return page.write(made, folder.place(REPORT))
+
+
+def summary(results: Results) -> dict[str, str]:
+    """What was run, name by name, as text."""
+    run = results.run
+    told = {
+        "networks": networks(results).removeprefix("Networks: "),
+        "weights": run_name(run, "weights") or _weights(run, "source"),
+        "weights hash": _weights(run, "sha256"),
+        "single crops": name_of(run_name(run, "crop_classifier")),
+        "images": _images(run.get("images")),
+        "parts": ", ".join(f"{role}: {policy}" for role, policy in results.roles.items()),
+        "experiments": _experiments(results),
+        "versions": _joined(run.get("versions")),
+        **{name: str(run[name]) for name in _PLAIN if run.get(name) is not None},
+        "verdicts": RULE,
+    }
+    return {name: text for name, text in told.items() if text}
+
+
+def _experiments(results: Results) -> str:
+    return ", ".join(
+        f"{name} ({table['image'].nunique()} images)" for name, table in results.records.items()
+    )
+
+
+def _weights(run: Mapping[str, Any], key: str) -> str:
+    classifier = run.get("classifier")
+    weights = classifier.get("weights") if isinstance(classifier, Mapping) else None
+    return str(weights.get(key, "")) if isinstance(weights, Mapping) else ""
+
+
+def _images(images: Any) -> str:
+    if not isinstance(images, Mapping):
+        return str(images or "")
+    count = f" (a folder of {images['count']} images)" if "count" in images else ""
+    return f"{images.get('name', '')}{count}".strip()
+
+
+def _joined(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {item}" for name, item in value.items())
+    return str(value or "")

@@ -9,26 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from saccade_env.classifiers import AUTO, Classifier
+from saccade_env.config import PAPER, SaccadeConfig
 from saccade_env.errors import unknown_name
 from saccade_env.images import ImageSource
+from saccade_env.paper.figures import RECIPES
 from saccade_env.task import check_on_error
-
-# Experiments that a figure is made from; those of the pictures look at the sample alone.
-FIGURES: dict[int, tuple[str, ...]] = {
-    3: ("fovea 3", "fovea 5"),
-    4: ("fovea 3",),
-    5: ("fovea 3",),
-    6: ("fovea 3", "layers", "resolutions", "layers fovea 5", "resolutions fovea 5"),
-    7: ("fovea 3", "entropies"),
-    8: (),
-    9: (),
-    10: ("crops", "unisal 224x384", "unisal 288x384"),
-    11: ("unisal 224x384", "unisal 288x384"),
-    12: (),
-    13: (),
-    17: ("fovea 3", "layers", "resolutions", "layers and resolutions"),
-}
-PICTURES = (8, 9, 12, 13)
 
 
 @dataclass(frozen=True)
@@ -60,7 +45,7 @@ class PaperSettings:
         images: See :func:`saccade_env.images.create`; they need labels.
         out: Folder of everything that is written.
         preset: One of :data:`PRESETS`.
-        only: Figures to run the experiments of; None means all of :data:`FIGURES`.
+        only: Figures to run the experiments of; None means all.
         classifier: A name, or a function that builds a classifier for images of (height, width)
             pixels. A classifier that is built already judges images of its own size alone.
         crop_classifier: A convolutional classifier of single crops, or its name. ``"auto"`` is the
@@ -68,7 +53,7 @@ class PaperSettings:
         policies: Policies to compare, with parameters after a colon; None means the paper's, or
             those that stand for them without the network.
         limit: Run on a random sample of this many images, drawn by ``seed``.
-        saccades: Saccades per image.
+        config: The task; the experiments set fovea and grid.
         seed: Draws all samples.
         batch_size: Images per forward; results do not depend on it.
         workers: See :func:`saccade_env.evaluation.evaluate`.
@@ -90,7 +75,7 @@ class PaperSettings:
     crop_classifier: str | Classifier = AUTO
     policies: tuple[str, ...] | None = None
     limit: int | None = None
-    saccades: int = 10
+    config: SaccadeConfig = PAPER
     seed: int = 0
     batch_size: int = 32
     workers: int | None = None
@@ -103,7 +88,7 @@ class PaperSettings:
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise unknown_name("preset", self.preset, PRESETS)
-        for name in ("limit", "saccades", "batch_size"):
+        for name in ("limit", "batch_size"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValueError(f"{name} must be ≥ 1; got {value}")
         check_on_error(self.on_error)
@@ -112,12 +97,19 @@ class PaperSettings:
     @property
     def figures(self) -> tuple[int, ...]:
         """The figures asked for."""
-        return tuple(FIGURES) if self.only is None else tuple(self.only)
+        return tuple(RECIPES) if self.only is None else tuple(self.only)
+
+    @property
+    def chosen_preset(self) -> Preset:
+        """How much is run."""
+        return PRESETS[self.preset]
 
     @property
     def experiments(self) -> list[str]:
         """The experiments that these figures need."""
-        return list(dict.fromkeys(name for figure in self.figures for name in FIGURES[figure]))
+        return list(
+            dict.fromkeys(name for figure in self.figures for name in RECIPES[figure].experiments)
+        )
 
     @property
     def command(self) -> str:
@@ -141,6 +133,6 @@ def check_figures(figures: Iterable[int]) -> None:
         ValueError: One is not; the message lists those that there are.
     """
     for figure in figures:
-        if figure not in FIGURES:
-            known = ", ".join(map(str, FIGURES))
+        if figure not in RECIPES:
+            known = ", ".join(map(str, RECIPES))
             raise ValueError(f"there is no figure {figure} to make. Known: {known}.")

@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from saccade_env.evaluation import metrics
-from saccade_env.evaluation.metrics.tables import rows_of
+from saccade_env.evaluation.metrics.tables import right_in_full, rows_of
 from saccade_env.paper.figures import style
-from saccade_env.paper.figures.parts import Drawn, accuracy_table, images_text, table
-from saccade_env.paper.reading import (
+from saccade_env.paper.figures.parts import (
+    Drawn,
+    Output,
+    Recipe,
+    accuracy_table,
+    images_text,
+    save,
+    table,
+)
+from saccade_env.paper.findings import (
+    Claim,
+    Measured,
+    halfway,
+    lead,
+    of_attention,
+    of_images,
+    of_means,
+    pair,
+)
+from saccade_env.paper.results import (
+    ATTENTION,
     MAIN,
     PAIR,
+    RANDOM,
+    Results,
+    grid_of,
     name_of,
     pair_of,
     percent,
     played,
+    policy_of,
     records_of,
     runs_of,
 )
-from saccade_env.paper.results import Results
 
 _FOVEAS = (MAIN, "fovea 5")
 _COLOURS = (
@@ -41,7 +63,7 @@ CHANGES = {
 }  # fmt: skip
 
 
-def per_saccade(results: Results, folder: Path) -> Drawn:
+def per_saccade(results: Results, folder: Output) -> Drawn:
     """Accuracy and visible share per saccade, a row of panels a fovea (figure 3)."""
     runs = runs_of(results, *_FOVEAS)
     tables = {name: accuracy_table(results.records[name]) for name in runs}
@@ -52,7 +74,7 @@ def per_saccade(results: Results, folder: Path) -> Drawn:
     missing = [f"“{name}” was not run." for name in _FOVEAS if name not in runs]
     shows = " ".join([*_reached(results, tables), *missing])
     alt = f"Line charts of accuracy and visible share against the saccade. {shows}"
-    saved = style.save(figure, folder, "figure-3", alt)
+    saved = save(figure, folder, "figure-3", alt)
     numbers = table(
         pd.concat(tables, names=["experiment"]), "Accuracy and visible share per saccade",
         "figure-3", folder,
@@ -61,7 +83,7 @@ def per_saccade(results: Results, folder: Path) -> Drawn:
     return Drawn(shows, [saved], [numbers], caption)
 
 
-def changes(results: Results, folder: Path) -> Drawn:
+def changes(results: Results, folder: Output) -> Drawn:
     """Cumulative accuracy, transitions and counts of correct saccades (figure 4)."""
     records = records_of(results, MAIN)
     own = pair_of(results, records)
@@ -71,7 +93,10 @@ def changes(results: Results, folder: Path) -> Drawn:
     figure = style.drawing(10, 7.8)
     axes = figure.subplots(2, 2)
     looks = style.styles(results, records, PAIR)
-    _cumulative(axes[0, 0], means, looks, full["accuracy"])
+    style.panel(
+        axes[0, 0], means, "cumulative_accuracy", looks, "right at least once so far",
+        "cumulative accuracy (%)", full["accuracy"],
+    )  # fmt: skip
     _counts(axes[0, 1], counts, {policy: looks[policy] for policy in own})
     for place, names in enumerate(([*CHANGES][:3], [*CHANGES][3:])):
         _moves(axes[1, place], moves, names, {policy: looks[policy] for policy in own})
@@ -80,7 +105,7 @@ def changes(results: Results, folder: Path) -> Drawn:
         "Four charts: cumulative accuracy, in how many saccades an image is right, how many "
         f"images change at each saccade and how many do not. {shows}"
     )
-    saved = style.save(figure, folder, "figure-4", alt)
+    saved = save(figure, folder, "figure-4", alt)
     numbers = [
         table(means[[c for c in means if "cumul" in str(c)]], "Cumulative accuracy",
               "figure-4-cumulative", folder),
@@ -92,19 +117,10 @@ def changes(results: Results, folder: Path) -> Drawn:
 
 def _fovea(results: Results, name: str, found: pd.DataFrame, axes: Any) -> None:
     records = results.records[name]
-    looks = style.styles(results, records, PAIR)
-    side = name.split()[-1]
-    last = found.index.get_level_values("saccade").max()
-    for place, (column, label) in enumerate(
-        (("accuracy", "top-1 accuracy (%)"), ("visible_share", "visible share (% of tokens)"))
-    ):
-        ends = style.curves(axes[place], found, column, looks)
-        if not place:
-            style.full_line(axes[0], metrics.full_image(records)["accuracy"])
-        style.from_zero(axes[place])
-        title, ticks = f"fovea {side}×{side}", range(1, last + 1)
-        style.dress(axes[place], title, "saccade", label, xticks=ticks)
-        style.name_ends(axes[place], ends, last)
+    looks, side = style.styles(results, records, PAIR), name.split()[-1]
+    title, full = f"fovea {side}×{side}", metrics.full_image(records)["accuracy"]
+    style.panel(axes[0], found, "accuracy", looks, title, "top-1 accuracy (%)", full)
+    style.panel(axes[1], found, "visible_share", looks, title, "visible share (% of tokens)")
 
 
 def _reached(results: Results, tables: dict[str, pd.DataFrame]) -> tuple[str, str]:
@@ -124,18 +140,6 @@ def _reached(results: Results, tables: dict[str, pd.DataFrame]) -> tuple[str, st
 def _ends(results: Results, name: str, means: pd.Series) -> str:
     own = [p for role, p in played(results, results.records[name]).items() if role in PAIR]
     return " and ".join(f"{percent(means[p].iloc[-1])} under {name_of(p)}" for p in own)
-
-
-def _cumulative(axes: Any, means: pd.DataFrame, looks: dict[str, Any], full: float) -> None:
-    ends = style.curves(axes, means, "cumulative_accuracy", looks)
-    style.full_line(axes, full)
-    style.from_zero(axes)
-    last = means.index.get_level_values("saccade").max()
-    style.dress(
-        axes, "right at least once so far", "saccade", "cumulative accuracy (%)",
-        xticks=range(1, last + 1),
-    )  # fmt: skip
-    style.name_ends(axes, ends, last)
 
 
 def _counts(axes: Any, counts: pd.DataFrame, looks: dict[str, Any]) -> None:
@@ -178,3 +182,95 @@ def _changed(policy: str, means: pd.DataFrame, moves: pd.DataFrame, full: float)
         f"(full image: {percent(full)}), and the share that changes goes from {start} at the "
         f"second saccade to {end} at the last."
     )
+
+
+def steepness(results: Results) -> Measured:
+    """Gain in accuracy in the first half of the saccades, less that in the second."""
+    correct = of_attention(results, "correct")
+    first, half, last = correct.iloc[:, 0], correct[halfway(correct)], correct.iloc[:, -1]
+    levels = [percent(float(part.mean())) for part in (first, half, last)]
+    note = (
+        f"gain up to saccade {halfway(correct)} less the gain after it; accuracy goes from "
+        f"{levels[0]} to {levels[1]}, then to {levels[2]}"
+    )
+    return of_images((half - first) - (last - half), note)
+
+
+def fewer_tokens(results: Results, experiment: str) -> Measured:
+    """Tokens that random fixations reveal more than attention, after the last saccade."""
+    own, other = pair(results, experiment, RANDOM, ATTENTION, "visible_share")
+    rows, cols = grid_of(results, experiment)
+    more = own.iloc[:, -1] - other.iloc[:, -1]
+    return of_images(more, f"of {rows * cols} tokens, after the last saccade", rows * cols)
+
+
+def beyond_full(results: Results) -> Measured:
+    """Images right at least once less images right in full."""
+    records = records_of(results, MAIN)
+    correct = of_attention(results, "correct")
+    full = right_in_full(records, policy_of(results, ATTENTION, records)).astype(float)
+    return of_images(correct.max(axis=1) - full, "cumulative less full-image accuracy")
+
+
+def early_changes(results: Results) -> Measured:
+    """Share of the changes that fall in the first half of the saccades."""
+    correct = of_attention(results, "correct").dropna()
+    change = correct.diff(axis=1).abs().iloc[:, 1:]
+    early = change.loc[:, : halfway(correct)].sum(axis=1)
+    parts = pd.concat((early, change.sum(axis=1)), axis=1)
+    note = (
+        f"changes up to saccade {halfway(correct)}, of all; as many at each saccade would be "
+        f"{percent((halfway(correct) - 1) / change.shape[1])}"
+    )
+    found = of_means(parts, lambda means: 100 * means[0] / means[1], note)
+    return found._replace(images=int((parts.iloc[:, 1] > 0).sum()))  # those that change at all
+
+
+RECIPES = (
+    Recipe(
+        3, "accuracy per saccade",
+        "Following attention, accuracy rises steeply and stays above that of random fixations, "
+        "although attention, whose windows overlap more, reveals fewer tokens.",
+        _FOVEAS, per_saccade,
+        (
+            *(
+                Claim(
+                    f"attention-above-random-{name.replace(' ', '-')}",
+                    f"Accuracy under attention stays above random at every saccade ({name}).",
+                    "points", partial(lead, experiment=name, first=ATTENTION, second=RANDOM), PAIR,
+                )
+                for name in _FOVEAS
+            ),
+            Claim(
+                "steep-rise",
+                "Accuracy under attention rises steeply: most of its gain comes early.",
+                "points", steepness, (ATTENTION,),
+            ),
+            *(
+                Claim(
+                    f"fewer-tokens-{name.replace(' ', '-')}",
+                    f"Attention reveals fewer tokens than random fixations ({name}).",
+                    "tokens", partial(fewer_tokens, experiment=name), PAIR,
+                )
+                for name in _FOVEAS
+            ),
+        ),
+    ),
+    Recipe(
+        4, "how classifications change",
+        "Counting an image as soon as it was right once, saccades beat the full image. Most "
+        "changes come early.",
+        (MAIN,), changes,
+        (
+            Claim(
+                "cumulative-above-full",
+                "More images are right at least once along the saccades than in full (fovea 3).",
+                "points", beyond_full, (ATTENTION,),
+            ),
+            Claim(
+                "changes-early", "Most changes between right and wrong come early.",
+                "%", early_changes, (ATTENTION,), margin=50,
+            ),
+        ),
+    ),
+)  # fmt: skip

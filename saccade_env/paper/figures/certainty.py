@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from saccade_env.evaluation import metrics
-from saccade_env.evaluation.metrics.tables import rows_of
+from saccade_env.evaluation.metrics.tables import right_in_full, rows_of
 from saccade_env.paper.figures import style
-from saccade_env.paper.figures.parts import Drawn, table
-from saccade_env.paper.reading import (
+from saccade_env.paper.figures.parts import Drawn, Output, Recipe, save, table
+from saccade_env.paper.findings import (
+    Claim,
+    Measured,
+    halfway,
+    of_attention,
+    of_images,
+    of_means,
+    pair,
+    weakest,
+)
+from saccade_env.paper.results import (
+    ATTENTION,
     MAIN,
     PAIR,
+    RANDOM,
+    Results,
     name_of,
     pair_of,
     percent,
     records_of,
 )
-from saccade_env.paper.results import Results
 
 FEW = 5  # images; a group of fewer is in the table alone
 _NEVER = "#8a3ffc"
 _ROOM, _STEP = 2.4, 0.22  # saccades: for the labels, and between two marks of the full image
 
 
-def certainty(results: Results, folder: Path) -> Drawn:
+def certainty(results: Results, folder: Output) -> Drawn:
     """Certainty where the full image is right, and split by first correct saccade (figure 5)."""
     records = records_of(results, MAIN)
     own = pair_of(results, records)
@@ -36,7 +47,11 @@ def certainty(results: Results, folder: Path) -> Drawn:
     groups = metrics.certainty_by_first_correct(records[records["policy"].isin(own)])
     figure = style.drawing(10, 7.8)
     upper, lower = figure.subfigures(2, 1, height_ratios=(1, 1.15))
-    _level(upper.subplots(), means, style.styles(results, records, PAIR))
+    style.panel(
+        upper.subplots(), means, "certainty", style.styles(results, records, PAIR),
+        "images that the full image classifies correctly", "certainty (%)",
+        means["full_certainty"].iloc[0],
+    )  # fmt: skip
     panels = lower.subplots(1, len(own), sharey=True, squeeze=False)[0]
     for policy, axes in zip(own, panels, strict=True):
         _groups(axes, groups, policy)
@@ -54,19 +69,7 @@ def certainty(results: Results, folder: Path) -> Drawn:
         f"the same group on the full image. Groups of fewer than {FEW} images are not drawn; "
         "the intervals of the groups along the saccades are in the table."
     )
-    return Drawn(shows, [style.save(figure, folder, "figure-5", alt)], numbers, caption)
-
-
-def _level(axes: Any, means: pd.DataFrame, looks: dict[str, Any]) -> None:
-    ends = style.curves(axes, means, "certainty", looks)
-    style.full_line(axes, means["full_certainty"].iloc[0])
-    style.from_zero(axes)
-    last = means.index.get_level_values("saccade").max()
-    style.dress(
-        axes, "images that the full image classifies correctly", "saccade", "certainty (%)",
-        xticks=range(1, last + 1),
-    )  # fmt: skip
-    style.name_ends(axes, ends, last)
+    return Drawn(shows, [save(figure, folder, "figure-5", alt)], numbers, caption)
 
 
 def _groups(axes: Any, groups: pd.DataFrame, policy: str) -> None:
@@ -133,3 +136,87 @@ def _first_against_late(groups: pd.DataFrame, policy: str) -> str:
 
 def _count(means: pd.DataFrame) -> str:
     return f"{means['images'].max():.0f} images"
+
+
+def near_full(results: Results) -> Measured:
+    """Certainty at the last saccade less that on the full image, where that is right."""
+    certainty = _full_right(results)
+    full = of_attention(results, "full_certainty").iloc[:, 0]
+    return of_images((certainty.iloc[:, -1] - full).dropna(), "at the last saccade")
+
+
+def more_certain(results: Results) -> Measured:
+    """Attention's lead over random in certainty, where it is least."""
+    own, other = pair(results, MAIN, ATTENTION, RANDOM, "certainty")
+    right = right_in_full(records_of(results, MAIN), results.roles[ATTENTION])
+    return weakest((own - other).loc[right[own.index]])
+
+
+def jump(results: Results) -> Measured:
+    """Change of certainty when an image is first right, less its mean change otherwise."""
+    steps = _full_right(results).diff(axis=1).iloc[:, 1:]
+    first = _first(results)
+    first = first[(first > 1) & first.index.isin(steps.index)]
+    steps = steps.loc[first.index]
+    there = steps.columns.to_numpy() == first.to_numpy()[:, None]
+    step, others = steps.where(there).mean(axis=1), steps.where(~there).mean(axis=1)
+    return of_images(step - others, "images first right after the first saccade")
+
+
+def early_certain(results: Results) -> Measured:
+    """Final certainty of the images that are right early, less that of those right late."""
+    final = _full_right(results)
+    last, half = final.iloc[:, -1], halfway(final)
+    first = _first(results).reindex(last.index).dropna()
+    early = (first <= half).astype(float)
+    own = 100 * last[first.index]
+    parts = pd.concat((own * early, early, own * (1 - early), 1 - early), axis=1)
+    note = (
+        f"certainty at the last saccade, images first right up to saccade {half} less those first "
+        f"right after it ({early.sum():.0f} and {(1 - early).sum():.0f} images)"
+    )
+    found = of_means(parts, lambda m: m[0] / m[1] - m[2] / m[3], note)
+    return found._replace(images=int(min(early.sum(), (1 - early).sum())))  # the smaller group
+
+
+def _full_right(results: Results) -> pd.DataFrame:
+    """Certainty of the images that the classifier gets right in full."""
+    certainty = of_attention(results, "certainty")
+    right = right_in_full(records_of(results, MAIN), results.roles[ATTENTION])
+    return certainty.loc[right[certainty.index]]
+
+
+def _first(results: Results) -> pd.Series:
+    return metrics.first_correct(records_of(results, MAIN), results.roles[ATTENTION])
+
+
+RECIPES = (
+    Recipe(
+        5, "certainty",
+        "Under attention, certainty comes near the level of the full image; under random "
+        "fixations it stays lower. It jumps when an image is first right, and images that are "
+        "right early are the most certain.",
+        (MAIN,), certainty,
+        (
+            Claim(
+                "certainty-near-full",
+                "Certainty under attention comes near that on the full image.",
+                "points", near_full, (ATTENTION,), "within", 10,
+            ),
+            Claim(
+                "certainty-above-random",
+                "Certainty under random fixations stays below that under attention at every "
+                "saccade.",
+                "points", more_certain, PAIR,
+            ),
+            Claim(
+                "certainty-jumps", "Certainty jumps at the saccade where an image is first right.",
+                "points", jump, (ATTENTION,),
+            ),
+            Claim(
+                "early-most-certain", "Images that are right early are the most certain.",
+                "points", early_certain, (ATTENTION,),
+            ),
+        ),
+    ),
+)  # fmt: skip

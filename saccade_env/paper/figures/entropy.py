@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 from typing import Any, cast
 
 import pandas as pd
 
 from saccade_env.evaluation import metrics
+from saccade_env.evaluation.metrics.intervals import Interval
 from saccade_env.evaluation.metrics.tables import by_image, cell, policies_of, rows_of
 from saccade_env.paper.figures import style
-from saccade_env.paper.figures.parts import Drawn, images_text, table
-from saccade_env.paper.reading import MAIN, NotRunError, name_of, number, pair_of, records_of
-from saccade_env.paper.results import Results
+from saccade_env.paper.figures.parts import Drawn, Output, Recipe, images_text, save, table
+from saccade_env.paper.findings import Claim, Measured
+from saccade_env.paper.results import (
+    ATTENTION,
+    MAIN,
+    RANDOM,
+    SAMPLES,
+    NotRunError,
+    Results,
+    entropies_of,
+    name_of,
+    number,
+    pair_of,
+    policy_of,
+    records_of,
+)
 
 
-def entropy(results: Results, folder: Path) -> Drawn:
+def entropy(results: Results, folder: Output) -> Drawn:
     """Map entropy against the saccade of first correct classification (figure 7)."""
-    records, entropies = records_of(results, MAIN), results.entropies
-    if entropies is None or entropies.empty:
-        raise NotRunError("the entropies of the maps were not computed")
+    records, entropies = records_of(results, MAIN), entropies_of(results)
     there = entropies[entropies["policy"].isin(policies_of(records))]
     own = pair_of(results, there)
     known = there[there["policy"].isin(own)]
@@ -40,7 +52,7 @@ def entropy(results: Results, folder: Path) -> Drawn:
         table(relation, "Spearman correlation", "figure-7-correlation", folder),
     ]
     caption = f"{images_text(records)} Small numbers: images in each group."
-    return Drawn(shows, [style.save(figure, folder, "figure-7", alt)], numbers, caption)
+    return Drawn(shows, [save(figure, folder, "figure-7", alt)], numbers, caption)
 
 
 def _entropy(
@@ -85,3 +97,35 @@ def _related(own: list[str], means: pd.DataFrame, relation: pd.DataFrame) -> str
         "Spearman’s correlation of map entropy and the saccade of first correct classification is "
         f"{' and '.join(texts)}.{missed}"
     )
+
+
+def relation(results: Results, role: str) -> Measured:
+    """Spearman's correlation of map entropy and saccade of first correct classification."""
+    records, entropies = records_of(results, MAIN), entropies_of(results)
+    policy = policy_of(results, role, records)
+    policy_of(results, role, entropies)
+    own = entropies[entropies["policy"] == policy]
+    row = cast(pd.Series, metrics.entropy_relation(own, records, SAMPLES).loc[policy])
+    note = f"{row['never_correct']:.0f} images that are never right are left out"
+    return Measured(Interval(row["rho"], row["low"], row["high"]), int(row["images"]), note)
+
+
+RECIPES = (
+    Recipe(
+        7, "entropy of the map",
+        "The more even an attention map, the slightly later an image is first right; for random "
+        "maps the relation is the opposite.",
+        (MAIN,), entropy,
+        (
+            Claim(
+                "entropy-attention",
+                "The more even the attention map, the slightly later an image is first right.",
+                "rho", partial(relation, role=ATTENTION), (ATTENTION,),
+            ),
+            Claim(
+                "entropy-random", "For random maps, the relation of entropy is the opposite.",
+                "rho", partial(relation, role=RANDOM), (RANDOM,), "below",
+            ),
+        ),
+    ),
+)  # fmt: skip

@@ -1,35 +1,55 @@
-"""Figure 6: maps of other layers, and of low-resolution inputs."""
+"""Figures 6 and 17: maps of other layers, and of low-resolution inputs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import product
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 
 from saccade_env.evaluation import metrics
+from saccade_env.evaluation.metrics.intervals import Interval
 from saccade_env.paper.figures import style
-from saccade_env.paper.figures.parts import Drawn, accuracy_table, images_text, mean_table, table
-from saccade_env.paper.reading import (
+from saccade_env.paper.figures.parts import (
+    Drawn,
+    Output,
+    Recipe,
+    accuracy_table,
+    images_text,
+    mean_table,
+    save,
+    table,
+)
+from saccade_env.paper.findings import Claim, Measured, of_images
+from saccade_env.paper.results import (
+    ATTENTION,
+    FOVEA,
+    MAIN,
+    PAIR,
+    RANDOM,
+    SAMPLES,
     NotRunError,
+    Results,
     fovea_of,
+    of_policies,
     percent,
     records_of,
     varied,
     with_role,
 )
-from saccade_env.paper.results import FOVEA, RANDOM, Results
 
+_OVER = "mean accuracy over all saccades"
 COLUMNS = (
     ("accuracy", "top-1 accuracy (%)", "mean over saccades"),
     ("visible_share", "visible share (% of tokens)", "after the last saccade"),
 )
 
 
-def one_by_one(results: Results, folder: Path) -> Drawn:
+def one_by_one(results: Results, folder: Output) -> Drawn:
     """Accuracy and visible share per layer, and per resolution (figure 6)."""
     rows, missing = [], []
     for end, kind in product(("", " fovea 5"), ("layer", "resolution")):
@@ -55,7 +75,7 @@ def one_by_one(results: Results, folder: Path) -> Drawn:
         "Charts of accuracy against the saccade, mean accuracy and visible share for each "
         f"{' and each '.join(dict.fromkeys(kind for _, kind, _, _ in rows))}. {shows}"
     )
-    saved = style.save(figure, folder, "figure-6", alt)
+    saved = save(figure, folder, "figure-6", alt)
     return Drawn(shows, [saved], tables, caption(rows[0][2]))
 
 
@@ -96,14 +116,9 @@ def _row(
     }
     for policy in [policy for policy in means.index if policy not in looks]:
         looks[policy] = style.styles(results, records)[policy] | {"markersize": 3}
-    last = own.index.get_level_values("saccade").max()
-    ends = style.curves(axes[0], own, "accuracy", looks, band=False)
-    style.full_line(axes[0], metrics.full_image(records)["accuracy"])
-    style.from_zero(axes[0])
-    style.dress(
-        axes[0], f"each {kind}{beside}", "saccade", COLUMNS[0][1], xticks=range(1, last + 1, 3)
-    )
-    style.name_ends(axes[0], ends, last)
+    full = metrics.full_image(records)["accuracy"]
+    title, up = f"each {kind}{beside}", COLUMNS[0][1]
+    style.panel(axes[0], own, "accuracy", looks, title, up, full, band=False, every=3)
     for place, (column, label, when) in enumerate(COLUMNS, start=1):
         _points(axes[place], means, policies, names, column, looks)
         across = "layer" if kind == "layer" else "input (pixels)"
@@ -168,3 +183,135 @@ def caption(records: pd.DataFrame) -> str:
         f"{images_text(records)} Layers are counted from 1, as in the paper. Fovea of 3×3 tokens "
         "where no other is named."
     )
+
+
+def combined(results: Results, folder: Output) -> Drawn:
+    """Accuracy and visible share of every layer at every resolution (figure 17)."""
+    experiment = "layers and resolutions"
+    settings = varied(results, experiment, "resolution", "layer")
+    records = records_of(results, experiment)
+    found = mean_table(records, list(settings["policy"]))
+    means = settings.set_index("policy").join(found).set_index(["resolution", "layer"])
+    figure = style.drawing(10, 1.9 + 0.75 * 2 * settings["resolution"].nunique())
+    for axes, (column, label, when) in zip(figure.subplots(2, 1), COLUMNS, strict=True):
+        _heat(figure, axes, means[column].unstack(), label, when)
+    accuracy, visible = means["accuracy"], means["visible_share"]
+    pixels, layer = cast(tuple[int, int], accuracy.idxmax())
+    few, low = cast(tuple[int, int], visible.idxmin())
+    shows = (
+        f"Mean accuracy is highest, {percent(accuracy.max())}, with layer {layer + 1} at {pixels} "
+        f"pixels. The fewest tokens, {percent(visible.min())}, are revealed with layer {low + 1} "
+        f"at {few} pixels."
+    )
+    alt = f"Two heat maps, layers across and input resolutions down. {shows}"
+    saved = save(figure, folder, "figure-17", alt)
+    named = table(means, "Each layer at each resolution", "figure-17", folder)
+    return Drawn(shows, [saved], [named], caption(records))
+
+
+def _heat(figure: Any, axes: Any, values: pd.DataFrame, label: str, when: str) -> None:
+    """Rows are resolutions, the lowest at the bottom; every cell bears its number."""
+    values = 100 * values.sort_index()
+    image = axes.imshow(values, aspect="auto", cmap="cividis", origin="lower")
+    cells = values.to_numpy(dtype=float)
+    middle = (np.nanmin(cells) + np.nanmax(cells)) / 2
+    for (row, col), value in np.ndenumerate(cells):
+        if np.isfinite(value):
+            ink = "#ffffff" if value <= middle else "#000000"
+            axes.text(
+                col, row, f"{value:.1f}", ha="center", va="center", color=ink, fontsize=style.SMALL
+            )
+    axes.set_xticks(range(values.shape[1]), [str(int(layer) + 1) for layer in values.columns])
+    axes.set_yticks(range(values.shape[0]), [str(pixels) for pixels in values.index])
+    axes.set(xlabel="layer", ylabel="input (pixels)")
+    axes.set_title(f"{label}, {when}", loc="left", fontsize=10)
+    figure.colorbar(image, ax=axes, pad=0.01)
+
+
+def layer_lead(results: Results, layer: int) -> Measured:
+    """Lead of the map of a layer, counted from 1, over random fixations."""
+    policy = _layer(varied(results, "layers", "layer"), layer)
+    records, random = with_role(results, "layers", RANDOM)
+    return _lead(records, policy, random, _OVER)
+
+
+def rise_after(results: Results, layer: int) -> Measured:
+    """Gain of the next layer, counted from 1, over this one, less the mean gain elsewhere."""
+    settings = varied(results, "layers", "layer")
+    policies = [_layer(settings, either) for either in (layer, layer + 1)]
+    records = of_policies(records_of(results, "layers"), *settings["policy"])
+    means = {name: metrics.correctness(records, name).mean(axis=1) for name in settings["policy"]}
+    rise = means[policies[1]] - means[policies[0]]
+    others = len(settings) - 2  # steps from a layer to the next, without this one
+    if others < 1:
+        raise NotRunError("there are too few layers to compare")
+    whole = means[settings["policy"].iloc[-1]] - means[settings["policy"].iloc[0]]
+    note = (
+        f"layer {layer + 1} less layer {layer} ({percent(float(rise.mean()))}), less the mean "
+        "of such steps elsewhere"
+    )
+    return of_images(rise - (whole - rise) / others, note)
+
+
+def close_resolution(results: Results, tokens: int) -> Measured:
+    """Accuracy with the map of an input of few tokens a side, less that with the full one."""
+    settings = varied(results, "resolutions", "tokens")
+    records, small = records_of(results, "resolutions"), settings[settings["tokens"] == tokens]
+    if small.empty:
+        raise NotRunError(f"no map of an input of {tokens}×{tokens} tokens was followed")
+    whole = settings.iloc[-1]
+    note = f"{_OVER}; {tokens} tokens a side against {whole['tokens']}"
+    return _lead(records, small["policy"].iloc[0], whole["policy"], note)
+
+
+def _layer(settings: pd.DataFrame, layer: int) -> str:
+    found = settings[settings["layer"] == layer - 1]["policy"]
+    if found.empty:
+        raise NotRunError(f"the map of layer {layer} was not followed")
+    return str(found.iloc[0])
+
+
+def _lead(records: pd.DataFrame, policy: str, reference: str, note: str) -> Measured:
+    both = of_policies(records, policy, reference)
+    if both.empty:
+        raise NotRunError(f"{policy} and {reference} were run on different images")
+    found = metrics.bootstrap(both, policy, reference, samples=SAMPLES)
+    labelled = both[both["label"] >= 0]["image"].nunique()
+    return Measured(Interval(*(100 * value for value in found)), labelled, note)
+
+
+RECIPES = (
+    Recipe(
+        6, "maps of other layers and resolutions",
+        "The map of layer 1 does worse than random fixations, that of layer 2 better, and after "
+        "layer 3 accuracy rises sharply. A map of 10×10 tokens does nearly as well as one of "
+        "14×14.",
+        (MAIN, "layers", "resolutions", "layers fovea 5", "resolutions fovea 5"), one_by_one,
+        (
+            Claim(
+                "layer-1-below-random",
+                "The attention map of layer 1 does worse than random fixations.",
+                "points", partial(layer_lead, layer=1), PAIR, "below",
+            ),
+            Claim(
+                "layer-2-above-random",
+                "The attention map of layer 2 does better than random fixations.",
+                "points", partial(layer_lead, layer=2), PAIR,
+            ),
+            Claim(
+                "rise-after-layer-3", "Accuracy rises sharply after layer 3.",
+                "points", partial(rise_after, layer=3), (ATTENTION,),
+            ),
+            Claim(
+                "10x10-close", "A map of 10×10 tokens does nearly as well as one of 14×14.",
+                "points", partial(close_resolution, tokens=10), (ATTENTION,), "within", 5,
+            ),
+        ),
+    ),
+    Recipe(
+        17, "layers and resolutions combined",
+        "The paper varies the layer and the resolution of the map together; of this figure no "
+        "statement is tested here.",
+        (MAIN, "layers", "resolutions", "layers and resolutions"), combined,
+    ),
+)  # fmt: skip

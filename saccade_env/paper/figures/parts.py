@@ -5,19 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from saccade_env.evaluation import metrics
 from saccade_env.evaluation.metrics.intervals import interval_table
 from saccade_env.evaluation.metrics.tables import by_image, policies_of
-from saccade_env.paper.page import Figure, Section, Table, write_text
-from saccade_env.paper.reading import SAMPLES, NotRunError, name_of, run_name, suspicion
-from saccade_env.paper.results import ATTENTION, DEEP, PAPERS, Results
-from saccade_env.paper.stored import TABLES
+from saccade_env.files import replacing, write_text
+from saccade_env.paper.findings import Claim
+from saccade_env.paper.page import FIGURES, TABLES, Figure, Section, Table
+from saccade_env.paper.results import SAMPLES, NotRunError, Results, networks
 
 BANDS = "Bands and bars are 95 % bootstrap intervals over images."
-_PAPERS = "dino_vits16"
+
+
+@dataclass(frozen=True)
+class Output:
+    """The report's folder; ``claim`` is told the name of every file before it is written."""
+
+    folder: Path
+    claim: Callable[[str], object] = lambda name: None
+
+    def place(self, name: str) -> Path:
+        """Where a file goes.
+
+        Raises:
+            FileExistsError: There is a file of this name that is not the report's own.
+        """
+        self.claim(name)
+        return self.folder / name
 
 
 @dataclass(frozen=True)
@@ -32,40 +49,41 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One of the paper's figures: how to draw it, and what it showed there."""
+    """One of the paper's figures: all that is known of it.
+
+    Attributes:
+        number: In the paper.
+        title: Of the section.
+        paper: What it showed there.
+        experiments: What it is made from; nothing where it shows the sample's pictures.
+        draw: Draws it from results.
+        claims: Statements of the paper that belong to it.
+    """
 
     number: int
     title: str
     paper: str
-    draw: Callable[[Results, Path], Drawn]
+    experiments: tuple[str, ...]
+    draw: Callable[[Results, Output], Drawn]
+    claims: tuple[Claim, ...] = ()
 
+    @property
+    def key(self) -> str:
+        """Its address in the report."""
+        return f"figure {self.number}"
 
-def section(recipe: Recipe, results: Results, folder: Path) -> Section:
-    """A figure as a section of the report; if it cannot be drawn, one that says why."""
-    key = f"figure {recipe.number}"
-    title = f"Figure {recipe.number}: {recipe.title}"
-    try:
-        drawn = recipe.draw(results, folder)
-    except NotRunError as error:
-        return Section(key, title, f"There is no such figure: {error}.", recipe.paper, "")
-    caption = f"{drawn.caption} {BANDS} {networks(results)}".strip()
-    return Section(key, title, drawn.shows, recipe.paper, caption, drawn.figures, drawn.tables)
-
-
-def networks(results: Results) -> str:
-    """With which networks figures were made, and which are the paper's where they are others."""
-    names = [run_name(results.run, "classifier"), results.roles.get(ATTENTION, "")]
-    made = "Networks: " + (" with ".join(name_of(name) for name in names if name) or "not named")
-    if results.run.get("paper_setting") is True and not suspicion(results):
-        return f"{made}, as in the paper."
-    others = [] if names == [_PAPERS, PAPERS[ATTENTION]] else [name_of(_PAPERS)]
-    deep = results.roles.get(DEEP, PAPERS[DEEP])
-    if deep != PAPERS[DEEP]:
-        made += f" and {name_of(deep)}"
-        others.append(name_of(PAPERS[DEEP]))
-    if not others:
-        return f"{made}; other networks or weights of this run are not the paper’s."
-    return f"{made}; the paper uses {' and '.join(others)}."
+    def section(self, results: Results, folder: Output) -> Section:
+        """The figure as a section of the report; if it cannot be drawn, one that says why."""
+        title = f"Figure {self.number}: {self.title}"
+        try:
+            drawn = self.draw(results, folder)
+        except NotRunError as error:
+            return Section(self.key, title, f"There is no such figure: {error}.", self.paper, "")
+        bands = [BANDS] if self.experiments else []
+        caption = " ".join([drawn.caption, *bands, networks(results)]).strip()
+        return Section(
+            self.key, title, drawn.shows, self.paper, caption, drawn.figures, drawn.tables
+        )
 
 
 def images_text(records: pd.DataFrame) -> str:
@@ -74,10 +92,23 @@ def images_text(records: pd.DataFrame) -> str:
     return f"{labelled} images with labels."
 
 
-def table(frame: pd.DataFrame, title: str, name: str, folder: Path) -> Table:
+def table(frame: pd.DataFrame, title: str, name: str, folder: Output) -> Table:
     """Numbers with their CSV file in the report's folder of tables."""
-    path = write_text(folder / TABLES / f"{name}.csv", frame.to_csv())
-    return Table(title, frame, path)
+    return Table(title, frame, write_text(folder.place(f"{TABLES}/{name}.csv"), frame.to_csv()))
+
+
+def save(figure: Any, folder: Output, name: str, alt: str) -> Figure:
+    """Write a figure as SVG and PNG into the report's folder of figures."""
+    import matplotlib
+
+    svg, png = (folder.place(f"{FIGURES}/{name}.{suffix}") for suffix in ("svg", "png"))
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # once is enough for both files
+    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "saccade-env"}):
+        for path, metadata in ((svg, {"Date": None}), (png, {})):
+            with replacing(path) as temporary:
+                figure.savefig(temporary, dpi=150, metadata=metadata)
+    return Figure(svg, png, alt=alt)
 
 
 def accuracy_table(records: pd.DataFrame) -> pd.DataFrame:

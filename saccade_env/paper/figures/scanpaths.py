@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from saccade_env.evaluation import metrics
-from saccade_env.evaluation.metrics.tables import rows_of
+from saccade_env.evaluation.metrics.intervals import Interval
+from saccade_env.evaluation.metrics.tables import lengths, rows_of
 from saccade_env.paper.figures import style
 from saccade_env.paper.figures.crops import MAPS, pixels
-from saccade_env.paper.figures.parts import Drawn, table
-from saccade_env.paper.reading import (
+from saccade_env.paper.figures.parts import Drawn, Output, Recipe, save, table
+from saccade_env.paper.findings import Claim, Measured, at_sizes, of_images, pair
+from saccade_env.paper.results import (
+    ATTENTION,
+    CLASSICAL,
+    DEEP,
     MAIN,
+    SAMPLES,
     SIZES,
+    Results,
     fovea_of,
     grid_of,
     name_of,
     number,
+    of_policies,
     percent,
     played,
+    policy_of,
+    records_of,
     runs_of,
 )
-from saccade_env.paper.results import Results
 
 _PAIR_LOOKS = (
     {"color": "#000000", "marker": "o", "linestyle": "-"},
@@ -33,7 +42,7 @@ _PAIR_LOOKS = (
 )
 
 
-def where(results: Results, folder: Path) -> Drawn:
+def where(results: Results, folder: Output) -> Drawn:
     """Agreement, distance from the first fixation and unique area (figure 11)."""
     runs = runs_of(results, *SIZES, MAIN)
     runs = [name for name in runs if name in SIZES] or runs
@@ -52,7 +61,7 @@ def where(results: Results, folder: Path) -> Drawn:
         "Lines against the saccade: how often two policies look at the same place, how far from "
         f"its first fixation a policy looks, and the share of tokens revealed. {shows}"
     )
-    saved = style.save(figure, folder, "figure-11", alt)
+    saved = save(figure, folder, "figure-11", alt)
     caption = (
         f"{results.records[runs[0]]['image'].nunique()} images. "
         "Two fixations agree if their foveas overlap."
@@ -80,7 +89,6 @@ def _paths(results: Results, name: str) -> dict[str, pd.DataFrame]:
 
 def _row(results: Results, name: str, found: dict[str, pd.DataFrame], axes: Any) -> None:
     looks = style.styles(results, results.records[name], MAPS)
-    last = results.records[name]["saccade"].max()
     title = f"images of {pixels(name)}" if name in SIZES else name
     for panel, (key, column, label, factor) in zip(
         axes,
@@ -95,15 +103,14 @@ def _row(results: Results, name: str, found: dict[str, pd.DataFrame], axes: Any)
             panel.set_axis_off()
             continue
         own = _pair_looks(found[key]) if key == "agreement" else looks
-        ends = style.curves(panel, found[key], column, own, factor)
-        style.from_zero(panel)
-        style.dress(panel, title, "saccade", label, xticks=range(1, last + 1, 3))
-        if key == "agreement":
+        named = key != "agreement"
+        style.panel(
+            panel, found[key], column, own, title, label, factor=factor, every=3, named=named
+        )
+        if not named:
             low, high = panel.get_ylim()
             panel.set_ylim(low, high + 0.3 * (high - low))  # room for the legend
             panel.legend(frameon=False, fontsize=7.5, loc="upper left", borderpad=0)
-        else:
-            style.name_ends(panel, ends, last)
 
 
 def _pair_looks(table: pd.DataFrame) -> dict[str, Any]:
@@ -137,3 +144,72 @@ def _path_text(results: Results, name: str, found: dict[str, pd.DataFrame]) -> s
 
 def _file(key: str, name: str) -> str:
     return f"figure-11-{key.split()[0]}-{name.replace(' ', '-')}"
+
+
+def alike_at_first(results: Results, name: str, first: str, second: str) -> Measured:
+    """Share of images on which the first foveas of two roles overlap."""
+    records = records_of(results, name)
+    one, other = (policy_of(results, role, records) for role in (first, second))
+    both = of_policies(records, one, other)
+    within = fovea_of(results, name) - 1
+    table = metrics.fixation_agreement(both, one, other, within, samples=SAMPLES)
+    columns = ["agreement", "agreement_low", "agreement_high"]
+    found = Interval(*(float(100 * value) for value in table[columns].iloc[0]))
+    note = f"first fixations within {within} tokens"
+    return Measured(found, both["image"].nunique(), note)
+
+
+def diverge(results: Results, name: str, first: str, second: str) -> Measured:
+    """Growth of the distance between the fixations of two roles, from the first to the last."""
+    rows, cols = (
+        own - other
+        for own, other in (pair(results, name, first, second, axis) for axis in ("row", "col"))
+    )
+    apart = lengths(rows, cols)
+    note = "distance at the last saccade less that at the first"
+    return of_images(apart.iloc[:, -1] - apart.iloc[:, 0], note, 1)
+
+
+def farther(results: Results, name: str, first: str, second: str) -> Measured:
+    """How much farther from its first fixation a role looks than another, over all saccades."""
+    paths = zip(*(pair(results, name, first, second, axis) for axis in ("row", "col")), strict=True)
+    own, other = (_reach(*path) for path in paths)
+    note = "mean distance from the first fixation"
+    return of_images(own - other, note, 1)
+
+
+def _reach(row: pd.DataFrame, col: pd.DataFrame) -> pd.Series:
+    """Mean distance from the first fixation of the later ones, by image."""
+    rows, cols = (axis.sub(axis.iloc[:, 0], axis=0).iloc[:, 1:] for axis in (row, col))
+    return lengths(rows, cols).mean(axis=1)
+
+
+RECIPES = (
+    Recipe(
+        11, "where policies look",
+        "DINO and UNISAL start alike and diverge. UNISAL stays near where it began, DINO and GBVS "
+        "explore.",
+        ("unisal 224x384", "unisal 288x384"), where,
+        (
+            Claim(
+                "start-alike",
+                "Attention and deep saliency start alike: most first fixations agree.",
+                "%", partial(at_sizes, alike_at_first, first=ATTENTION, second=DEEP),
+                (ATTENTION, DEEP), margin=50,
+            ),
+            Claim(
+                "then-diverge", "Attention and deep saliency then diverge.",
+                "tokens", partial(at_sizes, diverge, first=ATTENTION, second=DEEP),
+                (ATTENTION, DEEP),
+            ),
+            *(
+                Claim(
+                    f"{role}-explores".replace(" ", "-"),
+                    f"Deep saliency stays confined, while {role} explores.",
+                    "tokens", partial(at_sizes, farther, first=role, second=DEEP), (role, DEEP),
+                )
+                for role in (ATTENTION, CLASSICAL)
+            ),
+        ),
+    ),
+)  # fmt: skip

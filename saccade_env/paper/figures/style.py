@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from saccade_env.evaluation.metrics.tables import policies_of
-from saccade_env.paper.page import FIGURES, Figure
-from saccade_env.paper.reading import name_of, percent, played
-from saccade_env.paper.results import ATTENTION, CENTRE, CLASSICAL, DEEP, RANDOM, Results
+from saccade_env.paper.results import (
+    ATTENTION,
+    CENTRE,
+    CLASSICAL,
+    DEEP,
+    RANDOM,
+    Results,
+    name_of,
+    percent,
+    played,
+)
 
 # Okabe and Ito's colours, which the colour-blind tell apart; markers and lines for print.
 STYLES: dict[str, dict[str, Any]] = {
@@ -28,7 +34,6 @@ THIN = {"linewidth": 0.8, "markersize": 2.5, "alpha": 0.75}
 FULL = {"color": "#555555", "linestyle": "--", "linewidth": 1.2}
 SMALL = 8.5  # points
 _GAP = 0.15  # inches between two labels
-_RC: dict[Any, Any] = {"svg.fonttype": "path", "svg.hashsalt": "saccade-env"}
 
 
 def drawing(width: float, height: float) -> Any:
@@ -136,31 +141,40 @@ def dress(axes: Any, title: str, across: str, up: str, **settings: Any) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def panel(
+    axes: Any, table: pd.DataFrame, column: str, looks: Mapping[Any, Mapping[str, Any]],
+    title: str, up: str, full: float = np.nan, factor: float = 100, band: bool = True,
+    every: int = 1, named: bool = True,
+) -> None:  # fmt: skip
+    """Curves against the saccade, from 0, with their names at their ends.
+
+    Args:
+        axes: To draw into.
+        table: First level of the index a key of ``looks``, second the saccade.
+        column: A mean with its interval.
+        looks: How each key is drawn.
+        title: Above the panel.
+        up: Label of the vertical axis.
+        full: Level of the full image, a share from 0 to 1; NaN draws none.
+        factor: From the table to the axis.
+        band: Draw the intervals of lines that are not thin.
+        every: Distance of the ticks, in saccades.
+        named: Write the names at the ends.
+    """
+    ends = curves(axes, table, column, looks, factor, band)
+    full_line(axes, full)
+    from_zero(axes)
+    ticks = np.unique(table.index.get_level_values("saccade"))
+    dress(axes, title, "saccade", up, xticks=ticks[::every])
+    if named:
+        name_ends(axes, ends, ticks[-1] if len(ticks) else 1)
+
+
 def from_zero(axes: Any) -> None:
     """Let the vertical axis start at 0."""
     low, high = axes.get_ylim()
     least = min(0, axes.dataLim.ymin)  # infinite if there is nothing to draw
     axes.set_ylim(least if np.isfinite(least) else 0, high + 0.04 * (high - low))
-
-
-def save(figure: Any, folder: Path, name: str, alt: str) -> Figure:
-    """Write a figure as SVG and PNG into the report's folder of figures."""
-    import matplotlib
-
-    home = folder / FIGURES
-    home.mkdir(parents=True, exist_ok=True)
-    paths = [home / f"{name}.{suffix}" for suffix in ("svg", "png")]
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # once is enough for both files
-    with matplotlib.rc_context(_RC):
-        for path, metadata in zip(paths, ({"Date": None}, {}), strict=True):
-            temporary = path.with_name(f"{name}.tmp{path.suffix}")
-            try:
-                figure.savefig(temporary, dpi=150, metadata=metadata)
-                os.replace(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
-    return Figure(paths[0], paths[1], alt=alt)
 
 
 def _apart(values: list[float], gap: float) -> list[float]:

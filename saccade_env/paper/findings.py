@@ -1,22 +1,38 @@
-"""A statement of the paper, how its effect is measured, and the rule of the verdict."""
+"""A statement of the paper, how its effect is measured, and the rule of the verdict.
+
+The statements themselves, with their measures, stand beside the figure that shows them.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
 
 from saccade_env.evaluation import metrics
 from saccade_env.evaluation.metrics.intervals import FEWEST, Interval, percentiles, resamples
-from saccade_env.evaluation.metrics.tables import cell
-from saccade_env.paper.page import Finding, Verdict
-from saccade_env.paper.reading import SAMPLES, NotRunError, name_of, number
-from saccade_env.paper.results import PAPERS, Results
+from saccade_env.evaluation.metrics.tables import by_image, cell
+from saccade_env.paper.results import (
+    ATTENTION,
+    MAIN,
+    PAPERS,
+    SAMPLES,
+    SIZES,
+    NotRunError,
+    Results,
+    name_of,
+    number,
+    of_policies,
+    policy_of,
+    records_of,
+    runs_of,
+)
 
+Verdict = Literal["yes", "no", "cannot tell"]
 Side = Literal["above", "below", "within"]
 RULE = (
     "Yes: the 95 % interval lies on the statement’s side of 0, or of the margin that the note "
@@ -25,6 +41,40 @@ RULE = (
     f"{FEWEST} images. Of a statement about every saccade it is the interval of the weakest one, "
     "widened for choosing it among all (Bonferroni)."
 )
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One statement of the paper, and whether it holds here.
+
+    Args:
+        key: A short name, for programs.
+        statement: What the paper says, in one sentence.
+        source: Its figure; a link if it names a section's ``key``.
+        effect: The measured size of it, in ``unit``; None if there is none.
+        low: Lower end of the 95 % interval.
+        high: Upper end of the 95 % interval.
+        unit: Of the three numbers, such as ``points``.
+        verdict: Does it hold: ``yes``, ``no`` or ``cannot tell``.
+        note: Why, or what to beware of; may be empty.
+
+    Raises:
+        ValueError: The verdict is another word.
+    """
+
+    key: str
+    statement: str
+    source: str
+    effect: float | None
+    low: float | None
+    high: float | None
+    unit: str
+    verdict: Verdict
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.verdict not in get_args(Verdict):
+            raise ValueError(f"verdict must be one of {get_args(Verdict)}; got {self.verdict!r}")
 
 
 class Measured(NamedTuple):
@@ -42,7 +92,6 @@ class Claim:
     Attributes:
         key: A short name.
         statement: In terms of roles, not of policies.
-        figure: Number of the paper's figure.
         unit: Of the effect.
         measure: Effect in the results; raises :class:`NotRunError` where there is none.
         roles: Parts that policies play in it.
@@ -53,7 +102,6 @@ class Claim:
 
     key: str
     statement: str
-    figure: int
     unit: str
     measure: Callable[[Results], Measured]
     roles: tuple[str, ...]
@@ -61,9 +109,8 @@ class Claim:
     margin: float = 0.0
 
 
-def judge(claim: Claim, results: Results) -> Finding:
-    """Measure the effect and hold it against the statement."""
-    source = f"figure {claim.figure}"
+def judge(claim: Claim, results: Results, source: str) -> Finding:
+    """Measure the effect and hold it against the statement, which stands in ``source``."""
     try:
         (effect, low, high), images, note = claim.measure(results)
     except NotRunError as error:
@@ -137,6 +184,53 @@ def of_means(
         ]
     low, high = percentiles(np.concatenate(drawn)[:, None])
     return Measured(Interval(float(effect), float(low[0]), float(high[0])), len(table), note)
+
+
+def pair(
+    results: Results, experiment: str, first: str, second: str, column: str = "correct"
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A column of two roles' records, an image a row and a saccade a column, on the same images."""
+    records = records_of(results, experiment)
+    policies = [policy_of(results, role, records) for role in (first, second)]
+    both = of_policies(records, *policies)
+    if both.empty:
+        raise NotRunError(f"{' and '.join(policies)} were run on different images")
+    one, other = (by_image(both, policy, column) for policy in policies)
+    return one, other
+
+
+def of_attention(results: Results, column: str) -> pd.DataFrame:
+    """A column of attention's records of the main experiment, an image a row.
+
+    Raises:
+        NotRunError: It was not run, or with a single saccade.
+    """
+    records = records_of(results, MAIN)
+    table = by_image(records, policy_of(results, ATTENTION, records), column)
+    if table.shape[1] < 2:
+        raise NotRunError("there is a single saccade")
+    return table
+
+
+def halfway(table: pd.DataFrame) -> int:
+    """The saccade half-way."""
+    return max(1, table.shape[1] // 2)
+
+
+def lead(results: Results, experiment: str, first: str, second: str) -> Measured:
+    """A role's lead in accuracy over another's, where it is least."""
+    own, other = pair(results, experiment, first, second)
+    return weakest(own - other)
+
+
+def at_sizes(measure: Callable[..., Measured], results: Results, **asked: Any) -> Measured:
+    """An effect at the first of UNISAL's image sizes that was run; the note tells the others."""
+    name, *others = runs_of(results, *SIZES)
+    found, where = measure(results, name, **asked), f"experiment “{name}”"
+    for other in others:
+        value, low, high = map(number, measure(results, other, **asked).interval)
+        where += f"; in “{other}” it is {value} ({low} to {high})"
+    return found._replace(note=f"{found.note}; {where}" if found.note else where)
 
 
 def _margin(claim: Claim) -> str:
