@@ -61,6 +61,7 @@ class LinearClassifier(Classifier):
 
     name = "linear"
     weights = Weights("random, seed 0", "-")
+    device = torch.device("cpu")
 
     def __init__(
         self, image_size: tuple[int, int] = (224, 224), patch_size: int = 16, num_classes: int = 7

@@ -71,7 +71,7 @@ def build(images: int = 120, paper_setting: bool = False, **changes: Any) -> Res
         ]
         return pd.concat(parts, ignore_index=True)
 
-    main = many(CURVES)
+    main = many(CURVES).merge(_entropies(difficulty), how="left", on=["image", "policy"])
     layers = {
         f"focus-attention:layer={k}": [value + more for value in CURVES["random"]]
         for k, more in enumerate(LAYERS)
@@ -88,6 +88,7 @@ def build(images: int = 120, paper_setting: bool = False, **changes: Any) -> Res
     records = {
         "fovea 3": main, "fovea 5": main, "layers": many(layers), "resolutions": many(small),
         "layers and resolutions": many(both), "unisal 288x384": main, "unisal 224x384": main,
+        "crops": _crops(difficulty),
     }  # fmt: skip
     settings = {
         "layers": pd.DataFrame({"policy": list(layers), "layer": range(len(LAYERS))}),
@@ -105,8 +106,7 @@ def build(images: int = 120, paper_setting: bool = False, **changes: Any) -> Res
     }
     given: dict[str, Any] = {
         "roles": ROLES, "records": records, "settings": settings,
-        "entropies": _entropies(difficulty), "crops": _crops(difficulty),
-        "grids": {name: (18, 24) if "unisal" in name else (14, 14) for name in records},
+        "grids": {n: (18, 24) if n[:4] in ("unis", "crop") else (14, 14) for n in records},
         "run": {"classifier": {"name": "efficientnet_lite0"}, "paper_setting": paper_setting},
     }  # fmt: skip
     return Results(**(given | changes))
@@ -121,7 +121,7 @@ def _entropies(difficulty: np.ndarray) -> pd.DataFrame:
     values = {"focus-attention": 5 + difficulty + noise[0], "random": 7 - difficulty / 5 + noise[1]}
     names = [f"image {i:03d}" for i in range(len(difficulty))]
     return pd.concat(
-        [pd.DataFrame({"image": names, "policy": p, "entropy": v}) for p, v in values.items()],
+        [pd.DataFrame({"image": names, "policy": p, "map_entropy": v}) for p, v in values.items()],
         ignore_index=True,
     )
 
@@ -133,7 +133,7 @@ def _crops(difficulty: np.ndarray) -> pd.DataFrame:
         pd.DataFrame(
             {
                 "image": names, "label": 3, "policy": policy, "prediction": 3,
-                "correct": difficulty < 0.5 - place / 10, "share": 0.0208,
+                "correct": difficulty < 0.5 - place / 10, "saccade": 1,
             }
         )
         for place, policy in enumerate(order)

@@ -15,11 +15,19 @@ import pytest
 
 from saccade_env.evaluation import metrics
 from saccade_env.evaluation.metrics.intervals import Interval
-from saccade_env.paper.findings import CLAIMS, FEWEST, findings, saccades, verdict_of
-from saccade_env.paper.findings.claims import of_means, weakest
-from saccade_env.paper.page import Finding
-from saccade_env.paper.results import ATTENTION, CENTRE, CLASSICAL, DEEP, RANDOM, Results
+from saccade_env.paper.figures import RECIPES, accuracy, certainty, findings
+from saccade_env.paper.findings import FEWEST, Finding, of_means, verdict_of, weakest
+from saccade_env.paper.results import (
+    ATTENTION,
+    CENTRE,
+    CLASSICAL,
+    DEEP,
+    RANDOM,
+    Results,
+    entropies_of,
+)
 
+CLAIMS = [claim for recipe in RECIPES.values() for claim in recipe.claims]
 Make = Callable[..., Results]
 SYNTHETIC = Path(__file__).with_name("synthetic.py")
 
@@ -81,7 +89,7 @@ def test_effects_are_the_metrics(make_results: Make, planted: dict[str, Finding]
     )
     found = planted["classical-overtakes"]
     assert (found.effect, found.low, found.high) == pytest.approx([100 * v for v in lead])
-    relation = metrics.entropy_relation(results.entropies, results.records["fovea 3"])
+    relation = metrics.entropy_relation(entropies_of(results), results.records["fovea 3"])
     assert planted["entropy-random"].effect == pytest.approx(relation.loc["random", "rho"])
 
 
@@ -121,7 +129,7 @@ def test_what_was_not_run_is_named(make_results: Make) -> None:
         assert (finding.verdict, finding.effect) == ("cannot tell", None)
         assert finding.note
     whole = make_results()
-    without = by_key(replace(whole, records={"fovea 3": whole.records["fovea 3"]}, crops=None))
+    without = by_key(replace(whole, records={"fovea 3": whole.records["fovea 3"]}))
     assert "“fovea 5” was not run" in without["attention-above-random-fovea-5"].note
     assert "“layers” was not run" in without["layer-1-below-random"].note
     assert "“resolutions” was not run" in without["10x10-close"].note
@@ -140,8 +148,7 @@ def test_what_was_not_run_is_named(make_results: Make) -> None:
 def test_without_labels_nothing_about_accuracy_is_told(make_results: Make) -> None:
     whole = make_results(images=30)
     records = {name: table.assign(label=-1) for name, table in whole.records.items()}
-    crops = whole.crops.assign(label=-1)
-    found = by_key(replace(whole, records=records, crops=crops))
+    found = by_key(replace(whole, records=records))
     told = {key for key, finding in found.items() if finding.verdict != "cannot tell"}
     assert told == {
         "fewer-tokens-fovea-3", "fewer-tokens-fovea-5", "start-alike", "then-diverge",
@@ -199,5 +206,5 @@ def test_a_small_group_tells_nothing() -> None:
         False
     )
     results = Results({ATTENTION: "dino"}, {"fovea 3": records}, grids={"fovea 3": (14, 14)})
-    assert saccades.early_changes(results).images == 3
-    assert saccades.early_certain(results).images == 3
+    assert accuracy.early_changes(results).images == 3
+    assert certainty.early_certain(results).images == 3

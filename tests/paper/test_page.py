@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure as Drawing
 
-from saccade_env.paper import cells
 from saccade_env.paper import page as pages
-from saccade_env.paper.page import Figure, Finding, Page, Section, Table
+from saccade_env.paper.findings import Finding
+from saccade_env.paper.page import Figure, Page, Section, Table
 
 ARXIV = "https://arxiv.org/abs/2603.09613"
 NASTY = '<script>alert("1 & 2")</script>'
@@ -187,7 +187,7 @@ def test_effects_are_rounded_with_their_interval() -> None:
     elements = Elements(pages.render(Page("P", {}, findings=findings)))
     assert ("td", "12.3 points") in elements.texts
     assert ("small", "−1.0 to 20.1") in elements.texts
-    assert ("td", cells.MISSING) in elements.texts
+    assert ("td", pages.MISSING) in elements.texts
 
 
 def test_a_source_without_a_section_is_no_link() -> None:
@@ -253,7 +253,7 @@ def test_columns_and_rows_of_several_levels() -> None:
 
 def test_a_long_table_is_cut_and_says_so() -> None:
     elements = one_table(Table("Long", pd.DataFrame({"a": range(1000), "b": 0.5})))
-    assert len(elements.inside("td")) == cells.ROWS_SHOWN
+    assert len(elements.inside("td")) == pages.ROWS_SHOWN
     assert elements.inside("caption") == ["Long, rounded; the first 200 of 1000 rows"]
 
 

@@ -17,13 +17,17 @@ import pytest
 from PIL import Image
 
 from saccade_env.evaluation import metrics
-from saccade_env.paper.figures import RECIPES, sections, style
-from saccade_env.paper.figures.parts import networks
-from saccade_env.paper.findings import findings
-from saccade_env.paper.page import Figure, Section
-from saccade_env.paper.reading import suspicion
-from saccade_env.paper.report import write_report
-from saccade_env.paper.results import ATTENTION, DEEP, Results
+from saccade_env.paper.figures import RECIPES, Output, findings, sections, style
+from saccade_env.paper.page import Section
+from saccade_env.paper.results import (
+    ATTENTION,
+    DEEP,
+    Results,
+    entropies_of,
+    networks,
+    suspicion,
+)
+from saccade_env.paper.run import write_report
 
 pytestmark = pytest.mark.slow  # every experiment or figure, for half a minute
 
@@ -46,7 +50,8 @@ def results(make_results: Make) -> Results:
 def drawn(results: Results, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Section]:
     """Every section, drawn once."""
     folder = tmp_path_factory.mktemp("report")
-    return {section.key: section for section in sections(results, folder)}
+    drawn = sections(replace(results, figures=tuple(NUMBERS)), Output(folder))
+    return {section.key: section for section in drawn}
 
 
 def test_every_figure_is_drawn_twice(drawn: dict[str, Section]) -> None:
@@ -98,7 +103,7 @@ def test_tables_are_the_metrics(drawn: dict[str, Section], results: Results) -> 
         ("figure 4", 2): metrics.correct_counts(pair),
         ("figure 5", 0): metrics.certainty_where_full_right(main),
         ("figure 5", 1): metrics.certainty_by_first_correct(pair),
-        ("figure 7", 1): metrics.entropy_relation(results.entropies, main),
+        ("figure 7", 1): metrics.entropy_relation(entropies_of(results), main),
         ("figure 11", 1): metrics.distance_from_first(main),
         ("figure 11", 2): metrics.unique_area(main, (18, 24), 3),
     }
@@ -110,7 +115,7 @@ def test_tables_are_the_metrics(drawn: dict[str, Section], results: Results) -> 
     names = ["accuracy", "accuracy_low", "accuracy_high"]
     assert layers.loc["focus-attention:layer=3", names].tolist() == pytest.approx([*bounds])
     crops = read(drawn["figure 10"], 0, ["policy"])
-    right = results.crops.groupby("policy")["correct"].mean()
+    right = results.records["crops"].groupby("policy")["correct"].mean()
     assert crops["accuracy"].to_dict() == pytest.approx(right.to_dict())
     heat = read(drawn["figure 17"], 0, ["resolution", "layer"])
     own = results.records["layers and resolutions"]
@@ -128,10 +133,9 @@ def test_captions_name_the_networks(
         ) in section.caption
     run = {"classifier": "dino_vits16", "paper_setting": True}
     roles = results.roles | {ATTENTION: "dino"}
-    entropies = results.entropies.replace("focus-attention", "dino")
     records = {"fovea 3": results.records["fovea 3"].replace("focus-attention", "dino")}
-    own = replace(results, run=run, roles=roles, records=records, entropies=entropies)
-    (section,) = sections(own, tmp_path, [7])
+    own = replace(results, run=run, roles=roles, records=records, figures=(7,))
+    (section,) = sections(own, Output(tmp_path))
     assert "DINO ViT-S/16 with DINO attention, as in the paper" in section.caption
     other = replace(own, run={**run, "paper_setting": False})
     assert "with DINO attention and Focus saliency; the paper uses UNISAL." in networks(other)
@@ -142,12 +146,12 @@ def test_captions_name_the_networks(
     assert "weights of this run are not the paper’s" in networks(random)
     assert suspicion(random).startswith("DINO ViT-S/16 is right on 0.0 % of the full images here")
     assert not suspicion(own)
-    page = write_report(random, tmp_path / "doubtful").read_text(encoding="utf-8")
+    page = write_report(random, Output(tmp_path / "doubtful")).read_text(encoding="utf-8")
     assert "and on 77.0 % of ImageNet’s as it was published" in page
 
 
 def test_what_was_not_run_is_said(results: Results, tmp_path: Path) -> None:
-    for section in sections(Results({}, {}), tmp_path):
+    for section in sections(Results({}, {}), Output(tmp_path)):
         assert (section.figures, section.tables) == ((), ())
         assert section.shows.startswith("There is no such figure: ")
         assert section.paper
@@ -156,7 +160,8 @@ def test_what_was_not_run_is_said(results: Results, tmp_path: Path) -> None:
         records={name: results.records[name] for name in ("fovea 3", "layers")},
         roles={role: policy for role, policy in results.roles.items() if role != DEEP},
     )
-    told = {section.key: section for section in sections(some, tmp_path, [3, 6, 10, 11, 17])}
+    some = replace(some, figures=(3, 6, 10, 11, 17))
+    told = {section.key: section for section in sections(some, Output(tmp_path))}
     assert "“fovea 5” was not run" in told["figure 3"].shows
     assert "“resolutions” was not run" in told["figure 6"].shows
     assert "“unisal 288x384” was not run" in told["figure 10"].shows
@@ -172,7 +177,7 @@ def test_without_labels_or_with_an_odd_policy_figures_are_drawn(
     main = few.records["fovea 3"]
     odd = main[main["policy"] == "gbvs"].assign(policy="my-agent", label=-1)
     records = {"fovea 3": pd.concat([main.assign(label=-1), odd], ignore_index=True)}
-    *drawn, entropy = sections(replace(few, records=records), tmp_path, [3, 5, 7])
+    *drawn, entropy = sections(replace(few, records=records, figures=(3, 5, 7)), Output(tmp_path))
     for section in drawn:
         assert section.figures
         assert "–" in section.shows
@@ -182,7 +187,7 @@ def test_without_labels_or_with_an_odd_policy_figures_are_drawn(
 def test_a_single_saccade_is_drawn_too(make_results: Make, tmp_path: Path) -> None:
     main = make_results(images=30).records["fovea 3"]
     one = make_results(images=30, records={"fovea 3": main[main["saccade"] == 1]})
-    for section in sections(one, tmp_path, [4, 5]):
+    for section in sections(replace(one, figures=(4, 5)), Output(tmp_path)):
         assert section.figures
     assert {finding.verdict for finding in findings(one, [4])} == {"cannot tell"}
 
@@ -202,13 +207,13 @@ def report(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Path:
     picture = folder / "figures" / "scanpaths.png"
     picture.parent.mkdir()
     Image.new("RGB", (20, 20), "red").save(picture)
-    figure = Figure(None, picture, alt="Scanpaths on four pictures.")
-    pictures = [Section("figure 8", "Scanpaths", "Shown.", "", "", [figure])]
-    run = {**results.run, "notes": ["no UNISAL"], "seed": 0}
-    one = replace(results, run=run, figures=(7,))
-    first = write_report(one, folder, pictures, ["few images"])
+    drawn = {"figure": 8, "alt": "Scanpaths on four pictures."}
+    drawn |= dict.fromkeys(("svg", "png"), "figures/scanpaths.png")
+    run = {**results.run, "notes": ["no UNISAL"], "seed": 0, "pictures": [drawn]}
+    one = replace(results, run=run, figures=(7, 8))
+    first = write_report(one, Output(folder), ["few images"])
     before = {path: path.read_bytes() for path in written(folder)}
-    write_report(one, folder, pictures, ["few images"])
+    write_report(one, Output(folder), ["few images"])
     assert before == {path: path.read_bytes() for path in written(folder)}
     return first
 
@@ -243,12 +248,12 @@ def test_findings_are_in_a_file(report: Path) -> None:
 
 
 def test_an_empty_report_is_one_too(tmp_path: Path) -> None:
-    html = write_report(Results({}, {}), tmp_path / "deep" / "out").read_text()
+    html = write_report(Results({}, {}), Output(tmp_path / "deep" / "out")).read_text()
     assert "Cannot tell" in html
     assert html.count("this analysis was not run") == len(RECIPES)
 
 
 def test_nothing_global_is_touched(results: Results, tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
-    sections(results, tmp_path, [17])
+    sections(replace(results, figures=(17,)), Output(tmp_path))
     assert dict(matplotlib.rcParams) == before

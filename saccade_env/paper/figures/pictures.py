@@ -50,7 +50,7 @@ def draw(cast: Any, figures: Sequence[int], out: Output) -> list[dict[str, Any]]
     """Draw these figures, as plain data that a report finds again.
 
     Args:
-        cast: Who plays, see :class:`saccade_env.paper.cast.Cast`.
+        cast: Who plays, see :class:`saccade_env.paper.programme.Cast`.
         figures: Numbers; those that are no pictures, or that no policy is here for, are left out.
         out: Where they go.
     """

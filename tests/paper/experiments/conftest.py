@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from saccade_env import policies
 from saccade_env.classifiers.base import Weights
 from saccade_env.classifiers.cnn import CnnClassifier
+from saccade_env.config import SaccadeConfig
 from saccade_env.geometry import resize_map
 from saccade_env.paper.settings import PaperSettings
 from saccade_env.policies import SaliencyPolicy
@@ -81,7 +82,8 @@ def settings(make_linear: Any, cropper: Any, sample: Any, tmp_path: Any) -> Call
 
     def build(**changes: Any) -> PaperSettings:
         small = {
-            "images": sample, "out": tmp_path / "out", "crop_classifier": cropper, "saccades": 2,
+            "images": sample, "out": tmp_path / "out", "crop_classifier": cropper,
+            "config": SaccadeConfig(max_saccades=2),
             "classifier": lambda size: make_linear(size, num_classes=1000), "batch_size": 2,
             "progress": False, "workers": 0, "limit": 5,
         }  # fmt: skip

@@ -15,11 +15,13 @@ from saccade_env.classifiers.weights_table import TABLE, members
 from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation import evaluate
 from saccade_env.images.derived import Subset
-from saccade_env.paper import run, sources
-from saccade_env.paper.cast import Cast
-from saccade_env.paper.plan import make_plan
+from saccade_env.paper import programme as programmes
+from saccade_env.paper import run
+from saccade_env.paper.figures import RECIPES
+from saccade_env.paper.programme import Cast
 from saccade_env.paper.results import ATTENTION, CENTRE, CLASSICAL, DEEP, PAPERS, RANDOM
-from saccade_env.paper.settings import FIGURES, PaperSettings
+from saccade_env.paper.run import make_plan
+from saccade_env.paper.settings import PaperSettings
 
 DINO = ("dino", "gbvs", "random", "centre")
 
@@ -48,7 +50,7 @@ def test_without_dinos_weights_others_stand_for_the_papers_networks(built: Any) 
         CENTRE: "centre",
     }  # fmt: skip
     assert not programme.cast.papers_networks
-    assert "resolutions" not in programme.experiments
+    assert "resolutions" not in programme.runs
     assert any("resolutions are left out" in note for note in programme.cast.notes)
 
 
@@ -76,34 +78,33 @@ def test_the_papers_setting_has_the_published_weights(settings: Any) -> None:
 
 def test_with_dino_there_is_everything(built: Any) -> None:
     programme = built(policies=DINO, preset="full")
-    assert {name for names in FIGURES.values() for name in names} <= set(programme.experiments)
+    assert {n for recipe in RECIPES.values() for n in recipe.experiments} <= set(programme.runs)
     assert programme.cast.roles[ATTENTION] == "dino"
     assert DEEP not in programme.cast.roles
     assert len(programme.runs["layers"].policies) == 3
     assert programme.runs["resolutions"].policies == (
         "dino:layer=2,resolution=160", "dino:layer=2,resolution=128", "dino:layer=2,resolution=96"
     )  # fmt: skip
-    both = programme.experiments["layers and resolutions"]
+    both = programme.runs["layers and resolutions"]
     found = {(row["layer"], row["resolution"]) for row in both.settings}
     assert found == {(k, side) for k in range(3) for side in (224, 160, 128, 96)}
-    assert sum(len(programme.runs[name].policies) for name in both.runs) == 12, "each map once"
+    runs = [both, *(programme.runs[name] for name in both.others)]
+    assert sum(len(each.policies) for each in runs) == 12, "each map once"
 
 
 def test_counts(built: Any) -> None:
-    lines = {line.run.name: line for line in make_plan(built(policies=DINO)).lines}
+    lines = {line.run.name: line for line in make_plan(built(policies=DINO))}
     assert lines["fovea 3"].forwards == 5 * (4 * 2 + 1)
     assert lines["fovea 5"].run.policies == ("dino", "random")
     assert lines["layers"].forwards == 5 * (3 * 2 + 1)
-    assert lines["crops"].forwards == 5 * 4
-    assert lines["entropies"].forwards == 0
-    assert lines["entropies"].run.policies == ("dino", "random")
-    assert lines["unisal 224x384"].run.grid == (14, 24)
-    assert lines["unisal 288x384"].run.grid == (18, 24)
+    assert lines["crops"].forwards == 5 * (4 + 1)
+    assert lines["unisal 224x384"].run.config.grid == (14, 24)
+    assert lines["unisal 288x384"].run.config.grid == (18, 24)
     assert all(line.seconds > 0 for line in lines.values())
     full = built(policies=DINO, preset="full")
     assert full.runs["fovea 5"].policies == DINO
-    assert full.experiments["layers fovea 5"].settings[0]["fovea"] == 5
-    assert [row["tokens"] for row in full.experiments["resolutions fovea 5"].settings] == [
+    assert full.runs["layers fovea 5"].settings[0]["fovea"] == 5
+    assert [row["tokens"] for row in full.runs["resolutions fovea 5"].settings] == [
         14, 10, 8, 6
     ]  # fmt: skip
     assert "layers fovea 5" not in built(policies=DINO).runs
@@ -111,32 +112,33 @@ def test_counts(built: Any) -> None:
 
 def test_only_picks_the_experiments_of_figures(built: Any) -> None:
     def names(*only: int) -> list[str]:
-        return [line.name for line in built(policies=DINO, only=only).chosen]
+        programme = built(policies=DINO, only=only)
+        return [each.name for each in programme.needed(programme.settings.experiments)]
 
     assert names(4) == ["fovea 3"]
-    assert names(7) == ["fovea 3", "entropies"]
+    assert names(7) == ["fovea 3"]
     assert names(6) == ["fovea 3", "layers", "resolutions"]
     assert names(10, 3) == ["fovea 3", "fovea 5", "unisal 224x384", "unisal 288x384", "crops"]
     assert names(8, 12) == []
-    everything = [line.name for line in built(policies=DINO).chosen]
-    assert everything == list(built(policies=DINO, only=tuple(FIGURES)).runs)
+    assert names(*RECIPES) == list(built(policies=DINO).runs)
 
 
 def test_balanced_subset_is_seeded_and_balanced(folder: Path) -> None:
     source = images.create(folder)
     everything = range(len(source))
-    chosen = sources.balanced(source, everything, seed=0)
-    assert sources.class_sizes(source, chosen) == (3, 1, 10)
-    assert chosen == sorted(set(chosen)) == sources.balanced(source, everything, seed=0)
-    assert chosen != sources.balanced(source, everything, seed=1)
-    two = sources.balanced(source, everything, seed=0, per_class=2)
-    assert sources.class_sizes(source, two) == (3, 1, 2)
+    chosen = programmes.balanced(source, everything, seed=0)
+    assert programmes.class_sizes(source, chosen) == (3, 1, 10)
+    assert chosen == sorted(set(chosen)) == programmes.balanced(source, everything, seed=0)
+    assert chosen != programmes.balanced(source, everything, seed=1)
+    two = programmes.balanced(source, everything, seed=0, per_class=2)
+    assert programmes.class_sizes(source, two) == (3, 1, 2)
     decoded = Subset(source, chosen)  # another source than a folder shows its labels
-    assert sources.class_sizes(decoded, range(len(decoded))) == (3, 1, 10)
+    assert programmes.class_sizes(decoded, range(len(decoded))) == (3, 1, 10)
 
 
 def test_smaller_experiments_lie_in_the_main_one(built: Any, folder: Path) -> None:
-    runs = built(images=folder, limit=8).runs
+    programme = built(images=folder, limit=8)
+    runs = programme.runs
     main = runs["fovea 3"].source
     there = {main.id(i) for i in range(len(main))}
     assert len(there) == 8
@@ -144,7 +146,9 @@ def test_smaller_experiments_lie_in_the_main_one(built: Any, folder: Path) -> No
         assert {each.source.id(i) for i in range(len(each.source))} <= there
         assert each.source.id(0) == each.source[0].id
     assert runs["unisal 288x384"].source[0].image.shape == (3, 288, 384)
-    note = next(note for note in built(images=folder, limit=None).cast.notes if "UNISAL" in note)
+    whole = built(images=folder, limit=None)
+    assert whole.runs
+    note = next(note for note in whole.cast.notes if "UNISAL" in note)
     assert "15 images of 3 classes, 1 to 10 of each" in note
 
 
@@ -152,7 +156,7 @@ def test_a_subset_is_told_from_its_source(sample: Any) -> None:
     few, others = (Subset(sample, some) for some in ([0, 2], [0, 3]))
     assert len({sample.identity, few.identity, others.identity}) == 3
     assert few.id(1) == sample.id(2)
-    wide = sources.resized(few, (224, 384))
+    wide = programmes.resized(few, (224, 384))
     assert wide[1].image.shape == (3, 224, 384)
     assert wide[1].id == sample.id(2)
 
