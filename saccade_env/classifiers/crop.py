@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
+from saccade_env.classifiers.base import Classifier
 from saccade_env.classifiers.cnn import CnnClassifier
 from saccade_env.errors import unknown_name
 from saccade_env.geometry import Grid, grid_of
@@ -20,7 +21,7 @@ from saccade_env.geometry import Grid, grid_of
 Resize = Literal["input", "none"]
 
 
-class CropClassifier:
+class CropClassifier(Classifier):
     """Sees one window of each image and nothing else; evaluate it for a single saccade.
 
     Args:

@@ -133,6 +133,35 @@ def curves(
     return ends
 
 
+def panel(
+    axes: Any, table: pd.DataFrame, column: str, looks: Mapping[Any, Mapping[str, Any]],
+    title: str, up: str, full: float = np.nan, factor: float = 100, band: bool = True,
+    every: int = 1, named: bool = True,
+) -> None:  # fmt: skip
+    """Curves against the saccade, from 0, with their names at their ends.
+
+    Args:
+        axes: To draw into.
+        table: First level of the index a key of ``looks``, second the saccade.
+        column: A mean with its interval.
+        looks: How each key is drawn.
+        title: Above the panel.
+        up: Label of the vertical axis.
+        full: Level of the full image, a share from 0 to 1; NaN draws none.
+        factor: From the table to the axis.
+        band: Draw the intervals of lines that are not thin.
+        every: Distance of the ticks, in saccades.
+        named: Write the names at the ends.
+    """
+    ends = curves(axes, table, column, looks, factor, band)
+    full_line(axes, full)
+    from_zero(axes)
+    ticks = np.unique(table.index.get_level_values("saccade"))
+    dress(axes, title, "saccade", up, xticks=ticks[::every])
+    if named:
+        name_ends(axes, ends, ticks[-1] if len(ticks) else 1)
+
+
 def bounds(table: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the intervals of a column of means."""
     prefix = f"{column}_" if f"{column}_low" in table else ""

@@ -108,7 +108,7 @@ class Cast:
             (self.policy_here(PAPERS[ATTENTION]), backbone),
             (self.policy_here(PAPERS[DEEP]), *members("unisal")),
         ]  # fmt: skip
-        return getattr(judge, "mode", "recompute") == "recompute" and all(
+        return judge.options.get("mode", "recompute") == "recompute" and all(
             file.url in who.weights.source for who, *files in shown for file in files
         )
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from saccade_env import images
+from saccade_env import core, images
 from saccade_env.card import card, describe_policy
 from saccade_env.evaluation import evaluate
 from saccade_env.evaluation.store import Store, refuse_another
@@ -198,7 +198,7 @@ def _forward_s(run: Run) -> float:
 
 def _map_s(cast: Cast, name: str, run: Run) -> float:
     policy = cast.policy(name, run.config.grid)
-    if not hasattr(policy, "saliency_map"):
+    if not isinstance(policy, core.HasMaps):
         return 0.0
     pixels = _pictures(run.source.image_size)[:2]
     return _seconds(lambda: policy.saliency_map(pixels).sum().item()) / len(pixels)

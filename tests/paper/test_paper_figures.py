@@ -16,8 +16,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from saccade_env.drawing import style
 from saccade_env.evaluation import metrics
-from saccade_env.paper.figures import RECIPES, Output, findings, sections, style
+from saccade_env.paper.figures import RECIPES, Output, findings, sections
 from saccade_env.paper.page import Section
 from saccade_env.paper.results import (
     ATTENTION,

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from saccade_env.drawing import style
 from saccade_env.evaluation import metrics
 from saccade_env.evaluation.metrics.tables import right_in_full, rows_of
-from saccade_env.paper.figures import style
 from saccade_env.paper.figures.parts import (
     Drawn,
     Output,
     Recipe,
     accuracy_table,
     images_text,
+    looks_of,
     save,
     table,
 )
@@ -67,7 +68,7 @@ def per_saccade(results: Results, folder: Output) -> Drawn:
     """Accuracy and visible share per saccade, a row of panels a fovea (figure 3)."""
     runs = runs_of(results, *_FOVEAS)
     tables = {name: accuracy_table(results.records[name]) for name in runs}
-    figure = style.drawing(10, 4.1 * len(runs))
+    figure = style.figure(10, 4.1 * len(runs))
     grid = figure.subplots(len(runs), 2, squeeze=False)
     for name, axes in zip(runs, grid, strict=True):
         _fovea(results, name, tables[name], axes)
@@ -90,9 +91,9 @@ def changes(results: Results, folder: Output) -> Drawn:
     means, full = accuracy_table(records), metrics.full_image(records)
     pair = records[records["policy"].isin(own)]
     moves, counts = metrics.transitions(pair), metrics.correct_counts(pair)
-    figure = style.drawing(10, 7.8)
+    figure = style.figure(10, 7.8)
     axes = figure.subplots(2, 2)
-    looks = style.styles(results, records, PAIR)
+    looks = looks_of(results, records, PAIR)
     style.panel(
         axes[0, 0], means, "cumulative_accuracy", looks, "right at least once so far",
         "cumulative accuracy (%)", full["accuracy"],
@@ -117,7 +118,7 @@ def changes(results: Results, folder: Output) -> Drawn:
 
 def _fovea(results: Results, name: str, found: pd.DataFrame, axes: Any) -> None:
     records = results.records[name]
-    looks, side = style.styles(results, records, PAIR), name.split()[-1]
+    looks, side = looks_of(results, records, PAIR), name.split()[-1]
     title, full = f"fovea {side}×{side}", metrics.full_image(records)["accuracy"]
     style.panel(axes[0], found, "accuracy", looks, title, "top-1 accuracy (%)", full)
     style.panel(axes[1], found, "visible_share", looks, title, "visible share (% of tokens)")

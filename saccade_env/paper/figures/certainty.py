@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from saccade_env.drawing import style
 from saccade_env.evaluation import metrics
 from saccade_env.evaluation.metrics.tables import right_in_full, rows_of
-from saccade_env.paper.figures import style
-from saccade_env.paper.figures.parts import Drawn, Output, Recipe, save, table
+from saccade_env.paper.figures.parts import Drawn, Output, Recipe, looks_of, save, table
 from saccade_env.paper.findings import (
     Claim,
     Measured,
@@ -45,10 +45,10 @@ def certainty(results: Results, folder: Output) -> Drawn:
     own = pair_of(results, records)
     means = metrics.certainty_where_full_right(records)
     groups = metrics.certainty_by_first_correct(records[records["policy"].isin(own)])
-    figure = style.drawing(10, 7.8)
+    figure = style.figure(10, 7.8)
     upper, lower = figure.subfigures(2, 1, height_ratios=(1, 1.15))
     style.panel(
-        upper.subplots(), means, "certainty", style.styles(results, records, PAIR),
+        upper.subplots(), means, "certainty", looks_of(results, records, PAIR),
         "images that the full image classifies correctly", "certainty (%)",
         means["full_certainty"].iloc[0],
     )  # fmt: skip

@@ -8,15 +8,16 @@ from typing import Any
 
 import pandas as pd
 
+from saccade_env.drawing import style
 from saccade_env.evaluation import metrics
 from saccade_env.evaluation.metrics.tables import cell, policies_of, rows_of
-from saccade_env.paper.figures import style
 from saccade_env.paper.figures.parts import (
     Drawn,
     Output,
     Recipe,
     accuracy_table,
     images_text,
+    looks_of,
     save,
     table,
 )
@@ -52,7 +53,7 @@ def single_crops(results: Results, folder: Output) -> Drawn:
     if single is None and not sizes:
         raise NotRunError(f"neither the single crops nor {' nor '.join(SIZES)} were run")
     heights = [3.1] * (single is not None) + [4.2] * bool(sizes)
-    figure = style.drawing(10, sum(heights))
+    figure = style.figure(10, sum(heights))
     parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     texts, tables = _crops(results, single, parts[0], folder)
     more, others = _sizes(results, sizes, parts[-1], folder)
@@ -83,7 +84,7 @@ def _sizes(
     ends, tables = [], []
     for size, axes in zip(sizes, part.subplots(1, len(sizes), squeeze=False)[0], strict=True):
         found = accuracy_table(results.records[size])
-        looks = style.styles(results, results.records[size], MAPS)
+        looks = looks_of(results, results.records[size], MAPS)
         full = metrics.full_image(results.records[size])["accuracy"]
         title = f"images of {pixels(size)} pixels"
         style.panel(axes, found, "accuracy", looks, title, "top-1 accuracy (%)", full)
@@ -108,7 +109,7 @@ def crop_table(results: Results, single: pd.DataFrame) -> pd.DataFrame:
 
 
 def _bars(results: Results, axes: Any, single: pd.DataFrame, found: pd.DataFrame) -> None:
-    looks = style.styles(results, single)
+    looks = looks_of(results, single)
     order = list(looks)[::-1]  # the paper's order, from above
     own = found.loc[order]
     axes.barh(
@@ -128,7 +129,7 @@ def _bars(results: Results, axes: Any, single: pd.DataFrame, found: pd.DataFrame
 
 
 def _crop_text(results: Results, single: pd.DataFrame, found: pd.DataFrame) -> str:
-    order = list(style.styles(results, single))
+    order = list(looks_of(results, single))
     values = [f"{name_of(policy)} {percent(cell(found, policy, 'accuracy'))}" for policy in order]
     return f"Accuracy on the single crop: {', '.join(values)}."
 

@@ -7,11 +7,19 @@ from typing import Any, cast
 
 import pandas as pd
 
+from saccade_env.drawing import style
 from saccade_env.evaluation import metrics
 from saccade_env.evaluation.metrics.intervals import Interval
 from saccade_env.evaluation.metrics.tables import by_image, cell, policies_of, rows_of
-from saccade_env.paper.figures import style
-from saccade_env.paper.figures.parts import Drawn, Output, Recipe, images_text, save, table
+from saccade_env.paper.figures.parts import (
+    Drawn,
+    Output,
+    Recipe,
+    images_text,
+    looks_of,
+    save,
+    table,
+)
 from saccade_env.paper.findings import Claim, Measured
 from saccade_env.paper.results import (
     ATTENTION,
@@ -39,8 +47,8 @@ def entropy(results: Results, folder: Output) -> Drawn:
     relation = metrics.entropy_relation(known, records)
     if means.empty:
         raise NotRunError("no image has a label")
-    figure = style.drawing(10, 4.4)
-    looks = style.styles(results, records)
+    figure = style.figure(10, 4.4)
+    looks = looks_of(results, records)
     for policy, axes in zip(own, figure.subplots(1, len(own), squeeze=False)[0], strict=True):
         last = by_image(records, policy, "saccade").shape[1]
         correlation = cast(pd.Series, relation.loc[policy])

@@ -11,15 +11,16 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from saccade_env.drawing import style
 from saccade_env.evaluation import metrics
 from saccade_env.evaluation.metrics.intervals import Interval
-from saccade_env.paper.figures import style
 from saccade_env.paper.figures.parts import (
     Drawn,
     Output,
     Recipe,
     accuracy_table,
     images_text,
+    looks_of,
     mean_table,
     save,
     table,
@@ -59,7 +60,7 @@ def one_by_one(results: Results, folder: Output) -> Drawn:
             missing += [str(error)] * (not end)  # a quick run has no other fovea
     if not rows:
         raise NotRunError("; ".join(missing))
-    figure = style.drawing(10, 3.9 * len(rows))
+    figure = style.figure(10, 3.9 * len(rows))
     tables, texts = [], []
     for (name, kind, records, settings), axes in zip(
         rows, figure.subplots(len(rows), 3, squeeze=False), strict=True
@@ -115,7 +116,7 @@ def _row(
         )
     }
     for policy in [policy for policy in means.index if policy not in looks]:
-        looks[policy] = style.styles(results, records)[policy] | {"markersize": 3}
+        looks[policy] = looks_of(results, records)[policy] | {"markersize": 3}
     full = metrics.full_image(records)["accuracy"]
     title, up = f"each {kind}{beside}", COLUMNS[0][1]
     style.panel(axes[0], own, "accuracy", looks, title, up, full, band=False, every=3)
@@ -192,7 +193,7 @@ def combined(results: Results, folder: Output) -> Drawn:
     records = records_of(results, experiment)
     found = mean_table(records, list(settings["policy"]))
     means = settings.set_index("policy").join(found).set_index(["resolution", "layer"])
-    figure = style.drawing(10, 1.9 + 0.75 * 2 * settings["resolution"].nunique())
+    figure = style.figure(10, 1.9 + 0.75 * 2 * settings["resolution"].nunique())
     for axes, (column, label, when) in zip(figure.subplots(2, 1), COLUMNS, strict=True):
         _heat(figure, axes, means[column].unstack(), label, when)
     accuracy, visible = means["accuracy"], means["visible_share"]

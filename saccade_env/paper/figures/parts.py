@@ -9,14 +9,28 @@ from typing import Any
 
 import pandas as pd
 
+from saccade_env.drawing import style
 from saccade_env.evaluation import metrics
 from saccade_env.evaluation.metrics.intervals import interval_table
 from saccade_env.evaluation.metrics.tables import by_image, policies_of
-from saccade_env.files import replacing, write_text
+from saccade_env.files import write_text
 from saccade_env.paper.findings import Claim
 from saccade_env.paper.page import FIGURES, TABLES, Figure, Section, Table
-from saccade_env.paper.results import SAMPLES, NotRunError, Results, networks
+from saccade_env.paper.results import (
+    ATTENTION,
+    CENTRE,
+    CLASSICAL,
+    DEEP,
+    RANDOM,
+    SAMPLES,
+    NotRunError,
+    Results,
+    name_of,
+    networks,
+    played,
+)
 
+_LOOKS = dict(zip((ATTENTION, DEEP, CLASSICAL, CENTRE, RANDOM), style.LOOKS, strict=False))
 BANDS = "Bands and bars are 95 % bootstrap intervals over images."
 
 
@@ -86,6 +100,20 @@ class Recipe:
         )
 
 
+def looks_of(
+    results: Results, table: pd.DataFrame, bold: Sequence[str] = ()
+) -> dict[str, dict[str, Any]]:
+    """Policy → how it is drawn, the same in every figure; all but the ``bold`` roles are thin."""
+    roles = {policy: role for role, policy in played(results, table).items()}
+    order = [*roles, *(policy for policy in policies_of(table) if policy not in roles)]
+    return {
+        policy: {"label": name_of(policy), **style.LINE}
+        | _LOOKS.get(roles.get(policy, ""), style.OTHER)
+        | ({} if not bold or roles.get(policy) in bold else style.THIN)
+        for policy in order
+    }
+
+
 def images_text(records: pd.DataFrame) -> str:
     """How many images a figure is made from."""
     labelled = records[records["label"] >= 0]["image"].nunique()
@@ -99,15 +127,8 @@ def table(frame: pd.DataFrame, title: str, name: str, folder: Output) -> Table:
 
 def save(figure: Any, folder: Output, name: str, alt: str) -> Figure:
     """Write a figure as SVG and PNG into the report's folder of figures."""
-    import matplotlib
-
     svg, png = (folder.place(f"{FIGURES}/{name}.{suffix}") for suffix in ("svg", "png"))
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # once is enough for both files
-    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "saccade-env"}):
-        for path, metadata in ((svg, {"Date": None}), (png, {})):
-            with replacing(path) as temporary:
-                figure.savefig(temporary, dpi=150, metadata=metadata)
+    style.save(figure, svg, png)
     return Figure(svg, png, alt=alt)
 
 

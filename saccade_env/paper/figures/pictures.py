@@ -19,9 +19,8 @@ from torch import Tensor
 from saccade_env import core, images
 from saccade_env.config import SaccadeConfig
 from saccade_env.drawing import frame as drawing
+from saccade_env.drawing import style
 from saccade_env.images import Preprocess
-from saccade_env.oracles import reset_policy
-from saccade_env.paper.figures import style
 from saccade_env.paper.figures.parts import Drawn, Output, Recipe, save
 from saccade_env.paper.page import FIGURES, Figure
 from saccade_env.paper.results import ATTENTION, NotRunError, Results, with_parameters
@@ -101,7 +100,9 @@ def _by_policy(cast: Any, sample: Sample) -> tuple[Any, str]:
 
 def _saliency_maps(cast: Any, sample: Sample) -> tuple[Any, str]:
     """The pictures and their maps side by side (figure 12)."""
-    names = [name for name in cast.roles.values() if hasattr(cast.policy_here(name), "maps")]
+    names = [
+        name for name in cast.roles.values() if isinstance(cast.policy_here(name), core.HasMaps)
+    ]
     return _show_maps(cast, sample, names, names, "Pictures and their saliency maps")
 
 
@@ -119,7 +120,7 @@ def _rollout(policy: Any, sample: Sample, config: SaccadeConfig) -> list[core.St
     config = config.on(sample.judge.grid)
     place = torch.arange(len(sample.pixels), device=sample.pixels.device)
     state = core.begin(sample.pixels, sample.labels, place, config, sample.judge)
-    reset_policy(policy, state, config, sample.judge)
+    core.reset_policy(policy, state, config, sample.judge)
     states = []
     for _ in range(config.max_saccades):
         fixation = policy.act(core.view(state)).to(place.device)
@@ -132,7 +133,7 @@ def _sample(cast: Any) -> Sample:
     """The chosen pictures at the main experiment's size."""
     source = images.create("sample", Preprocess(cast.image_size))
     judge: Any = cast.judge()
-    device = getattr(judge, "device", torch.device("cpu"))
+    device = judge.device
     pixels, labels = (tensor.to(device) for tensor in images.load_batch(source, _CHOICE))
     names = source.class_names if judge.num_classes == len(source.class_names) else None
     return Sample(pixels, labels if names else labels * 0 + core.UNLABELLED, judge, names)
@@ -140,7 +141,7 @@ def _sample(cast: Any) -> Sample:
 
 def _panels(rows: int, cols: int) -> tuple[Any, Any]:
     """A figure and its axes [rows, cols], without ticks."""
-    figure = style.drawing(cols * SIDE / 100, rows * SIDE / 100)
+    figure = style.figure(cols * SIDE / 100, rows * SIDE / 100)
     axes = figure.subplots(rows, cols, squeeze=False)
     for one in axes.flat:
         one.set(xticks=[], yticks=[])

@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
+from saccade_env.drawing import style
 from saccade_env.evaluation import metrics
 from saccade_env.evaluation.metrics.intervals import Interval
 from saccade_env.evaluation.metrics.tables import lengths, rows_of
-from saccade_env.paper.figures import style
 from saccade_env.paper.figures.crops import MAPS, pixels
-from saccade_env.paper.figures.parts import Drawn, Output, Recipe, save, table
+from saccade_env.paper.figures.parts import Drawn, Output, Recipe, looks_of, save, table
 from saccade_env.paper.findings import Claim, Measured, at_sizes, of_images, pair
 from saccade_env.paper.results import (
     ATTENTION,
@@ -46,7 +46,7 @@ def where(results: Results, folder: Output) -> Drawn:
     """Agreement, distance from the first fixation and unique area (figure 11)."""
     runs = runs_of(results, *SIZES, MAIN)
     runs = [name for name in runs if name in SIZES] or runs
-    figure = style.drawing(10, 3.9 * len(runs))
+    figure = style.figure(10, 3.9 * len(runs))
     tables, texts = [], []
     for name, axes in zip(runs, figure.subplots(len(runs), 3, squeeze=False), strict=True):
         found = _paths(results, name)
@@ -88,7 +88,7 @@ def _paths(results: Results, name: str) -> dict[str, pd.DataFrame]:
 
 
 def _row(results: Results, name: str, found: dict[str, pd.DataFrame], axes: Any) -> None:
-    looks = style.styles(results, results.records[name], MAPS)
+    looks = looks_of(results, results.records[name], MAPS)
     title = f"images of {pixels(name)}" if name in SIZES else name
     for panel, (key, column, label, factor) in zip(
         axes,

@@ -63,7 +63,7 @@ def test_the_papers_setting_has_the_published_weights(settings: Any) -> None:
 
         asked = settings(
             classifier=lambda size: SimpleNamespace(
-                name="dino_vits16", weights=Weights(dino, "-"), grid=(14, 14)
+                name="dino_vits16", weights=Weights(dino, "-"), grid=(14, 14), options={}
             ),
             crop_classifier=SimpleNamespace(
                 name="resnet50", weights=Weights(TABLE["resnet50"].url, "-")
