@@ -332,6 +332,7 @@ class _Squashed(Derived):
     def __init__(self, source: ImageSource, preprocess: Preprocess) -> None:
         super().__init__(source, preprocess=repr(preprocess))
         self.image_size, self.preprocess = preprocess.image_size, preprocess
+        self._squash = preprocess
 
     def __len__(self) -> int:
         return len(self._source)
@@ -339,7 +340,7 @@ class _Squashed(Derived):
     def __getitem__(self, i: int) -> Picture:
         picture = self._source[i]
         pixels = Image.fromarray(picture.image.permute(1, 2, 0).numpy())
-        return picture._replace(image=self.preprocess(pixels))
+        return picture._replace(image=self._squash(pixels))
 
     def id(self, i: int) -> str:
         return self._source.id(i)
