@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from saccade_env.agents.net import EXTRAS, TokenGridNet
-from saccade_env.classifiers.weights_file import WeightsError, check_keys
+from saccade_env.classifiers.weights_file import WeightsError, check_tensors
 from saccade_env.errors import unknown_name
 
 WEIGHTS, DESCRIPTION = "agent.safetensors", "agent.json"
@@ -134,7 +134,7 @@ def fill(net: TokenGridNet, tensors: dict[str, Tensor], what: str) -> None:
     Raises:
         WeightsError: Keys or shapes are another network's.
     """
-    check_keys(tensors, net.state_dict(), what)
+    check_tensors(tensors, net.state_dict(), what)
     try:
         net.load_state_dict(tensors)
     except RuntimeError as error:

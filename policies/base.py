@@ -46,6 +46,8 @@ class SaliencyPolicy(ABC):
         device: str | torch.device = "cpu",
         cache: bool = True,
     ) -> None:
+        if min(grid) < 1:
+            raise ValueError(f"grid must be (rows, cols), each ≥ 1; got {grid}")
         self.grid = grid
         self.device = torch.device(device)
         self._cache = cache  # private: it changes no result, so it describes no run

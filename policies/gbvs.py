@@ -124,7 +124,7 @@ def _features(rgb: RGB, chosen: GBVSParameters) -> Float[Tensor, "batch maps row
 
 def _halve(rgb: RGB) -> Float[Tensor, "batch 3 rows cols"]:
     """One step of the Gaussian pyramid: 5-tap binomial blur, then every second pixel."""
-    taps = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], device=rgb.device) / 16
+    taps = torch.tensor([1, 4, 6, 4, 1], dtype=torch.float32, device=rgb.device) / 16
     blur = torch.outer(taps, taps).expand(3, 1, 5, 5)
     return F.conv2d(F.pad(rgb, (2, 2, 2, 2), mode="reflect"), blur, stride=2, groups=3)
 
@@ -139,8 +139,10 @@ def _opponency(rgb: RGB, intensity: Plane) -> Float[Tensor, "batch 2 height widt
 def _gabors(chosen: GBVSParameters) -> Filters:
     """Even and odd filter of every orientation, of mean 0 and norm 1."""
     reach = math.ceil(_ACROSS * math.sqrt(10))
-    x = torch.arange(-reach, reach + 1.0)
-    angle = torch.tensor(chosen.gabor_orientations).deg2rad().reshape(-1, 1, 1, 1)
+    x = torch.arange(-reach, reach + 1, dtype=torch.float32)
+    angle = (
+        torch.tensor(chosen.gabor_orientations, dtype=torch.float32).deg2rad().reshape(-1, 1, 1, 1)
+    )
     cos, sin = angle.cos(), angle.sin()
     along = cos * x + sin * x[:, None]
     across = cos * x[:, None] + (-sin if chosen.textbook_gabors else sin) * x
@@ -161,7 +163,7 @@ def _orientation(plane: Plane, gabors: Filters) -> Float[Tensor, "batch angles h
 def _closeness(map_size: tuple[int, int], fraction: float, device: torch.device) -> Tensor:
     """F_ij = exp(-d_ij² / 2σ²) with d in cells; a Gaussian is separable in rows and columns."""
     (rows, cols), sigma = map_size, fraction * sum(map_size) / 2
-    place = torch.arange(max(map_size), device=device)
+    place = torch.arange(max(map_size), dtype=torch.float32, device=device)
     near = torch.exp(-(place[:, None] - place).square() / (2 * sigma**2))
     return torch.kron(near[:rows, :rows], near[:cols, :cols])
 

@@ -6,7 +6,7 @@ It says how far a policy could get with the same classifier, and is no policy to
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
@@ -19,6 +19,7 @@ from saccade_env.config import RewardKind, SaccadeConfig
 from saccade_env.errors import unknown_name
 from saccade_env.rows import take_rows
 
+Target = Literal[RewardKind, "true_class", "correct_certainty"]
 # Within an episode a gain and its level have the same best fixation: each reward is a target too.
 _REWARD_OF = {
     "true_class": "true_class_gain",
@@ -65,7 +66,7 @@ class GreedyOracle:
 
     def __init__(
         self,
-        target: str = "true_class",
+        target: Target = "true_class",
         stride: int = 2,
         classifier: Classifier | None = None,
         grid: tuple[int, int] = (14, 14),

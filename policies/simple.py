@@ -17,6 +17,13 @@ class RandomPolicy(SaliencyPolicy):
 
     The noise of an image depends on its pixels and the seed alone: the same seed gives the same
     scanpath whatever the batch, its size or its order.
+
+    Args:
+        seed: At least 0.
+        **keywords: ``grid`` and ``device``.
+
+    Raises:
+        ValueError: The seed is negative.
     """
 
     name = "random"
@@ -24,6 +31,8 @@ class RandomPolicy(SaliencyPolicy):
 
     def __init__(self, seed: int = 0, **keywords: Any) -> None:
         super().__init__(**keywords)
+        if not 0 <= seed < 1 << 63:
+            raise ValueError(f"seed must be 0 or more, and below 2⁶³; got {seed}")
         self.seed = seed
 
     def saliency_map(

@@ -8,12 +8,13 @@ Modeling", ECCV 2020 (weights Apache-2.0).
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from saccade_env.classifiers import weights
 from saccade_env.classifiers.base import Weights
 from saccade_env.errors import unknown_name
 from saccade_env.geometry import resize_map
@@ -50,7 +51,7 @@ class UnisalPolicy(SaliencyPolicy):
 
     def __init__(
         self,
-        source: str = "DHF1K",
+        source: Literal["DHF1K", "Hollywood", "UCFSports", "SALICON"] = "DHF1K",
         static: bool = False,
         input_size: tuple[int, int] = (224, 384),
         network: UNISAL | None = None,
@@ -102,13 +103,4 @@ def _canonical(device: str | torch.device) -> torch.device:
 @cache
 @torch.inference_mode(False)  # whoever asks first: the network stays an ordinary one
 def _load(device: torch.device) -> tuple[UNISAL, Weights]:
-    from saccade_env.classifiers import weights
-
-    tensors: dict[str, Tensor] = weights.load("unisal")
-    with torch.random.fork_rng(devices=[]):  # loading must not move the caller's random stream
-        network = UNISAL()
-    try:
-        network.load_state_dict(tensors, strict=True)
-    except RuntimeError as error:
-        raise weights.WeightsError(f"the weights are not UNISAL's: {error}") from error
-    return network.requires_grad_(False).to(device), weights.record("unisal")
+    return weights.load("unisal").to(device), weights.record("unisal")

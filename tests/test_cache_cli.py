@@ -12,8 +12,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from saccade_env import cache_report, cli, policies
-from saccade_env.classifiers.weights_table import TABLE
+from saccade_env import cli, policies
+from saccade_env.classifiers.weights import TABLE
+from saccade_env.cli import cache as cache_command
 
 GENERATOR = torch.Generator().manual_seed(0)
 IMAGES = torch.randint(0, 256, (40, 3, 32, 32), dtype=torch.uint8, generator=GENERATOR)
@@ -71,7 +72,7 @@ def test_info_of_an_empty_cache(map_folder: Path) -> None:
 def test_info_names_a_damaged_file(map_folder: Path) -> None:
     map_folder.mkdir(parents=True)
     (map_folder / f"gbvs-{'0' * 12}.sqlite").write_bytes(b"nothing of the kind" * 99)
-    [item] = cache_report.items("maps")
+    [item] = cache_command.items("maps")
     assert item.what == "cannot be read (file is not a database): saccade-env cache clear"
     assert call("clear")[0] == 0
     assert not list(map_folder.iterdir())
@@ -84,7 +85,7 @@ def test_clear_removes_maps_and_nothing_else(maps: Any, weights: Any, map_folder
     left = sum(path.stat().st_size for path in map_folder.glob("gbvs-*"))
     assert left < size / 2
     assert (code, output) == (0, f"removed maps: entries 80, MB {(size - left) / 1e6:.2f}\n")
-    assert cache_report.items("maps") == []
+    assert cache_command.items("maps") == []
     assert "notes.sqlite" in maps()
     assert len(weights()) == 4
 
@@ -99,12 +100,12 @@ def test_clear_weights_asks_first(maps: Any, weights: Any) -> None:
     assert code == 0
     assert "removed weights: entries 2, MB 0.10" in output
     assert weights() == ["own.pth", f"{TABLE['unisal'].file}.sha256"], "later ones are held to it"
-    assert len(cache_report.items("maps")) == 2
+    assert len(cache_command.items("maps")) == 2
 
 
 def test_clear_all_with_yes(maps: Any, weights: Any) -> None:
     assert call("clear", "all", "--yes")[0] == 0
-    assert (cache_report.items(), len(weights())) == ([], 2)
+    assert (cache_command.items(), len(weights())) == ([], 2)
 
 
 def test_an_unknown_part_is_named() -> None:
@@ -122,28 +123,55 @@ def test_clear_waits_for_a_writer_who_then_goes_on(
     writer.execute("BEGIN IMMEDIATE")
     release = threading.Timer(0.3, writer.commit)
     release.start()
-    assert cache_report.clear().entries == 80
+    assert cache_command.clear()[0] == 80
     assert release.finished.is_set(), "waited"
     release.join()
     writer.execute("INSERT INTO maps VALUES (x'00', x'00')")  # on the connection from before
     writer.commit()
     writer.close()
-    assert [item.entries for item in cache_report.items()] == [1]
+    assert [item.entries for item in cache_command.items()] == [1]
     assert torch.equal(policy.maps(IMAGES), computed)
-    assert [item.entries for item in cache_report.items()] == [41]
+    assert [item.entries for item in cache_command.items()] == [41]
 
 
 def test_a_file_that_cannot_be_cleared_is_removed(maps: Any, monkeypatch: Any) -> None:
     def write_protected(path: Path) -> sqlite3.Connection:
         return sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
 
-    monkeypatch.setattr(cache_report, "_open", write_protected)
-    cache_report.clear()
+    monkeypatch.setattr(cache_command, "_open", write_protected)
+    cache_command.clear()
     assert maps() == []
 
 
+def test_a_damaged_database_is_removed(maps: Any, map_folder: Path) -> None:
+    path = map_folder / maps()[0]
+    content = path.read_bytes()
+    path.write_bytes(content[:5000] + b"\xff" * (len(content) - 5000))
+    with pytest.raises(sqlite3.DatabaseError, match="disk image is malformed"):
+        sqlite3.connect(path).execute("PRAGMA integrity_check; ").fetchall()
+        sqlite3.connect(path).execute("DELETE FROM maps")
+    assert call("clear")[0] == 0
+    assert path.name not in maps()
+
+
+def test_a_full_disk_is_named_and_nothing_removed(maps: Any, monkeypatch: Any) -> None:
+    class Full(sqlite3.Connection):
+        def execute(self, statement: str, *given: Any) -> sqlite3.Cursor:
+            if statement.startswith("DELETE"):
+                raise sqlite3.OperationalError("database or disk is full")
+            return super().execute(statement, *given)
+
+    before = maps()
+    monkeypatch.setattr(cache_command, "_open", lambda path: sqlite3.connect(path, factory=Full))
+    code, output = call("clear")
+    assert code == 1
+    assert output.startswith("error: cannot clear ")
+    assert "disk is full" in output
+    assert maps() == before
+
+
 def test_a_file_that_stays_locked_is_named(maps: Any, map_folder: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(cache_report, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(cache_command, "_PATIENCE_S", 0.05)
     path = map_folder / maps()[0]
     writer = sqlite3.connect(path)
     writer.execute("BEGIN IMMEDIATE")
@@ -151,6 +179,6 @@ def test_a_file_that_stays_locked_is_named(maps: Any, map_folder: Path, monkeypa
     writer.close()
     assert (code, output) == (
         1,
-        f"error: cannot clear {path}, which another process keeps locked\n",
+        f"error: cannot clear {path}: another process keeps it locked\n",
     )
     assert path.exists()

@@ -120,7 +120,7 @@ def test_files_of_another_network_are_refused_and_not_pinned(tmp_path: Path) -> 
     for _ in range(2):
         result = CliRunner().invoke(cli.app, ["download", "unisal", "--from", str(tmp_path)])
         assert result.exit_code == 1
-        assert "weights of something else than unisal" in result.output
+        assert "not the weights of unisal" in result.output
     assert not weights.is_cached("unisal")
     nowhere = CliRunner().invoke(cli.app, ["download", "unisal", "--from", "nowhere"])
     assert "nowhere is no folder" in nowhere.output

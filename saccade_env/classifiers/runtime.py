@@ -6,7 +6,7 @@ import ctypes
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -14,10 +14,11 @@ from saccade_env.errors import unknown_name
 
 _OWN_SETTINGS = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")  # of whoever knows better
 _LARGE, _TRIM_THRESHOLD, _MMAP_THRESHOLD = 2**30, -1, -3  # bytes, and numbers from <malloc.h>
+Autocast = Literal["bfloat16", "float16"]
 AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def check_autocast(name: str | None) -> str | None:
+def check_autocast(name: Autocast | None) -> Autocast | None:
     """Pass None or a known type through.
 
     Raises:

@@ -1,35 +1,22 @@
-"""One weights file on disk: found in a package, hashed, read, and checked for its keys."""
+"""One file of weights: found in a package, hashed, read, held against its network."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from torch import Tensor, nn
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class WeightsError(RuntimeError):
     """Weights that are missing, damaged or of another network; says what to do about it."""
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn the errors of writing ``path`` into one clear message.
-
-    Raises:
-        WeightsError: The disk is full, the folder cannot be written, and so on.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise WeightsError(
-            f"cannot write {path}: {error}. Make room or allow writing there, or set SACCADE_CACHE "
-            "to another folder, and run it again; what has come so far is kept"
-        ) from error
 
 
 def sha256(path: Path) -> str:
@@ -67,45 +54,94 @@ def from_package(package: str, file: str, expected: str, distribution: str) -> P
     return path
 
 
-def load_state_dict(path: Path) -> dict[str, Any]:
-    """Read a PyTorch file without executing anything it holds.
-
-    Returns:
-        The file's dictionary as it is; what is nested in it stays nested.
+def load_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a PyTorch file without executing anything it holds.
 
     Raises:
-        WeightsError: The file holds no dictionary, or something that is not plain data.
+        WeightsError: The file holds no dictionary of tensors.
     """
     try:
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:
-        # PyTorch's further lines advise weights_only=False, which would execute the file.
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # whose text is PyTorch's, and advises to execute the file
         raise WeightsError(
-            f"{path} cannot be read as weights ({reason}): it is damaged or something else, "
-            "so get it again"
-        ) from error
+            f"{path} cannot be read as weights: it is damaged, or holds something else than "
+            "tensors, which nothing here would ever execute"
+        ) from None
+    return tensors_of(content, str(path))
 
 
-def check_keys(found: Iterable[str], expected: Iterable[str], what: str) -> None:
-    """Let the keys of a state dict pass that are those of the network.
+def tensors_of(content: Any, what: str) -> dict[str, Tensor]:
+    """The tensors of a state dict, or of a checkpoint that holds one under ``"state_dict"``.
+
+    A prefix that all keys share, as ``DataParallel`` gives them, is dropped.
+
+    Raises:
+        WeightsError: It is no dictionary of tensors.
+    """
+    found = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    if not isinstance(found, Mapping) or not found:
+        raise WeightsError(f"{what} holds no tensors")
+    if not all(isinstance(key, str) and isinstance(found[key], Tensor) for key in found):
+        raise WeightsError(f"{what} holds more than tensors")
+    prefix = "".join(os.path.commonprefix(list(found)).rpartition(".")[:2])  # noqa: RUF071 - no path
+    return {key.removeprefix(prefix): tensor for key, tensor in found.items()}
+
+
+def empty(build: Callable[[], Network]) -> Network:
+    """Build a network that is float32 and without weights: nothing random is drawn for it."""
+    with torch.device("meta"):
+        return build().float()
+
+
+def fill(network: Network, tensors: Mapping[str, Tensor], what: str) -> Network:
+    """Give an empty network its weights; it is frozen, and evaluates.
+
+    Raises:
+        WeightsError: They are another network's: see :func:`check_tensors`.
+    """
+    check_tensors(tensors, network.state_dict(), what)
+    network.to_empty(device="cpu").load_state_dict(dict(tensors))
+    return network.eval().requires_grad_(False)
+
+
+def check_tensors(
+    found: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str
+) -> Mapping[str, Tensor]:
+    """Let tensors pass that have the keys, shapes and types of a network, and finite values.
+
+    Floating types count as the same.
 
     Args:
-        found: Keys of the file.
-        expected: Keys of the network.
+        found: What was read.
+        expected: State dict of the network; its values do not matter.
         what: Name of the network, for the message.
 
     Raises:
-        WeightsError: Keys are missing or unexpected; the message names up to three of each.
+        WeightsError: They differ; the message names tensors, up to three for missing keys.
     """
-    found, expected = set(found), set(expected)
-    if found != expected:
+    # Batches are counted in training alone, and not in every file.
+    missing = {key for key in expected if key not in found and "num_batches" not in key}
+    unexpected = found.keys() - expected.keys()
+    if missing or unexpected:
         raise WeightsError(
-            f"these are not the weights of {what}: missing keys {_some(expected - found)}; "
-            f"unexpected keys {_some(found - expected)}. Get the file again, or the one of {what}"
+            f"these are not the weights of {what}: missing keys {_some(missing)}; "
+            f"unexpected keys {_some(unexpected)}"
         )
+    for key, tensor in found.items():
+        if problem := _problem(tensor, expected[key]):
+            raise WeightsError(f"these are not the weights of {what}: tensor {key!r} {problem}")
+    return found
+
+
+def _problem(tensor: Tensor, wanted: Tensor) -> str:
+    if tensor.shape != wanted.shape:
+        return f"has shape {tuple(tensor.shape)}, expected {tuple(wanted.shape)}"
+    floats = tensor.is_floating_point() and wanted.is_floating_point()
+    if tensor.layout != torch.strided or not (floats or tensor.dtype == wanted.dtype):
+        return f"is {tensor.layout} of {tensor.dtype}, expected {wanted.layout} of {wanted.dtype}"
+    return "" if torch.isfinite(tensor.float()).all() else "holds NaN or infinity"
 
 
 def _some(keys: set[str]) -> str:
-    names = ", ".join(sorted(keys)[:3]) or "none"
+    names = ", ".join(sorted(map(str, keys))[:3]) or "none"
     return f"{names} and {len(keys) - 3} more" if len(keys) > 3 else names

@@ -6,8 +6,10 @@ No hash is given that its publisher does not give.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from posixpath import basename
 
+from saccade_env.cache import cache_dir
 from saccade_env.errors import unknown_name
 
 ALL = "all"
@@ -22,49 +24,84 @@ class WeightsFile:
         url: Where it is published.
         file: Its name in the cache.
         licence: SPDX identifier of the licence of the weights.
-        size_mb: About how many megabytes it has; 0 if unknown.
-        sha256: Its hash as its publisher gives it, if so.
+        size_mb: About how many megabytes it has.
+        network: ``"module:callable"`` that builds the network which the tensors must fit.
+        sizes: What that is called with.
         what: One line about it.
-        sha256_prefix: Leading hex digits of the hash, where the publisher gives only these.
-        marks: Keys that some key of the file must end with: tells it from another network's, since
-            a first download is pinned where no hash is published.
+        sha256: Its hash, or the beginning of it, as its publisher gives it; empty if not.
     """
 
     name: str
     url: str
     file: str
     licence: str
-    size_mb: int = 0
-    sha256: str | None = None
+    size_mb: int
+    network: str
+    sizes: tuple[int, ...] = ()
     what: str = ""
-    sha256_prefix: str = ""
-    marks: tuple[str, ...] = ()
+    sha256: str = ""
 
     @property
     def published_file(self) -> str:
         """Its name where it is published: what a browser saves it as."""
         return basename(self.url)
 
+    @property
+    def most_bytes(self) -> int:
+        """What is longer cannot be this file: twice its size, as optimiser states may be in it."""
+        return (2 * self.size_mb + 8) * 1_000_000
 
-def _dino(release: str, kind: str, suffix: str, size_mb: int, what: str) -> WeightsFile:
-    file = f"{release}_{suffix}.pth"
-    url = f"https://dl.fbaipublicfiles.com/dino/{release}_pretrain/{file}"
-    marks = {"backbone": ("cls_token", "blocks.0.attn.qkv.weight"), "linear": ("linear.weight",)}
-    return WeightsFile(
-        f"{release}-{kind}", url, file, "Apache-2.0", size_mb, what=what, marks=marks[kind]
+    @property
+    def place(self) -> Path:
+        """Where it is, or will be."""
+        return cache_dir() / "weights" / self.file
+
+    @property
+    def record(self) -> Path:
+        """Where its hash is recorded."""
+        return self.place.with_name(f"{self.file}.sha256")
+
+    @property
+    def group(self) -> str:
+        """The name a user asks for to get this file."""
+        return next((name for name, files in GROUPS.items() if self.name in files), self.name)
+
+
+def _dino(release: str, model: str, width: int, patch_size: int) -> tuple[WeightsFile, WeightsFile]:
+    base = f"https://dl.fbaipublicfiles.com/dino/{release}_pretrain/{release}"
+    backbone = WeightsFile(
+        name=f"{release}-backbone",
+        url=f"{base}_pretrain.pth",
+        file=f"{release}_pretrain.pth",
+        licence="Apache-2.0",
+        size_mb={384: 87, 768: 343}[width],
+        network="saccade_env.classifiers.dino.network:vision_transformer",
+        sizes=(width, patch_size),
+        what=f"DINO {model}/{patch_size}, backbone",
     )
+    head = WeightsFile(
+        name=f"{release}-linear",
+        url=f"{base}_linearweights.pth",
+        file=f"{release}_linearweights.pth",
+        licence="Apache-2.0",
+        size_mb=6,
+        network="torch.nn:Linear",
+        sizes=(1536, 1000),
+        what=f"DINO {model}/{patch_size}, head",
+    )
+    return backbone, head
 
 
-_DINO = {  # our name: name of the release, what it is, MB of its backbone
-    "dino_vits16": ("dino_deitsmall16", "DINO ViT-S/16", 87),
-    "dino_vits8": ("dino_deitsmall8", "DINO ViT-S/8", 87),
-    "dino_vitb16": ("dino_vitbase16", "DINO ViT-B/16", 343),
-    "dino_vitb8": ("dino_vitbase8", "DINO ViT-B/8", 343),
+_DINO = {
+    "dino_vits16": _dino("dino_deitsmall16", "ViT-S", 384, 16),
+    "dino_vits8": _dino("dino_deitsmall8", "ViT-S", 384, 8),
+    "dino_vitb16": _dino("dino_vitbase16", "ViT-B", 768, 16),
+    "dino_vitb8": _dino("dino_vitbase8", "ViT-B", 768, 8),
 }
 
 _FILES = (
-    *(_dino(r, "backbone", "pretrain", mb, f"{what}, backbone") for r, what, mb in _DINO.values()),
-    *(_dino(r, "linear", "linearweights", 6, f"{what}, head") for r, what, _ in _DINO.values()),
+    *(backbone for backbone, _ in _DINO.values()),
+    *(head for _, head in _DINO.values()),
     WeightsFile(
         name="unisal",
         url="https://github.com/rdroste/unisal/raw/master/training_runs/pretrained_unisal/"
@@ -72,8 +109,8 @@ _FILES = (
         file="unisal_weights_best.pth",
         licence="Apache-2.0",
         size_mb=15,
+        network="saccade_env.policies.unisal_network:UNISAL",
         what="UNISAL, saliency of pictures and videos",
-        marks=("coarse_gaussians_dhf1k",),
     ),
     WeightsFile(
         name="resnet50",
@@ -81,15 +118,16 @@ _FILES = (
         file="resnet50-11ad3fa6.pth",
         licence="BSD-3-Clause",
         size_mb=98,
+        network="torchvision.models:resnet50",
         what="torchvision's ResNet-50, IMAGENET1K_V2",
-        sha256_prefix="11ad3fa6",  # torchvision puts it into the file's name
+        sha256="11ad3fa6",  # torchvision puts it into the file's name
     ),
 )
 
 TABLE: dict[str, WeightsFile] = {file.name: file for file in _FILES}
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    **{name: (f"{r}-backbone", f"{r}-linear") for name, (r, _, _) in _DINO.items()},
+    **{name: tuple(file.name for file in files) for name, files in _DINO.items()},
     "unisal": ("unisal",),
     "resnet50": ("resnet50",),
 }
@@ -111,21 +149,3 @@ def members(name: str) -> list[WeightsFile]:
     if name not in GROUPS and name not in TABLE:
         raise unknown_name("weights", name, {*GROUPS, *TABLE, ALL})
     return [TABLE[entry] for entry in GROUPS.get(name, (name,))]
-
-
-def single(name: str) -> WeightsFile:
-    """The one file of this name.
-
-    Raises:
-        ValueError: There is no such name, or it stands for several files; the message lists them.
-    """
-    files = members(name)
-    if len(files) != 1:
-        listed = ", ".join(file.name for file in files)
-        raise ValueError(f"{name!r} has {len(files)} files; name one of them: {listed}")
-    return files[0]
-
-
-def group_of(file: WeightsFile) -> str:
-    """The name a user asks for to get this file."""
-    return next((name for name, entries in GROUPS.items() if file.name in entries), file.name)

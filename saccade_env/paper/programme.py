@@ -19,8 +19,8 @@ from saccade_env import classifiers
 from saccade_env.classifiers import AUTO, Classifier, weights
 from saccade_env.classifiers.cnn import CnnClassifier
 from saccade_env.classifiers.crop import CropClassifier
-from saccade_env.classifiers.dino.network import FILES
-from saccade_env.classifiers.weights_table import TABLE, members
+from saccade_env.classifiers.dino.network import NETWORKS
+from saccade_env.classifiers.weights_table import members
 from saccade_env.config import SaccadeConfig
 from saccade_env.images import FolderSource, ImageSource, Picture, Preprocess
 from saccade_env.images.derived import Derived, Subset, sample
@@ -102,7 +102,7 @@ class Cast:
         """Whether everyone is who it is in the paper, with the published weights."""
         if self.roles != PAPERS:
             return False
-        judge, backbone = self.judge(), TABLE[f"{FILES['dino_vits16']}-backbone"]
+        judge, backbone = self.judge(), members("dino_vits16")[0]
         shown = [
             (judge, *members("dino_vits16")), (self.cropper, *members("resnet50")),
             (self.policy_here(PAPERS[ATTENTION]), backbone),
@@ -155,7 +155,7 @@ class Cast:
     def _candidates(self) -> dict[str, list[str]]:
         papers = {role: [name] for role, name in PAPERS.items()}
         name = self.judge().name
-        if self._dino and name in FILES and name != "dino_vits16":
+        if self._dino and name in NETWORKS and name != "dino_vits16":
             papers[ATTENTION] = [f"dino:network={name}"]
         if self._dino:
             return {**papers, DEEP: ["unisal", "focus-saliency"]}

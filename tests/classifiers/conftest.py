@@ -6,6 +6,7 @@ import io
 import re
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,12 @@ import torch
 
 from saccade_env.classifiers import weights
 from saccade_env.classifiers.weights import WeightsFile
+
+
+def tensors(seed: int = 0) -> dict[str, torch.Tensor]:
+    """Of ``torch.nn.Linear(300, 250)``, which is the network of the file called ``thing``."""
+    generator = torch.Generator().manual_seed(seed)
+    return {"weight": torch.randn(250, 300, generator=generator), "bias": torch.zeros(250)}
 
 
 class Host(ThreadingHTTPServer):
@@ -47,8 +54,7 @@ class Host(ThreadingHTTPServer):
     @classmethod
     def network(cls, seed: int) -> bytes:
         """About 300 kB of weights."""
-        generator = torch.Generator().manual_seed(seed)
-        return cls.saved({"w": torch.randn(75_000, generator=generator)})
+        return cls.saved(tensors(seed))
 
     def stall(self) -> None:
         self.released.wait(20)
@@ -124,7 +130,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(weights, "_failed", {})
     for name, file in weights.TABLE.items():
-        closed = WeightsFile(name, f"http://127.0.0.1:1/{file.published_file}", file.file, "none")
+        url = f"http://127.0.0.1:1/{file.published_file}"
+        closed = replace(file, url=url, network="torch.nn:Linear", sizes=(300, 250), sha256="")
         monkeypatch.setitem(weights.TABLE, name, closed)
     return tmp_path / "cache" / "weights"
 
@@ -134,7 +141,9 @@ def publish(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None
     """Enter a file called ``thing`` into the table, alone in the group ``thing``."""
 
     def enter(url: str, **fields: Any) -> None:
-        file = WeightsFile("thing", url, "thing.pth", "MIT", 1, **fields)
+        file = WeightsFile(
+            "thing", url, "thing.pth", "MIT", 1, "torch.nn:Linear", (300, 250), **fields
+        )
         monkeypatch.setitem(weights.TABLE, "thing", file)
         monkeypatch.setitem(weights.GROUPS, "thing", ("thing",))
 

@@ -10,9 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from saccade_env.classifiers.dino import vit
 from saccade_env.classifiers.dino.classifier import DinoClassifier
-from saccade_env.classifiers.dino.network import DinoNetwork, build_backbone
+from saccade_env.classifiers.dino.network import (
+    DinoNetwork,
+    build_backbone,
+    check_attention,
+    interpolate_positions,
+)
 from saccade_env.classifiers.weights import WeightsError
 
 SIZES = {"square224": (224, 224), "square160": (160, 160), "wide288x384": (288, 384)}
@@ -188,8 +192,8 @@ def test_uint8_is_normalised_as_imagenet() -> None:
 
 def test_positions_at_the_native_grid_are_untouched() -> None:
     positions = torch.randn(1, 197, 8)
-    assert vit.interpolate_positions(positions, (14, 14)) is positions
-    assert vit.interpolate_positions(positions, (10, 24)).shape == (1, 241, 8)
+    assert interpolate_positions(positions, (14, 14)) is positions
+    assert interpolate_positions(positions, (10, 24)).shape == (1, 241, 8)
 
 
 def test_what_does_not_fit_is_refused() -> None:
@@ -202,32 +206,32 @@ def test_what_does_not_fit_is_refused() -> None:
         WeightsError, match="head reads 77 features; a network of width 64 gives 256"
     ):
         DinoClassifier.from_state_dicts(state, head_of(77))
-    with pytest.raises(WeightsError, match="no linear head"):
+    with pytest.raises(WeightsError, match="not the weights of a linear head"):
         DinoClassifier.from_state_dicts(state, {"weights": torch.zeros(3)})
     network = DinoNetwork(build_backbone(state))
     images = torch.zeros(1, 3, 224, 224, dtype=torch.uint8)
     with pytest.raises(ValueError, match="layer must be -3 to 2; got 3"):
         network.attention_map(images, (14, 14), layer=3)
     with pytest.raises(ValueError, match="unknown reduction 'maxx'. Did you mean 'max'"):
-        network.attention_map(images, (14, 14), reduction="maxx")
+        check_attention(0, "maxx", None, 3, 16)
     for wrong in ("x", 1.5):
         with pytest.raises(ValueError, match="layer must be"):
-            network.check_attention(wrong, "max", None)
+            check_attention(wrong, "max", None, 3, 16)
 
 
 @pytest.mark.parametrize(
     ("resolution", "message"),
     [
         (100, "multiple of the patch size 16; got 100×100"),
-        (0, "multiple of the patch size 16; got 0×0"),
+        (0, r"at least a patch of 16 pixels; got \(0, 0\)"),
+        (-16, r"at least a patch of 16 pixels; got \(-16, -16\)"),
         ((160,), "must be a number of pixels, or"),
         ("160x192", "must be a number of pixels, or"),
     ],
 )
 def test_a_wrong_resolution_is_refused_before_any_picture(resolution: Any, message: str) -> None:
-    network = DinoNetwork(build_backbone(random_network()))
     with pytest.raises(ValueError, match=message):
-        network.check_attention(-1, "max", resolution)
+        check_attention(-1, "max", resolution, 3, 16)
 
 
 def test_results_are_ordinary_tensors() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import pickle
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from saccade_env import geometry
 from saccade_env.classifiers import weights
+from saccade_env.classifiers.base import Weights
 from saccade_env.images.normalise import normalise_imagenet
 from saccade_env.policies import View, unisal
 from saccade_env.policies.unisal import SOURCES, UNISAL, UnisalPolicy, load_unisal
@@ -87,12 +89,12 @@ def published(not_loaded_yet: None, monkeypatch: pytest.MonkeyPatch, network: UN
     """Give the random weights out as the published ones; what was asked for."""
     asked: list[str] = []
 
-    def load(name: str) -> dict[str, Tensor]:
+    def load(name: str) -> UNISAL:
         asked.append(name)
-        return {key: tensor.clone() for key, tensor in network.state_dict().items()}
+        return copy.deepcopy(network).requires_grad_(False)
 
     monkeypatch.setattr(weights, "load", load)
-    record = weights.Weights("https://host/unisal.pth", "0" * 64)
+    record = Weights("https://host/unisal.pth", "0" * 64)
     monkeypatch.setattr(weights, "record", lambda name: record)
     return asked
 
@@ -247,7 +249,22 @@ def test_policy_names_its_weights_and_pickles_small(published: list[str]) -> Non
     assert len(pickle.dumps(policy)) < 10_000
 
 
-def test_weights_of_another_network(not_loaded_yet: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "load", lambda name: {"w": torch.zeros(1)}, raising=False)
-    with pytest.raises(weights.WeightsError, match="are not UNISAL's"):
+@pytest.mark.parametrize("change", ["key", "shape", "int8", "nan"])
+def test_weights_of_another_network(
+    change: str, network: UNISAL, not_loaded_yet: None, map_folder: Path
+) -> None:
+    tensors = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    name = "post_rnn.0.weight"
+    tensors[name] = {
+        "key": tensors[name],
+        "shape": tensors[name][:3],
+        "int8": tensors[name].to(torch.int8),
+        "nan": tensors[name].log(),
+    }[change]
+    if change == "key":
+        tensors["more"] = tensors.pop(name)
+    place = weights.TABLE["unisal"].place
+    place.parent.mkdir(parents=True)
+    torch.save(tensors, place)
+    with pytest.raises(weights.WeightsError, match=f"{place}: .* the weights of unisal: .*{name}"):
         UnisalPolicy()

@@ -7,7 +7,7 @@ embedding are done once an episode; the transformer runs on [CLS] and the reveal
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -16,20 +16,20 @@ from torch import Tensor, nn
 from saccade_env.classifiers import weights
 from saccade_env.classifiers.base import Classifier, Weights
 from saccade_env.classifiers.dino import kv_cache, packing
-from saccade_env.classifiers.dino.head import LAST_LAYERS, build_head
 from saccade_env.classifiers.dino.kv_cache import KVMemory
 from saccade_env.classifiers.dino.network import (
-    FILES,
     DinoNetwork,
-    advice,
+    Reduction,
+    Resolution,
     build_backbone,
     load_network,
 )
-from saccade_env.classifiers.runtime import autocast, check_autocast, check_flag
+from saccade_env.classifiers.runtime import Autocast, autocast, check_autocast, check_flag
 from saccade_env.errors import unknown_name
 from saccade_env.geometry import grid_of
 
-MODES = ("recompute", "kv_cache")
+Mode = Literal["recompute", "kv_cache"]
+LAST_LAYERS = 4
 
 
 class DinoClassifier(Classifier):
@@ -50,6 +50,7 @@ class DinoClassifier(Classifier):
 
     Raises:
         ValueError: There is no such mode or type, or ``refresh_every`` does not go with the mode.
+        WeightsError: The head does not fit the network.
     """
 
     def __init__(
@@ -59,12 +60,18 @@ class DinoClassifier(Classifier):
         image_size: tuple[int, int] = (224, 224),
         name: str = "dino",
         origin: Weights | None = None,
-        mode: str = "recompute",
+        mode: Mode = "recompute",
         refresh_every: int = 0,
-        autocast: str | None = None,
+        autocast: Autocast | None = None,
         compile: bool = False,
     ) -> None:
         _check_mode(mode, refresh_every)
+        width = network.backbone.embed_dim
+        if head.in_features not in (2 * width, LAST_LAYERS * width):
+            raise weights.WeightsError(
+                f"the head reads {head.in_features} features; a network of width {width} gives "
+                f"{LAST_LAYERS * width} ([CLS] of 4 layers) or {2 * width} ([CLS] and mean patch)"
+            )
         self.network, self.device = network, network.device
         self.head = head.eval().requires_grad_(False).to(self.device)
         self.patch_size, self.image_size = network.patch_size, image_size
@@ -73,7 +80,7 @@ class DinoClassifier(Classifier):
         self.weights = origin or network.weights
         self.mode, self.refresh_every = mode, refresh_every
         self.autocast, self.compile = check_autocast(autocast), check_flag("compile", compile)
-        self._interleaved = head.in_features == 2 * network.backbone.embed_dim
+        self._interleaved = head.in_features == 2 * width
 
     @classmethod
     def from_state_dicts(
@@ -97,7 +104,11 @@ class DinoClassifier(Classifier):
             WeightsError: The tensors are not those of a DINO network and its head.
         """
         network = DinoNetwork(build_backbone(backbone, num_heads), device)
-        return cls(network, build_head(head, network.backbone.embed_dim), **keywords)
+        tensors = weights.tensors_of(head, "the head")
+        shape = tuple(tensors["weight"].shape) if "weight" in tensors else ()
+        classes, features = shape if len(shape) == 2 else (1, 1)
+        linear = weights.empty(lambda: nn.Linear(features, classes))
+        return cls(network, weights.fill(linear, tensors, "a linear head"), **keywords)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -178,8 +189,8 @@ class DinoClassifier(Classifier):
         self,
         images: Shaped[Tensor, "batch 3 height width"],
         layer: int = -1,
-        resolution: int | tuple[int, int] | None = None,
-        reduction: str = "max",
+        resolution: Resolution = None,
+        reduction: Reduction = "max",
     ) -> Float[Tensor, "batch rows cols"]:
         """Attention from [CLS] to the patches on this classifier's grid.
 
@@ -188,36 +199,40 @@ class DinoClassifier(Classifier):
         return self.network.attention_map(images, self.grid, layer, resolution, reduction)
 
 
-def load(name: str, device: str | torch.device = "cpu", **keywords: Any) -> DinoClassifier:
+def load(
+    name: str,
+    device: str | torch.device = "cpu",
+    image_size: tuple[int, int] = (224, 224),
+    mode: Mode = "recompute",
+    refresh_every: int = 0,
+    autocast: Autocast | None = None,
+    compile: bool = False,
+) -> DinoClassifier:
     """One of the published classifiers: ``dino_vits16`` (the paper's), ``dino_vits8`` and so on.
 
     Args:
         name: Which.
         device: Where it runs.
-        **keywords: ``image_size``, ``mode``, ``refresh_every``, ``autocast``, ``compile``, see
-            :class:`DinoClassifier`.
+        image_size: See :class:`DinoClassifier`, also for the others.
+        mode: Likewise.
+        refresh_every: Likewise.
+        autocast: Likewise.
+        compile: Likewise.
 
     Raises:
         WeightsError: The weights cannot be had, or are not what they should be.
     """
-    network = load_network(name, device)
-    file = f"{FILES[name]}-linear"
-    state = weights.load(file)
-    try:
-        head = build_head(state, network.backbone.embed_dim)
-    except weights.WeightsError as error:
-        raise weights.WeightsError(f"{error} {advice(file, name)}") from error
-    origin = _both(network.weights, weights.record(file))
-    return DinoClassifier(network, head, name=name, origin=origin, **keywords)
-
-
-def _both(backbone: Weights, head: Weights) -> Weights:
-    return Weights(f"{backbone.source} + {head.source}", f"{backbone.sha256} + {head.sha256}")
+    network, file = load_network(name, device), weights.GROUPS[name][1]
+    head, both = weights.load(file), (network.weights, weights.record(file))
+    origin = Weights(" + ".join(w.source for w in both), " + ".join(w.sha256 for w in both))
+    return DinoClassifier(
+        network, head, image_size, name, origin, mode, refresh_every, autocast, compile
+    )
 
 
 def _check_mode(mode: str, refresh_every: int) -> None:
-    if mode not in MODES:
-        raise unknown_name("classifier mode", str(mode), MODES)
+    if mode not in get_args(Mode):
+        raise unknown_name("classifier mode", str(mode), get_args(Mode))
     whole = isinstance(refresh_every, int) and refresh_every >= 0
     if not whole or (refresh_every and mode != "kv_cache"):
         raise ValueError(

@@ -70,7 +70,7 @@ def begin(tokens: Float[Tensor, "batch tokens embed"]) -> KVMemory:
         tokens=tokens,
         known=torch.zeros(batch, length - 1, dtype=torch.bool, device=tokens.device),
         age=torch.zeros(batch, dtype=torch.long, device=tokens.device),
-        patch_sum=torch.zeros(batch, embed, device=tokens.device),
+        patch_sum=tokens.new_zeros(batch, embed),
         store=packing.Store(batch, length),
         version=0,
     )
