@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,22 @@ def replacing(path: Path) -> Iterator[Path]:
         raise type(error)(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse early what :func:`replacing` would refuse in the end; makes folders, but no file.
+
+    Raises:
+        OSError: No file can be written there; the message names ``path``.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise type(error)(f"cannot write {path}: {error.strerror or error}") from error
+    if path.is_dir():
+        raise IsADirectoryError(f"cannot write {path}: it is a folder")
 
 
 def write_text(path: Path, text: str) -> Path:

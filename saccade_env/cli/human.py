@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,13 +13,22 @@ from saccade_env.cli.options import ClassifierName, Device, Fovea, Images, Sacca
 from saccade_env.cli.root import app
 
 
+def _positive(sigma: float) -> float:
+    if not 0 < sigma < float("inf"):
+        raise typer.BadParameter(f"{sigma} is no positive number of tokens.")
+    return sigma
+
+
 @app.command()
 def human(
     fixations: Annotated[
         Path,
         typer.Argument(
+            exists=True,
+            dir_okay=False,
+            readable=True,
             help="CSV with image (as in the records), subject, order, and row, col in tokens or "
-            "x, y in pixels of the image as the classifier sees it."
+            "x, y in pixels of the image as the classifier sees it.",
         ),
     ],
     images: Images = None,
@@ -29,18 +38,25 @@ def human(
     ] = None,
     classifier: ClassifierName = "auto",
     unit: Annotated[
-        str | None,
-        typer.Option(help="token, pixel or relative (0 to 1). Default: by the columns."),
+        Literal["token", "pixel", "relative"] | None,
+        typer.Option(help="Of the positions; relative is 0 to 1. Default: by the columns."),
     ] = None,
     outside: Annotated[
-        str, typer.Option(help="Fixations outside the image: 'raise' or 'drop'.")
+        Literal["raise", "drop"],
+        typer.Option(help="Fixations outside the image: 'raise' stops, 'drop' leaves them out."),
     ] = "raise",
     sigma: Annotated[
-        float, typer.Option(help="Of the Gaussian that makes a density of fixations, in tokens.")
+        float,
+        typer.Option(
+            callback=_positive,
+            help="Of the Gaussian that makes a density of fixations, in tokens.",
+        ),
     ] = 1.0,
     first: Annotated[
         int | None,
-        typer.Option(help="Compare this many first fixations. Default: as many as people make."),
+        typer.Option(
+            min=1, help="Compare this many first fixations. Default: as many as people make."
+        ),
     ] = None,
     fovea: Fovea = 3,
     saccades: Saccades = 10,
@@ -55,38 +71,31 @@ def human(
     The rows "human" (subjects with each other) and "shuffled" (subjects with another image's) say
     what a similarity of scanpaths is worth.
     """
-    from rich.console import Console
-
+    from saccade_env.config import SaccadeConfig
     from saccade_env.evaluation import human as comparison
+    from saccade_env.files import check_writable, write_text
     from saccade_env.task import open_pair
 
     with clear_errors():
+        tables = [out / "maps.csv", out / "scanpaths.csv"]
+        for path in tables:
+            check_writable(path)
         source, judge = open_pair(images, classifier, device)
-        size = (judge.grid[0] * judge.patch_size, judge.grid[1] * judge.patch_size)
         looked = comparison.read_fixations(
             fixations,
-            unit=unit,  # type: ignore[arg-type]
-            image_size=size,
+            unit=unit,
+            image_size=source.image_size,
             patch_size=judge.patch_size,
-            outside=outside,  # type: ignore[arg-type]
+            outside=outside,
         )
         policies = policies_by_name(policy, judge, seed, device)
-        maps, scanpaths = comparison.compare(
-            policies,
-            source,
-            judge,
-            looked,
-            fovea=fovea,
-            saccades=saccades,
-            sigma=sigma,
-            first=first,
+        config = SaccadeConfig(judge.grid, fovea, saccades)
+        found = comparison.compare(
+            policies, source, judge, looked, config, sigma=sigma, first=first
         )
-        out.mkdir(parents=True, exist_ok=True)
-        console = Console()
         images_seen, people = looked["image"].nunique(), looked["subject"].nunique()
-        console.print(f"fixations: {len(looked)} on {images_seen} images by {people} subjects")
-        for name, found in (("maps", maps), ("scanpaths", scanpaths)):
-            path = out / f"{name}.csv"
-            found.to_csv(path, index=False)
-            console.print(found.round(3).to_string(index=False), highlight=False)
-            console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+        typer.echo(f"fixations: {len(looked)} on {images_seen} images by {people} subjects")
+        for path, table in zip(tables, found, strict=True):
+            write_text(path, table.to_csv(index=False))
+            typer.echo(table.round(3).to_string(index=False))
+            typer.echo(f"wrote {path}")

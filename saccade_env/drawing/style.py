@@ -173,7 +173,7 @@ def errors(table: pd.DataFrame, column: str, factor: float = 100) -> np.ndarray:
     """Lengths of error bars, down and up."""
     low, high = bounds(table, column)
     mean = table[column].to_numpy(dtype=float)
-    return factor * np.clip(np.stack((mean - low, high - mean)), 0, None)
+    return np.asarray(factor * np.clip(np.stack((mean - low, high - mean)), 0, None))
 
 
 def name_ends(axes: Any, ends: Iterable[tuple[float, str, str]], across: float) -> None:
