@@ -171,21 +171,14 @@ def _default(preprocess: Preprocess | None, **keywords: Any) -> ImageSource:
 def _as_source(spec: Any) -> ImageSource:
     # Looked up without reading a property: for the identity a source reads every file.
     members = {name for name in vars(ImageSource) if name[0] != "_"} | {"__len__", "__getitem__"}
-    lacking = sorted(name for name in members if not _has(spec, name))
+    missing = object()
+    lacking = {name for name in members if inspect.getattr_static(spec, name, missing) is missing}
     if lacking:
         raise TypeError(
             f"images must be a name, a path or an ImageSource; got {type(spec).__name__}, which "
-            f"lacks {', '.join(lacking)}"
+            f"lacks {', '.join(sorted(lacking))}"
         )
     return cast(ImageSource, spec)
-
-
-def _has(spec: object, name: str) -> bool:
-    try:
-        inspect.getattr_static(spec, name)
-    except AttributeError:
-        return False
-    return True
 
 
 def _no_such_images(text: str) -> ValueError:

@@ -54,31 +54,31 @@ def batches(
     """
     chunks = [indices[start : start + size] for start in range(0, len(indices), size)]
     if not workers:
-        yield from (_gather(source, chunk, source.__getitem__, on_error) for chunk in chunks)
+        for chunk in chunks:
+            reads = [partial(source.__getitem__, i) for i in chunk]
+            yield _gather(source, chunk, reads, on_error)
         return
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-    ahead: deque[dict[int, Future[Picture]]] = deque()
+    ahead: deque[list[Future[Picture]]] = deque()
     try:
         for number, chunk in enumerate(chunks):
             for coming in chunks[number + len(ahead) : number + 1 + _BATCHES_AHEAD]:
-                ahead.append({i: pool.submit(source.__getitem__, i) for i in coming})
-            futures = ahead.popleft()
-            yield _gather(source, chunk, partial(_result, futures), on_error)
+                ahead.append([pool.submit(source.__getitem__, i) for i in coming])
+            yield _gather(source, chunk, [future.result for future in ahead.popleft()], on_error)
     finally:  # also when the caller stops half-way
         pool.shutdown(cancel_futures=True)
 
 
-def _result(futures: dict[int, Future[Picture]], index: int) -> Picture:
-    return futures[index].result()
-
-
 def _gather(
-    source: ImageSource, chunk: Sequence[int], read: Callable[[int], Picture], on_error: str
+    source: ImageSource,
+    chunk: Sequence[int],
+    reads: Sequence[Callable[[], Picture]],
+    on_error: str,
 ) -> Batch:
     batch = Batch([], [])
-    for index in chunk:
+    for index, read in zip(chunk, reads, strict=True):
         try:
-            batch.pictures.append(read(index))
+            batch.pictures.append(read())
         except BrokenImageError as error:
             if on_error != "skip":
                 raise

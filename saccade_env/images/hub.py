@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from saccade_env.cache import cache_dir
-from saccade_env.errors import unknown_name
 from saccade_env.images.folder import FolderSource
 from saccade_env.images.preprocess import Preprocess
 
@@ -37,7 +36,7 @@ def imagenette(
     home = cache_dir() if root is None else Path(root).expanduser()
     absent = not (home / IMAGENETTE).exists()  # some versions refuse to download a second time
     try:
-        Imagenette(home, split=_known(split), size="full", download=absent)
+        Imagenette(home, split=split, size="full", download=absent)
     except (OSError, RuntimeError) as error:
         raise OSError(
             f"cannot get Imagenette into {home} ({error}). Connect to the network and try again "
@@ -67,17 +66,15 @@ def imagenet(
     try:
         if not home.is_dir():
             raise NotADirectoryError("there is no such folder")
-        folder = ImageNet(home, split=_known(split)).split_folder
-    except (ImportError, OSError, RuntimeError) as error:
+        folder = ImageNet(home, split=split).split_folder
+    except ValueError:  # there is no such split
+        raise
+    except Exception as error:  # torch lets through whatever a damaged file makes it raise
+        told = isinstance(error, (ImportError, OSError, RuntimeError))
+        reason = error if told else "its meta.bin is damaged; remove it, and it is made anew"
         raise OSError(
-            f"cannot open ImageNet in {home} ({error}). Put ILSVRC2012_devkit_t12.tar.gz and "
+            f"cannot open ImageNet in {home} ({reason}). Put ILSVRC2012_devkit_t12.tar.gz and "
             f"ILSVRC2012_img_{split}.tar from https://image-net.org there; if the pictures are in "
             f"class folders already, give that folder as images, such as '{home / split}'"
         ) from error
     return FolderSource(folder, preprocess, name="imagenet")
-
-
-def _known(split: str) -> str:
-    if split not in get_args(Split):
-        raise unknown_name("split", split, get_args(Split))
-    return split

@@ -11,6 +11,7 @@ import os
 import stat
 import threading
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -152,7 +153,9 @@ class _Hush(threading.local):
     def __enter__(self) -> None:
         self.decoding = True
         entry = ("ignore", None, Warning, self, 0)
-        if entry not in warnings.filters:
+        if entry not in warnings.filters[:1]:  # or there are others before it by now
+            with suppress(ValueError):
+                warnings.filters.remove(entry)  # type: ignore[attr-defined]
             warnings.filters.insert(0, entry)  # type: ignore[attr-defined]
 
     def __exit__(self, *_: object) -> None:
@@ -174,9 +177,15 @@ def _decode(path: str | os.PathLike[str]) -> Image.Image:
     if not found.st_size:
         raise ValueError("the file is empty")
     with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
-        _check_pixels(image)
+        limit = Image.MAX_IMAGE_PIXELS  # Pillow itself only warns up to twice the limit
+        if limit is not None and image.width * image.height > limit:
+            raise ValueError(
+                f"{image.height}×{image.width} pixels are more than PIL.Image.MAX_IMAGE_PIXELS = "
+                f"{limit}; it may be a decompression bomb"
+            )
         image.load()
-        _turn_upright(image)
+        with suppress(Exception):  # a spoilt EXIF block does not spoil the picture
+            ImageOps.exif_transpose(image, in_place=True)
         return to_rgb(image)
 
 
@@ -186,22 +195,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__
-
-
-def _check_pixels(image: Image.Image) -> None:
-    limit = Image.MAX_IMAGE_PIXELS  # Pillow itself only warns up to twice the limit
-    if limit is not None and image.width * image.height > limit:
-        raise ValueError(
-            f"{image.height}×{image.width} pixels are more than PIL.Image.MAX_IMAGE_PIXELS = "
-            f"{limit}; it may be a decompression bomb"
-        )
-
-
-def _turn_upright(image: Image.Image) -> None:
-    try:
-        ImageOps.exif_transpose(image, in_place=True)
-    except Exception:  # a spoilt EXIF block does not spoil the picture
-        return
 
 
 def _high_byte(image: Image.Image) -> UInt8[np.ndarray, "height width"]:
