@@ -5,7 +5,7 @@ machine; ``value`` is the median over the repeats.
 """
 
 from saccade_env.bench.environments import cost_per_saccade
-from saccade_env.bench.lines import Line, Plan, measure
-from saccade_env.bench.report import as_json, cost_table, show, table
+from saccade_env.bench.lines import LINES, Line, as_json, measure
+from saccade_env.bench.subjects import Plan
 
-__all__ = ["Line", "Plan", "as_json", "cost_per_saccade", "cost_table", "measure", "show", "table"]
+__all__ = ["LINES", "Line", "Plan", "as_json", "cost_per_saccade", "measure"]

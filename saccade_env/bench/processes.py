@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
 
 from saccade_env import classifiers, evaluation
 from saccade_env.bench import subjects
-from saccade_env.bench.subjects import Repeated, Sweep, seconds
+from saccade_env.bench.subjects import Plan, Ratios, Repeated, seconds
+from saccade_env.classifiers import Classifier
 from saccade_env.config import SaccadeConfig
+from saccade_env.images import ImageSource
 
-if TYPE_CHECKING:
-    from saccade_env.bench.lines import Plan
-
-Ratios = Iterator[dict[str, float]]
+_GROW = "from saccade_env.bench import processes; processes.grow"
 
 
-def imports(plan: Plan) -> Ratios:
+def imports(plan: Plan, images: str | None) -> Ratios:
     """Importing the package, against importing what it stands on."""
     for _ in range(plan.repeats + 1):
-        below = seconds(lambda: _python("import gymnasium, torch"))
-        yield {"import": seconds(lambda: _python("import saccade_env")) / below}
+        below = seconds(_python, "import gymnasium, torch")
+        yield {"import": seconds(_python, "import saccade_env") / below}
 
 
 def feeding(plan: Plan, images: str | None) -> Ratios:
@@ -31,31 +28,19 @@ def feeding(plan: Plan, images: str | None) -> Ratios:
     files, held = (Repeated(source, plan.fed, decoded) for decoded in (False, True))
     _evaluate(Repeated(source, 8), judge, 1)
     for _ in range(plan.repeats):
-        from_memory = seconds(lambda: _evaluate(held, judge, plan.saccades))
-        yield {"feeding": seconds(lambda: _evaluate(files, judge, plan.saccades)) / from_memory}
+        from_memory = seconds(_evaluate, held, judge, plan.saccades)
+        yield {"feeding": seconds(_evaluate, files, judge, plan.saccades) / from_memory}
 
 
 def growth(plan: Plan, images: str | None) -> Ratios:
     """Time per image and peak memory of many images, against few; each in a new process."""
     few, many = plan.growth
     for _ in range(plan.growth_repeats):
-        small, large = (_grown(count, plan.growth_classifier, images) for count in plan.growth)
-        yield {
-            "growth, time": (large[0] / many) / (small[0] / few),
-            "growth, memory": large[1] / small[1],
-        }
-
-
-def _evaluate(source: Any, judge: Any, saccades: int) -> None:
-    evaluation.evaluate(
-        [Sweep()], source, judge, SaccadeConfig(max_saccades=saccades), batch_size=8, progress=False
-    )
-
-
-def _grown(count: int, classifier: str, images: str | None) -> tuple[float, float]:
-    script = f"from saccade_env.bench import processes; processes.grow({count}, {classifier!r}, "
-    time, memory = _python(f"{script}{images!r})").split()
-    return float(time), float(memory)
+        (fast, small), (slow, large) = (
+            map(float, _python(f"{_GROW}({count}, {plan.growth_classifier!r}, {images!r})").split())
+            for count in (few, many)
+        )
+        yield {"growth, time": (slow / many) / (fast / few), "growth, memory": large / small}
 
 
 def grow(count: int, classifier: str, images: str | None) -> None:
@@ -63,11 +48,16 @@ def grow(count: int, classifier: str, images: str | None) -> None:
     import resource
 
     null = classifier == "null"
-    judge: Any = subjects.NullClassifier() if null else classifiers.create(classifier)
+    judge = subjects.NullClassifier() if null else classifiers.create(classifier)
     source = subjects.pictures(images)
     _evaluate(Repeated(source, 8), judge, 1)  # what comes once is not growth
-    time = seconds(lambda: _evaluate(Repeated(source, count), judge, 10 if null else 1))
+    time = seconds(_evaluate, Repeated(source, count), judge, 10 if null else 1)
     print(time, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def _evaluate(source: ImageSource, judge: Classifier, saccades: int) -> None:
+    config = SaccadeConfig(max_saccades=saccades)
+    evaluation.evaluate([subjects.Sweep()], source, judge, config, batch_size=8, progress=False)
 
 
 def _python(script: str) -> str:

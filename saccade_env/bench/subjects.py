@@ -3,17 +3,46 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from saccade_env import geometry, images
-from saccade_env.classifiers.base import Classifier, Weights
-from saccade_env.classifiers.dino.classifier import DinoClassifier
+from saccade_env import classifiers, geometry, images
+from saccade_env.classifiers import Classifier, Weights
+from saccade_env.core import View
 from saccade_env.images import ImageSource, Picture
+from saccade_env.images.derived import Derived
+
+if TYPE_CHECKING:
+    from saccade_env.classifiers.dino.classifier import DinoClassifier
+
+Ratios = Iterator[dict[str, float]]  # by name of the line, a repeat at a time
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured: a quick look, or the whole table."""
+
+    repeats: int
+    rows: int  # of the vector environment
+    loop_rows: int  # images in the loops that go one by one
+    saccades: int
+    cnn_saccades: int
+    growth: tuple[int, int]  # images
+    growth_classifier: str
+    growth_repeats: int
+    fed: int  # images of the evaluation that decodes files
+
+    @classmethod
+    def of(cls, quick: bool) -> Plan:
+        """The quick plan ends within two minutes on two cores."""
+        if quick:
+            return cls(2, 32, 4, 10, 3, (100, 900), "null", 1, 16)
+        return cls(3, 32, 8, 10, 5, (100, 900), "efficientnet_lite0", 2, 48)
 
 
 def seconds(function: Callable[..., object], *arguments: object) -> float:
@@ -36,17 +65,15 @@ class NullClassifier(Classifier):
         return torch.zeros(len(revealed), self.num_classes), memory
 
 
-class Repeated:
+class Repeated(Derived):
     """A source of ``count`` pictures that are read again and again from a smaller one.
 
     With ``decoded=True`` the pictures are held in memory instead.
     """
 
     def __init__(self, source: ImageSource, count: int, decoded: bool = False) -> None:
-        self._source, self._count = source, count
-        self.name, self.image_size, self.labels = source.name, source.image_size, source.labels
-        self.class_names, self.identity = source.class_names, source.identity
-        self.preprocess = source.preprocess
+        super().__init__(source, count=count)
+        self._count = count
         distinct = min(count, len(source))
         self._held = [source[i] for i in range(distinct)] if decoded else None
 
@@ -69,22 +96,27 @@ class Sweep:
 
     def reset(self, images: Tensor) -> None: ...
 
-    def act(self, view: Any) -> Tensor:
+    def act(self, view: View) -> Tensor:
         return (~view.inhibition).flatten(1).byte().argmax(-1)
 
 
 def vit_small() -> DinoClassifier:
-    """DINO ViT-S/16; with random weights where the real ones are not cached: just as fast."""
-    from saccade_env.classifiers import available, create
+    """DINO ViT-S/16 with a KV cache; ``recomputing`` is the one without.
 
-    if "dino_vits16" in available():
-        return create("dino_vits16")  # type: ignore[return-value]
+    Its weights are random where the real ones are not cached: just as fast.
+    """
     from timm.models.vision_transformer import VisionTransformer
 
+    from saccade_env.classifiers.dino.classifier import DinoClassifier, load
+
+    if "dino_vits16" in classifiers.available():
+        return load("dino_vits16", mode="kv_cache")
     with torch.random.fork_rng(devices=[]):
         network = VisionTransformer(patch_size=16, embed_dim=384, num_heads=6, num_classes=0)
         head = {"linear.weight": torch.randn(1000, 1536) / 40, "linear.bias": torch.zeros(1000)}
-    return DinoClassifier.from_state_dicts(network.state_dict(), head, name="dino_vits16")
+    return DinoClassifier.from_state_dicts(
+        network.state_dict(), head, name="dino_vits16", mode="kv_cache"
+    )
 
 
 def pictures(folder: str | None) -> ImageSource:
@@ -105,12 +137,17 @@ def token_sets(actions: Tensor, fovea: int = 3) -> list[Tensor]:
     return [windows[: saccade + 1].any(0) for saccade in range(len(actions))]
 
 
-def loop_sparse(classifier: DinoClassifier, pixels: Tensor, sets: list[Tensor]) -> None:
+def forwards(classifier: Classifier, pixels: Tensor, sets: list[Tensor]) -> None:
+    """All images at once, revealed tokens only: what the environment cannot do without."""
+    memory = classifier.begin(pixels)
+    for revealed in sets:
+        classifier.classify(memory, revealed)
+
+
+def loop_sparse(classifier: Classifier, pixels: Tensor, sets: list[Tensor]) -> None:
     """One image after the other, revealed tokens only."""
     for row in range(len(pixels)):
-        memory = classifier.begin(pixels[row, None])
-        for revealed in sets:
-            classifier.classify(memory, revealed[row, None])
+        forwards(classifier, pixels[row, None], [revealed[row, None] for revealed in sets])
 
 
 @torch.no_grad()
