@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import pickle
 import sqlite3
-import subprocess
-import sys
 import warnings
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import torch
 from torch import Tensor
 
-from saccade_env import SaccadeVectorEnv, SaliencyObservation, evaluation, policies
+from saccade_env import SaccadeVectorEnv, SaliencyObservation, policies
 from saccade_env.card import describe_policy
 from saccade_env.classifiers.base import Weights
-from saccade_env.classifiers.dino.network import DinoNetwork, build_backbone
-from saccade_env.config import SaccadeConfig
 from saccade_env.policies import SaliencyPolicy, map_cache
 from saccade_env.policies.gbvs import GBVSPolicy
 from saccade_env.policies.map_cache import MapCache, description_of, picture_keys
-from saccade_env.policies.unisal import UNISAL, UnisalPolicy
 
 pytestmark = pytest.mark.usefixtures("map_folder")
 SHA = "ab" * 32
@@ -138,20 +130,6 @@ def test_a_changed_parameter_is_noticed() -> None:
     assert torch.equal(policy.maps(images), Brightness(3.0, cache=False).maps(images))
 
 
-def test_every_parameter_of_gbvs_tells_its_files_apart() -> None:
-    changes: list[dict[str, Any]] = [
-        {"pyramid_levels": (2, 3)}, {"map_size": (14, 16)}, {"sigma_activation": 0.2},
-        {"sigma_normalisation": 0.1}, {"channels": "I"}, {"gabor_orientations": (0.0,)},
-        {"textbook_gabors": True},
-    ]  # fmt: skip
-    files = [file_of(GBVSPolicy(**change)) for change in [{}, *changes]]
-    assert len(set(files)) == len(files)
-    described = describe_policy(GBVSPolicy(channels="IO"))
-    assert described["parameters"]["channels"] == "IO"
-    assert described["parameters"]["map_size"] == [28, 32]
-    assert described == json.loads(json.dumps(described))
-
-
 def test_the_flag_describes_no_run() -> None:
     assert describe_policy(GBVSPolicy(cache=False)) == describe_policy(GBVSPolicy())
     policy = GBVSPolicy(cache=False)
@@ -177,23 +155,6 @@ def test_parameters_that_are_no_plain_data_are_not_kept(map_folder: Path) -> Non
     assert not map_folder.exists()
     policy.maps(pictures())
     assert map_folder.exists()
-
-
-def test_given_networks_are_not_kept(map_folder: Path) -> None:
-    from timm.models.vision_transformer import VisionTransformer
-
-    shape = {"img_size": 64, "patch_size": 16, "embed_dim": 64, "depth": 2, "num_heads": 1}
-    tensors = VisionTransformer(**shape, num_classes=0).state_dict()
-    given = DinoNetwork(build_backbone(tensors))
-    images = pictures(1, size=(64, 64))
-    assert policies.create("dino", network=given, grid=(4, 4)).maps(images).shape == (1, 4, 4)
-    assert UnisalPolicy(network=UNISAL(), input_size=(32, 32)).maps(images).shape == (1, 14, 14)
-    assert not map_folder.exists()
-    named = DinoNetwork(build_backbone(tensors), origin=Weights("published", SHA))
-    first, second = (policies.create("dino", network=named, layer=x, grid=(4, 4)) for x in (0, 1))
-    assert not torch.equal(first.maps(images), second.maps(images))
-    assert torch.equal(first.maps(images), first.saliency_map(images))
-    assert len(list(map_folder.iterdir())) == 2
 
 
 def test_other_dtypes_are_computed(map_folder: Path) -> None:
@@ -316,65 +277,6 @@ def test_a_file_that_is_cleared_meanwhile_is_made_anew() -> None:
     assert computed(policy, images) == 0
     file_of(policy).write_bytes(b"")  # another process has just begun to make it
     assert computed(policy, images) == 4
-
-
-def test_policies_pickle_without_their_file() -> None:
-    policy = GBVSPolicy()
-    maps = policy.maps(pictures(1))
-    copy = pickle.loads(pickle.dumps(policy))
-    assert torch.equal(copy.maps(pictures(1)), maps)
-
-
-WRITER = """
-import sys, torch
-from saccade_env import policies
-torch.set_num_threads(1)
-policy = policies.create("gbvs", map_size=(4, 4), channels="I", grid=(4, 4))
-generator = torch.Generator().manual_seed(0)
-images = torch.randint(0, 256, (120, 3, 32, 32), dtype=torch.uint8, generator=generator)
-print("ready", flush=True)
-sys.stdin.readline()
-for start in range(0, 120, 4):
-    policy.maps(images[start : start + 4])
-"""
-
-
-@pytest.mark.slow
-def test_several_processes_write_the_same_file(map_folder: Path) -> None:
-    script = map_folder.parent.parent / "writer.py"
-    script.write_text(WRITER)
-    pipe = subprocess.PIPE
-    call = [sys.executable, "-W", "error", str(script)]
-    writers: list[Any] = [
-        subprocess.Popen(call, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(3)
-    ]
-    assert [writer.stdout.readline() for writer in writers] == ["ready\n"] * 3
-    for writer in writers:  # all at once
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
-    for writer in writers:
-        _, errors = writer.communicate(timeout=120)
-        assert (writer.returncode, errors) == (0, ""), errors
-    [path] = map_folder.iterdir()
-    with closing(sqlite3.connect(path)) as database:
-        assert database.execute("SELECT count(*) FROM maps").fetchone() == (120,)
-        assert database.execute("SELECT count(*) FROM meta").fetchone() == (1,)
-        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-
-
-def test_scanpaths_are_the_same_with_and_without(
-    sample: Any, linear: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def run(cache: bool) -> pd.DataFrame:
-        policy = policies.create("gbvs", cache=cache)
-        return evaluation.evaluate(
-            [policy], sample, linear, SaccadeConfig(max_saccades=3), progress=False
-        ).records
-
-    without, cold = run(False), run(True)
-    monkeypatch.setattr("saccade_env.policies.gbvs.gbvs", None)  # would be called in vain
-    pd.testing.assert_frame_equal(cold, without)
-    pd.testing.assert_frame_equal(run(True), without)
 
 
 def test_the_wrapper_takes_maps_from_disk(linear: Any) -> None:

