@@ -56,7 +56,7 @@ class TokenGridNet(nn.Module):
             raise ValueError(f"channels must be a multiple of {_GROUPS}; got {channels}")
         known = _check_space(observation_space)
         self.grid = _grid_of(known)
-        self.budget = int(known["saccades_left"].n) - 1  # type: ignore[attr-defined]
+        self.budget = int(known["saccades_left"].high[0])  # type: ignore[attr-defined]
         self.channels, self.blocks, self.stop_action = channels, blocks, stop_action
         self.extras = tuple(key for key in EXTRAS if key in known)
         self._guides = tuple(key for key in ("saliency", "activation") if key in known)
@@ -109,12 +109,12 @@ class TokenGridNet(nn.Module):
         revealed = observation["revealed"].float()
         batch = len(revealed)
         tokens = self.encoder(observation["tokens"].float() / 255 - 0.5) * revealed[..., None]
-        share = saccades_left(observation["saccades_left"]) / self.budget
+        share = observation["saccades_left"].float() / self.budget
         maps = [
             tokens.transpose(1, 2).reshape(batch, -1, *self.grid),
             revealed.reshape(batch, 1, *self.grid),
             self._fixated(observation["fixation"]),
-            self._broadcast(share[:, None]),
+            self._broadcast(share),
             self._coordinates(revealed.device).expand(batch, -1, -1, -1),
         ]
         if "periphery" in self.extras:
@@ -165,15 +165,6 @@ def standardise(saliency: Tensor) -> Float[Tensor, "batch rows cols"]:
     deviation = centred.square().mean((1, 2), keepdim=True).sqrt()
     flat = deviation < 1e-5  # nothing but rounding
     return torch.where(flat, 0, centred / deviation.clamp(min=1e-5))
-
-
-def saccades_left(value: Tensor) -> Float[Tensor, " batch"]:
-    """Saccades left as [B], from counts [B] or [B, 1], or one-hot [B, n] or [B, 1, n] as SB3 does.
-
-    A ``Discrete`` space with one element would be ambiguous; the smallest budget gives two.
-    """
-    flat = value.reshape(len(value), -1)
-    return (flat[:, 0] if flat.shape[1] == 1 else flat.argmax(1)).float()
 
 
 def _channels_first(periphery: Tensor) -> Float[Tensor, "batch 3 height width"]:

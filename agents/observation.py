@@ -15,9 +15,8 @@ from torch import Tensor
 
 from saccade_env.config import SaccadeConfig
 from saccade_env.core import View
-from saccade_env.geometry import patchify
-from saccade_env.observe.activation import Activation
-from saccade_env.observe.observers import Belief, Observer, Periphery, Saliency
+from saccade_env.observe.observers import extras
+from saccade_env.observe.tokens import observe, patches
 from saccade_env.spaces import Observation, observation_space
 
 
@@ -47,20 +46,10 @@ class Observing:
         belief: int = 0,
         eye: Any = None,
     ) -> None:
-        if prior is not None and not hasattr(prior, "saliency_map"):
-            raise TypeError(f"{prior!r} has no saliency_map(images)")
         self.grid, self.patch_size = (grid[0], grid[1]), patch_size
         self.periphery, self.belief = periphery, belief
         self.eye = eye.name if eye is not None else None
-        self._observers: list[Observer] = []
-        if periphery:
-            self._observers.append(Periphery(periphery))
-        if prior is not None:
-            self._observers.append(Saliency(prior, grid))
-        if belief:
-            self._observers.append(Belief(belief))
-        if eye is not None:
-            self._observers.append(Activation(eye, periphery))
+        self._observers = extras(self.grid, periphery, prior, belief, eye)
         self._tokens: np.ndarray | None = None
         self._fixed: list[np.ndarray] = []
 
@@ -84,7 +73,7 @@ class Observing:
                 f"images must be {wanted[0]}×{wanted[1]}, a grid of {self.grid} tokens of "
                 f"{self.patch_size} pixels; got {images.shape[2]}×{images.shape[3]}"
             )
-        self._tokens = patchify(images, self.patch_size).cpu().numpy()
+        self._tokens = patches(images, self.patch_size)
         self._fixed = [observer.fixed(images) for observer in self._observers]
 
     def __call__(self, view: View) -> Observation:
@@ -101,24 +90,8 @@ class Observing:
                 f"the view must be of {len(self._tokens)} episodes on a grid of {self.grid}; "
                 f"got {tuple(view.revealed.shape)}"
             )
-        observation = observe(self._tokens, view)
+        tokens = self._tokens
+        observation = observe(view, lambda revealed: tokens * revealed[..., None])
         for observer, fixed in zip(self._observers, self._fixed, strict=True):
             observation = observer(observation, observer.now(view, fixed))
         return observation
-
-
-def observe(tokens: UInt8[np.ndarray, "batch tokens pixels"], view: View) -> Observation:
-    """The default observation, see :func:`saccade_env.spaces.observation_space`.
-
-    Args:
-        tokens: Those of the pictures, nothing hidden.
-        view: What is known of the episodes.
-    """
-    revealed = view.revealed.flatten(1).cpu().numpy()
-    done, fixations = view.saccades_done.cpu().numpy(), view.fixations.cpu().numpy()
-    return {
-        "tokens": tokens * revealed[..., None],
-        "revealed": revealed.astype(np.int8),
-        "fixation": fixations[np.arange(len(done)), np.maximum(done - 1, 0)],
-        "saccades_left": fixations.shape[1] - done,
-    }

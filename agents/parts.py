@@ -6,19 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from saccade_env import (
-    ActivationObservation,
-    BeliefObservation,
-    PeripheryObservation,
-    SaccadeVectorEnv,
-    SaliencyObservation,
-    images,
-)
+from saccade_env import SaccadeVectorEnv, images
 from saccade_env.agents.augment import Augmented, split
 from saccade_env.agents.settings import Settings
 from saccade_env.classifiers import Classifier
 from saccade_env.core import Policy
 from saccade_env.images import ImageSource
+from saccade_env.observe.observers import BELIEF, extras
+from saccade_env.observe.wrappers import show
 from saccade_env.task import open_pair
 
 MakePolicy = Callable[[str], Policy]
@@ -72,13 +67,14 @@ def build_env(settings: Settings, parts: Parts, source: ImageSource, **keywords:
         device=settings.device,
         **keywords,
     )
-    if settings.periphery:
-        env = PeripheryObservation(env, settings.periphery)
-    if parts.prior is not None:
-        env = SaliencyObservation(env, parts.prior)
-    if settings.belief:
-        env = BeliefObservation(env)
-    return ActivationObservation(env, settings.periphery) if settings.activation else env
+    shown = extras(
+        parts.classifier.grid,
+        settings.periphery,
+        parts.prior,
+        BELIEF if settings.belief else 0,
+        parts.classifier if settings.activation else None,  # type: ignore[arg-type]
+    )
+    return show(env, shown)
 
 
 def _prior(make_policy: MakePolicy | None, name: str) -> Any:

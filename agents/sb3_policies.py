@@ -169,7 +169,7 @@ def token_grid_net(model: Any) -> TokenGridNet:
 
 
 def _stops(space: spaces.Dict, actions: Any) -> bool:
-    tokens = int(space["revealed"].n)  # type: ignore[attr-defined]
+    tokens = space["revealed"].shape[0]  # type: ignore[index]
     count = int(actions.n) if isinstance(actions, spaces.Discrete) else -1
     if count not in (tokens, tokens + 1):
         raise ValueError(

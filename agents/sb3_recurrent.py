@@ -19,7 +19,9 @@ class LstmNet(nn.Module):
     def __init__(self, policy: Any) -> None:
         super().__init__()
         self.policy = policy
-        self.stop_action = bool(policy.action_space.n > policy.observation_space["revealed"].n)
+        self.stop_action = bool(
+            policy.action_space.n > policy.observation_space["revealed"].shape[0]
+        )
         self._states: tuple[Tensor, Tensor] | None = None
 
     @property

@@ -49,7 +49,7 @@ def load_sb3(
     patch_size = round((space["tokens"].shape[-1] / 3) ** 0.5)
     observing, prior = observing_of(card["observation"], here, patch_size, make_prior, device)
     rest = (_name(zipped, card), prior, stops, device, Weights(str(zipped), sha256(zipped)))
-    budget = int(space["saccades_left"].n) - 1
+    budget = int(space["saccades_left"].high[0])
     if card["algo"] == "recurrent-ppo":
         from saccade_env.agents.sb3_recurrent import LstmNet
 

@@ -6,8 +6,8 @@ Sizes are in tokens unless the name says otherwise; grids are (rows, cols).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from numbers import Integral
-from typing import Literal, get_args
+from numbers import Integral, Real
+from typing import Any, Literal, TypedDict, get_args
 
 from saccade_env.errors import unknown_name
 
@@ -18,6 +18,28 @@ ActionKind = Literal["token", "grid", "continuous"]
 
 UNLABELLED = -1  # the label of an image that has none
 LABEL_REWARDS: frozenset[str] = frozenset({"correct_certainty_gain", "true_class_gain", "correct"})
+
+
+def check_whole(name: str, value: Any, least: int) -> int:
+    """Pass a whole number through.
+
+    Raises:
+        ValueError: It is none, or below ``least``.
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be a whole number ≥ {least}; got {value!r}")
+    return int(value)
+
+
+class Rules(TypedDict, total=False):
+    """What a caller may set of a :class:`SaccadeConfig`; the grid is the classifier's."""
+
+    fovea: int
+    max_saccades: int
+    reward: RewardKind
+    saccade_cost: float
+    action: ActionKind
+    stop_action: bool
 
 
 @dataclass(frozen=True)
@@ -51,17 +73,19 @@ class SaccadeConfig:
         if min(self.grid) < 1:
             raise ValueError(f"grid must have at least one row and column; got {self.grid}")
         limit = min(self.grid)
-        whole = isinstance(self.fovea, Integral)
+        whole = isinstance(self.fovea, Integral) and not isinstance(self.fovea, bool)
         if not whole or self.fovea % 2 == 0 or not 1 <= self.fovea <= limit:
             raise ValueError(f"fovea must be odd and ≤ {limit}; got {self.fovea}")
-        if not isinstance(self.max_saccades, Integral) or self.max_saccades < 1:
-            raise ValueError(f"max_saccades must be a whole number ≥ 1; got {self.max_saccades}")
+        check_whole("max_saccades", self.max_saccades, 1)
         if self.reward not in get_args(RewardKind):
             raise unknown_name("reward", str(self.reward), get_args(RewardKind))
-        if not 0 <= self.saccade_cost < float("inf"):
+        cost = self.saccade_cost
+        if not isinstance(cost, Real) or not 0 <= cost < float("inf"):
             raise ValueError(f"saccade_cost must be finite and ≥ 0; got {self.saccade_cost}")
         if self.action not in get_args(ActionKind):
             raise unknown_name("action", str(self.action), get_args(ActionKind))
+        if self.stop_action not in (True, False):
+            raise ValueError(f"stop_action must be true or false; got {self.stop_action!r}")
         if self.stop_action and self.action != "token":
             raise ValueError(f"stop_action needs action='token'; got action={self.action!r}")
 

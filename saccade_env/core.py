@@ -117,10 +117,14 @@ def reset_policy(
 
 
 def certainty(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, " batch"]:
-    """Certainty = 1 − H(p) / ln n, p = softmax(logits): 1 when sure, 0 when uniform (paper)."""
-    log_p = logits.log_softmax(-1)
+    """Certainty = 1 − H(p) / ln n, p = softmax(logits): 1 when sure, 0 when uniform (paper).
+
+    It is finite for all finite logits, and 1 where there is but one class.
+    """
+    # The difference of two logits may be beyond what floats hold, and 0 · ∞ is NaN.
+    log_p = logits.log_softmax(-1).clamp(min=torch.finfo(logits.dtype).min)
     entropy = -(log_p.exp() * log_p).sum(-1)
-    return (1 - entropy / math.log(logits.shape[-1])).clamp(0, 1)
+    return (1 - entropy / math.log(max(logits.shape[-1], 2))).clamp(0, 1)
 
 
 def map_entropy(saliency: Float[Tensor, "batch rows cols"]) -> Float[Tensor, " batch"]:
@@ -137,7 +141,8 @@ def map_entropy(saliency: Float[Tensor, "batch rows cols"]) -> Float[Tensor, " b
     total = flat.sum(-1, keepdim=True)
     p = torch.where(total > 0, flat / total.clamp(min=torch.finfo(flat.dtype).tiny), 1.0)
     p = p / p.sum(-1, keepdim=True)
-    return -torch.special.xlogy(p, p).sum(-1) / math.log(2)
+    entropy: Tensor = -torch.special.xlogy(p, p).sum(-1) / math.log(2)
+    return entropy
 
 
 def visible_share(revealed: Bool[Tensor, "batch rows cols"]) -> Float[Tensor, " batch"]:

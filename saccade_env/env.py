@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import torch
 from gymnasium.error import ResetNeeded
+from typing_extensions import Unpack
 
 from saccade_env import spaces
 from saccade_env.classifiers import AUTO, Classifier
-from saccade_env.config import ActionKind, RewardKind
-from saccade_env.images import ImageSource
-from saccade_env.observe.tokens import TokenBuffers
-from saccade_env.task import RENDER_MODES, Task, TaskHolder, check_render_mode, index_option
+from saccade_env.config import check_whole
+from saccade_env.images import Spec
+from saccade_env.observe.tokens import TokenBuffers, observe, patches
+from saccade_env.task import (
+    RENDER_MODES,
+    Task,
+    TaskHolder,
+    TaskKeywords,
+    check_render_mode,
+    index_option,
+)
 
 
 class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
@@ -25,15 +31,15 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
         images: ``"sample"``, ``"imagenette"``, ``"imagenet:ROOT"``, a folder or an ImageSource;
             by default ``$SACCADE_IMAGENET`` if set, else the sample.
         classifier: A name, ``"auto"`` or a Classifier, see :func:`saccade_env.classifiers.create`.
-        fovea: Side of the square fovea in tokens, odd.
-        max_saccades: Budget of saccades per episode.
-        reward: See :func:`saccade_env.core.reward`.
-        saccade_cost: Subtracted per saccade.
-        action: ``"token"``, ``"grid"`` or ``"continuous"``.
-        stop_action: Adds a last discrete action that ends the episode.
-        device: Where the classifier runs.
-        on_error: ``"raise"`` for a picture that cannot be read, or ``"skip"`` to draw another.
         render_mode: ``"rgb_array"`` or ``"ansi"``.
+        fovea: Side of the square fovea in tokens, odd (3).
+        max_saccades: Budget of saccades per episode (10).
+        reward: ``"certainty_gain"``, or another of :func:`saccade_env.core.reward`.
+        saccade_cost: Subtracted per saccade (0).
+        action: ``"token"``, ``"grid"`` or ``"continuous"`` ("token").
+        stop_action: Adds a last discrete action that ends the episode (False).
+        device: Where the classifier runs ("cpu").
+        on_error: ``"raise"`` for a picture that cannot be read, or ``"skip"`` to draw another.
         classifier_mode: For DINO, ``"recompute"`` (the paper's) or ``"kv_cache"``, faster and
             another model: see ``classifiers/kv_cache.py``. By default as the classifier's name
             says (``"dino_vits16:mode=kv_cache,refresh_every=5"``), else ``"recompute"``.
@@ -46,24 +52,13 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
 
     def __init__(
         self,
-        images: str | Path | ImageSource | None = None,
+        images: Spec = None,
         classifier: str | Classifier = AUTO,
-        fovea: int = 3,
-        max_saccades: int = 10,
-        reward: RewardKind = "certainty_gain",
-        saccade_cost: float = 0.0,
-        action: ActionKind = "token",
-        stop_action: bool = False,
-        device: str | torch.device = "cpu",
-        on_error: Literal["raise", "skip"] = "raise",
         render_mode: str | None = None,
-        classifier_mode: Literal["recompute", "kv_cache"] | None = None,
+        **task: Unpack[TaskKeywords],
     ) -> None:
         self.render_mode = check_render_mode(render_mode)
-        self._task = Task(
-            images, classifier, fovea, max_saccades, reward, saccade_cost, action, stop_action,
-            device, on_error, classifier_mode,
-        )  # fmt: skip
+        self._task = Task(images, classifier, **task)
         self.action_space = spaces.action_space(self.config)
         self.observation_space = spaces.observation_space(self.config, self.patch_size)
         self._buffers = TokenBuffers()
@@ -77,12 +72,21 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[spaces.Observation, dict[str, Any]]:
-        """Start on a random picture, or on ``options={"index": i}``."""
-        super().reset(seed=seed)
+        """Start on a random picture, or on ``options={"index": i}``.
+
+        Raises:
+            BrokenImageError: The picture cannot be read, and ``on_error="raise"``.
+            IndexError: There is no such picture.
+            ValueError: The seed or an option is of the wrong kind.
+        """
         index = index_option(options)
+        if index is not None:
+            index = self._task.check_index(index)
+        super().reset(seed=None if seed is None else check_whole("seed", seed, 0))
+        self._over = True  # also if the picture cannot be read
         drawn = self._task.draw(self.np_random) if index is None else self._task.pick(index)
         self._state = self._task.begin([drawn])
-        self._buffers.begin(spaces.patches(self._state.images, self.patch_size))
+        self._buffers.begin(patches(self._state.images, self.patch_size))
         self._history = [float(self._state.certainty)]
         self._over = False
         return self._observe(), self._info()
@@ -96,7 +100,7 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
         """
         if self._over:
             raise ResetNeeded("the episode is over or was never begun: call reset()")
-        fixation = spaces.action_to_fixation(np.asarray(action)[None], self.config)
+        fixation = spaces.action_to_fixation(np.asarray(action)[None], self.config, 1)
         self._state, outcome = self._task.saccade(self._running(), fixation)
         self._history.append(float(self._state.certainty))
         self._over = bool(outcome.terminated)
@@ -117,9 +121,10 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
         return None
 
     def _observe(self) -> spaces.Observation:
-        batch = spaces.observe(self._running(), self._buffers, self.config)
+        batch = observe(self._running(), self._buffers.write)
         return {key: value[0] for key, value in batch.items()}
 
     def _info(self) -> dict[str, Any]:
         batch = spaces.info(self._running(), self.config)
-        return {key: v[0].item() if v.ndim == 1 else v[0] for key, v in batch.items()}
+        # NumPy's scalars, but for bool: of these SyncVectorEnv would make an array of objects.
+        return {key: v[0, ...] if v.dtype == bool else v[0] for key, v in batch.items()}

@@ -64,7 +64,7 @@ def pixel_to_row_col(
 
 def row_col_to_pixel(row_col: Int[Tensor, "batch 2"], patch_size: int) -> Float[Tensor, "batch 2"]:
     """(row, col) to the pixel coordinates of the token's centre."""
-    return (row_col + 0.5) * patch_size
+    return (row_col.float() + 0.5) * patch_size
 
 
 def pixel_to_position(
@@ -78,7 +78,8 @@ def share_to_position(
     share: Float[np.ndarray, "positions 2"], grid: Grid
 ) -> Float[np.ndarray, "positions 2"]:
     """(row, col) as shares of height and width, 0 to 1, in tokens, not rounded."""
-    return share * np.array(grid) - 0.5
+    position: np.ndarray = share * np.array(grid) - 0.5
+    return position
 
 
 @lru_cache(maxsize=32)

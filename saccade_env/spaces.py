@@ -1,6 +1,7 @@
-"""The Gymnasium face of the task: spaces, actions in, observations and infos out.
+"""The Gymnasium face of the task: spaces, actions in, masks and infos out.
 
-Shared by the single and the vector environment; everything here is batched numpy.
+Shared by the single and the vector environment; everything here is batched numpy. What is observed
+is in ``observe/``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from torch import Tensor
 
 from saccade_env import core, geometry
 from saccade_env.config import SaccadeConfig
-from saccade_env.observe.tokens import TokenBuffers
 
 Observation = dict[str, Any]
 
@@ -30,55 +30,59 @@ def action_space(config: SaccadeConfig) -> spaces.Space[Any]:
 
 
 def observation_space(config: SaccadeConfig, patch_size: int) -> spaces.Dict:
-    """Space of the default observation.
+    """Space of the default observation: boxes alone, which every library for learning reads.
 
     ``tokens`` uint8 [N, 3·p·p], revealed RGB patches (channel, row, col order), zero where hidden;
-    ``revealed`` [N]; ``fixation`` (row, col), (-1, -1) before the first saccade;
-    ``saccades_left``.
+    ``revealed`` uint8 [N], 0 or 1; ``fixation`` int64 (row, col), (-1, -1) before the first
+    saccade; ``saccades_left`` int64 [1].
     """
-    rows, cols = config.grid
+    last = np.array(config.grid) - 1
     return spaces.Dict(
         {
             "tokens": spaces.Box(0, 255, (config.num_tokens, 3 * patch_size**2), np.uint8),
-            "revealed": spaces.MultiBinary(config.num_tokens),
-            "fixation": spaces.Box(np.array([-1, -1]), np.array([rows - 1, cols - 1]), (2,), int),
-            "saccades_left": spaces.Discrete(config.max_saccades + 1),
+            "revealed": spaces.Box(0, 1, (config.num_tokens,), np.uint8),
+            "fixation": spaces.Box(np.array([-1, -1]), last, (2,), np.int64),
+            "saccades_left": spaces.Box(0, config.max_saccades, (1,), np.int64),
         }
     )
 
 
-def action_to_fixation(action: Any, config: SaccadeConfig) -> Int[Tensor, " batch"]:
+def action_to_fixation(actions: Any, config: SaccadeConfig, rows: int) -> Int[Tensor, " batch"]:
     """Batched actions of any kind to token indices (N = stop).
 
     Args:
-        action: [B], [B, 2] or [B, 2], as ``config.action`` says.
+        actions: [B] or [B, 2], as ``config.action`` says; continuous ones are clipped to [-1, 1].
         config: The task.
+        rows: B.
 
     Raises:
         ValueError: An action is out of range, not finite, or of the wrong shape or type.
     """
-    values = np.asarray(action)
-    width = () if config.action == "token" else (2,)
-    if values.shape[1:] != width or values.ndim != 1 + len(width):
+    values = np.asarray(actions)
+    if values.ndim and len(values) != rows:
+        raise ValueError(f"expected {rows} actions; got {len(values)}")
+    shape = () if config.action == "token" else (2,)
+    if values.ndim == 0 or values.shape[1:] != shape:
         raise ValueError(
-            f"action of kind {config.action!r} must have shape {('batch', *width)}; "
-            f"got {values.shape}"
+            f"one action of kind {config.action!r} must have shape {shape}; "
+            f"got {values.shape[1:]} in {values.tolist()}"
         )
     if config.action == "continuous":
         return _continuous_to_fixation(values, config)
     if not np.issubdtype(values.dtype, np.integer):
         raise ValueError(f"action must be whole numbers; got {values.dtype} {values.tolist()}")
-    limit = np.array(config.grid if width else config.num_tokens + config.stop_action)
+    limit = np.array(config.grid if shape else config.num_tokens + config.stop_action)
     if (values < 0).any() or (values >= limit).any():
         raise ValueError(f"action must be ≥ 0 and < {limit.tolist()}; got {values.tolist()}")
     fixation = torch.from_numpy(values.astype(np.int64))
-    return geometry.row_col_to_index(fixation, config.grid) if width else fixation
+    return geometry.row_col_to_index(fixation, config.grid) if shape else fixation
 
 
 def _continuous_to_fixation(values: np.ndarray, config: SaccadeConfig) -> Tensor:
-    if not (np.isfinite(values).all() and (np.abs(values) <= 1).all()):
-        raise ValueError(f"action must be finite and in [-1, 1]; got {values.tolist()}")
-    position = torch.from_numpy(values.astype(np.float32))
+    real = np.issubdtype(values.dtype, np.floating) or np.issubdtype(values.dtype, np.integer)
+    if not real or not np.isfinite(values).all():
+        raise ValueError(f"action must be finite numbers; got {values.tolist()}")
+    position = torch.from_numpy(values.clip(-1, 1).astype(np.float32))
     return geometry.row_col_to_index(
         geometry.normalised_to_row_col(position, config.grid), config.grid
     )
@@ -92,31 +96,6 @@ def fixation_to_action(fixation: int, config: SaccadeConfig) -> Any:
     if config.action == "grid":
         return row_col[0].numpy()
     return geometry.row_col_to_normalised(row_col, config.grid)[0].numpy()
-
-
-def patches(images: Tensor, patch_size: int) -> np.ndarray:
-    """Images to the tokens of the observation, uint8 [B, N, 3·p·p], nothing hidden."""
-    return geometry.patchify(images, patch_size).cpu().numpy()
-
-
-def observe(state: core.State, buffers: TokenBuffers, config: SaccadeConfig) -> Observation:
-    """Default observation of every row, in arrays that are the caller's.
-
-    Args:
-        state: The episodes.
-        buffers: Begun on :func:`patches` of the state's images.
-        config: The task.
-    """
-    revealed = state.revealed.flatten(1).cpu().numpy()
-    done = state.saccades_done.cpu().numpy()
-    fixations = state.fixations.cpu().numpy()
-    last = fixations[np.arange(len(done)), np.maximum(done - 1, 0)]
-    return {
-        "tokens": buffers.write(revealed),
-        "revealed": revealed.astype(np.int8),
-        "fixation": last,
-        "saccades_left": config.max_saccades - done,
-    }
 
 
 def action_mask(state: core.State, config: SaccadeConfig) -> Bool[np.ndarray, "batch actions"]:

@@ -5,9 +5,9 @@ Both hold a :class:`Task` and a state; the rules are in ``core.py``, the spaces 
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,14 +15,15 @@ import torch
 from gymnasium.error import ResetNeeded
 from jaxtyping import Int, UInt8
 from torch import Tensor
+from typing_extensions import Unpack
 
 from saccade_env import classifiers, core, images
 from saccade_env.card import card
 from saccade_env.classifiers import AUTO, Classifier
-from saccade_env.config import ActionKind, RewardKind, SaccadeConfig
+from saccade_env.config import Rules, SaccadeConfig, check_whole
 from saccade_env.errors import unknown_name
 from saccade_env.geometry import grid_of
-from saccade_env.images import BrokenImageError, ImageSource, Picture
+from saccade_env.images import BrokenImageError, ImageSource, Picture, Spec
 
 RENDER_MODES = ("rgb_array", "ansi")
 _DRAWS = 100
@@ -36,28 +37,29 @@ class Drawn(NamedTuple):
     skipped: list[str]
 
 
+class TaskKeywords(Rules, total=False):
+    """Keywords of both environments beside images and classifier; see ``SaccadeEnv``."""
+
+    device: str | torch.device
+    on_error: Literal["raise", "skip"]
+    classifier_mode: Literal["recompute", "kv_cache"] | None
+
+
 class Task:
     """Images, classifier and rules of one environment; see :class:`saccade_env.SaccadeEnv`."""
 
     def __init__(
         self,
-        images: str | Path | ImageSource | None = None,
+        images: Spec = None,
         classifier: str | Classifier = AUTO,
-        fovea: int = 3,
-        max_saccades: int = 10,
-        reward: RewardKind = "certainty_gain",
-        saccade_cost: float = 0.0,
-        action: ActionKind = "token",
-        stop_action: bool = False,
         device: str | torch.device = "cpu",
         on_error: Literal["raise", "skip"] = "raise",
         classifier_mode: str | None = None,
+        **rules: Unpack[Rules],
     ) -> None:
         self.source, self.classifier = open_pair(images, classifier, device, classifier_mode)
         self.device = self.classifier.device
-        self.config = SaccadeConfig(
-            self.classifier.grid, fovea, max_saccades, reward, saccade_cost, action, stop_action
-        )
+        self.config = SaccadeConfig(self.classifier.grid, **rules)
         self.on_error = check_on_error(on_error)
         self._blank: Tensor | None = None
         self._refuse_unlabelled()
@@ -77,9 +79,21 @@ class Task:
 
         Raises:
             BrokenImageError: It cannot be read.
-            IndexError: There is no such index.
         """
-        return Drawn(int(index) % len(self.source), self.source[int(index)], [])
+        return Drawn(index % len(self.source), self.source[index], [])
+
+    def check_index(self, index: Any) -> int:
+        """Pass the place of a picture through; negative ones count from the end.
+
+        Raises:
+            IndexError: There is no such picture.
+            ValueError: It is no whole number.
+        """
+        count = len(self.source)
+        place = check_whole("index", index, -sys.maxsize)
+        if not -count <= place < count:
+            raise IndexError(f"index must be ≥ {-count} and < {count}; got {place}")
+        return place
 
     def draw(self, generator: np.random.Generator) -> Drawn:
         """Read a random picture; may run in another thread.
@@ -133,7 +147,7 @@ class Task:
 
 
 def open_pair(
-    source: str | Path | ImageSource | None,
+    source: Spec,
     classifier: str | Classifier,
     device: str | torch.device,
     mode: str | None = None,
@@ -165,9 +179,10 @@ def check_device(device: str | torch.device) -> None:
         ValueError: It is not.
     """
     try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch's, for a device that is not there
-        raise ValueError(f"device {str(device)!r} cannot be used: {error}") from error
+        (torch.ones(1, device=device) + 1).item()
+    except (RuntimeError, AssertionError, TypeError) as error:  # torch's, if it is not there
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device {str(device)!r} cannot be used: {reason}") from error
 
 
 def index_option(options: dict[str, Any] | None) -> Any:

@@ -1,13 +1,14 @@
 """The native vector environment: B episodes in one batch, each row its own.
 
-Finished rows are replaced in the same step (``AutoresetMode.SAME_STEP``); what they ended on is
-in ``infos["final_obs"]`` and ``infos["final_info"]``. Row i is seeded ``seed + i``: equal to
-``SyncVectorEnv`` of single environments.
+A row that is over begins its next episode in the same step (``AutoresetMode.SAME_STEP``; what it
+ended on is in ``infos["final_obs"]`` and ``infos["final_info"]``), in the next one
+(``NEXT_STEP``; its action there is ignored) or when it is told to (``DISABLED``). Row i is seeded
+``seed + i``: equal to ``SyncVectorEnv`` of single environments in each mode.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,26 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.seeding import np_random
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
+from jaxtyping import Bool
+from typing_extensions import Unpack
 
 from saccade_env import core, spaces
+from saccade_env.classifiers import AUTO, Classifier
+from saccade_env.config import check_whole
 from saccade_env.env import SaccadeEnv
+from saccade_env.errors import unknown_name
+from saccade_env.images import Spec
 from saccade_env.images.feeding import Lookahead, check_workers
-from saccade_env.observe.tokens import TokenBuffers
+from saccade_env.observe.tokens import TokenBuffers, observe, patches
 from saccade_env.rows import replace_rows
-from saccade_env.task import Drawn, Task, TaskHolder, check_render_mode, index_option
+from saccade_env.task import (
+    Drawn,
+    Task,
+    TaskHolder,
+    TaskKeywords,
+    check_render_mode,
+    index_option,
+)
 
 Infos = dict[str, Any]
 
@@ -32,10 +46,21 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
 
     Args:
         num_envs: Number of rows.
+        images: As of :class:`saccade_env.SaccadeEnv`.
+        classifier: Likewise.
         render_mode: ``"rgb_array"`` or ``"ansi"``.
         workers: Threads that decode the next picture of every row ahead of time; None means one for
             every four processors, 1 to 4. 0 decodes within the step. It changes no episode.
-        **task: All other keywords of :class:`saccade_env.SaccadeEnv`.
+        autoreset_mode: An ``AutoresetMode`` or its value: ``"SameStep"``, ``"NextStep"`` or
+            ``"Disabled"``, where rows that are over wait for
+            ``reset(options={"reset_mask": bool [B]})``.
+        max_episode_steps: Steps after which an episode is truncated, as by Gymnasium's TimeLimit.
+        **task: All other keywords of :class:`saccade_env.SaccadeEnv`: ``fovea``, ``max_saccades``,
+            ``reward``, ``saccade_cost``, ``action``, ``stop_action``, ``device``, ``on_error``,
+            ``classifier_mode``.
+
+    Attributes:
+        episodes: Number of episodes begun in every row, int64 [B].
 
     Raises:
         ValueError: Unknown name or contradicting values; the message holds them.
@@ -46,15 +71,23 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
     def __init__(
         self,
         num_envs: int = 1,
+        images: Spec = None,
+        classifier: str | Classifier = AUTO,
         render_mode: str | None = None,
         workers: int | None = None,
-        **task: Any,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        max_episode_steps: int | None = None,
+        **task: Unpack[TaskKeywords],
     ) -> None:
-        if num_envs < 1:
-            raise ValueError(f"num_envs must be ≥ 1; got {num_envs}")
-        self.num_envs, self.render_mode = num_envs, check_render_mode(render_mode)
+        self.num_envs = check_whole("num_envs", num_envs, 1)
+        self.render_mode = check_render_mode(render_mode)
+        self.autoreset_mode = _check_autoreset(autoreset_mode)
+        self.metadata = {**SaccadeEnv.metadata, "autoreset_mode": self.autoreset_mode}
+        if max_episode_steps is not None:
+            check_whole("max_episode_steps", max_episode_steps, 1)
+        self._limit = np.inf if max_episode_steps is None else max_episode_steps
         workers = check_workers(workers)
-        self._task = Task(**task)
+        self._task = Task(images, classifier, **task)
         self._lookahead = Lookahead(self._task.draw, workers)
         self._buffers = TokenBuffers()
         self._stepped: core.View | None = None
@@ -63,6 +96,11 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self._generators = [np_random(None) for _ in range(num_envs)]
+        self.episodes = np.zeros(num_envs, np.int64)
+        self._elapsed = np.zeros(num_envs, np.int64)  # steps of the running episodes
+        self._over = np.ones(num_envs, bool)
+        self._unread = False  # whether a picture to go on with could not be read
+        self._history = np.full((num_envs, self.config.max_saccades + 1), np.nan)
 
     @property
     def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
@@ -92,44 +130,72 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[spaces.Observation, Infos]:
-        """Start every row; ``seed`` as one number or one a row, ``options={"index": i or [B]}``."""
-        seeds = _per_row(seed, self.num_envs, "seed", step=1)
-        indices = _per_row(index_option(options), self.num_envs, "index", step=0)
-        for row, value in enumerate(seeds):
-            if value is not None:
-                self._generators[row] = np_random(int(value))
-        for row in (row for row, index in enumerate(indices) if index is None):
-            self._prepare(row)
-        self._state = self._task.begin(self._draw(range(self.num_envs), indices))
-        self._stepped = None
-        self._buffers.begin(spaces.patches(self._state.images, self.patch_size))
-        self._history = np.full((self.num_envs, self.config.max_saccades + 1), np.nan)
-        self._write_history(range(self.num_envs))
-        return self._observe(), _masked(spaces.info(self._state, self.config), self.num_envs)
+        """Begin an episode in every row, or in those of a mask.
+
+        Args:
+            seed: One number, of which row i gets ``seed + i``, or one a row.
+            options: ``"index"``, the place of a picture or one a row (None: a random one), and
+                ``"reset_mask"``, bool [B], the rows meant. Infos are of these rows alone.
+
+        Raises:
+            BrokenImageError: A picture cannot be read, and ``on_error="raise"``.
+            IndexError: There is no such picture.
+            ResetNeeded: The first reset leaves out a row.
+            ValueError: A seed or an option is of the wrong kind or number.
+        """
+        options = dict(options or {})
+        mask = _check_mask(options.pop("reset_mask", None), self.num_envs)
+        seeds = _per_row(seed, self.num_envs, "seed", _check_seed, step=1)
+        index = index_option(options)
+        indices = _per_row(index, self.num_envs, "index", self._task.check_index, step=0)
+        rows = np.flatnonzero(mask).tolist()
+        if self._state is None and not mask.all():
+            raise ResetNeeded(f"the first reset must begin every row; got a mask of rows {rows}")
+        for row in rows:
+            if seeds[row] is not None:
+                self._generators[row] = np_random(seeds[row])
+            if indices[row] is None:
+                self._prepare(row)
+        if mask.all():
+            self._stepped = None
+        self._begin(rows, indices)
+        return self._observe(), _of_rows(spaces.info(self._running(), self.config), mask)
 
     def step(
         self, actions: Any
     ) -> tuple[spaces.Observation, np.ndarray, np.ndarray, np.ndarray, Infos]:
-        """One saccade in every row; finished rows start anew within the step.
+        """One saccade in every row; rows that are over begin anew as ``autoreset_mode`` says.
 
         Raises:
+            BrokenImageError: The next picture of a row cannot be read, and ``on_error="raise"``:
+                the row stays over until it is reset.
+            ResetNeeded: There was no reset yet, or a row is over.
             ValueError: An action is out of range, or there is not one a row.
-            ResetNeeded: There was no reset yet.
         """
-        state = self._running()
-        fixation = spaces.action_to_fixation(actions, self.config)
-        if len(fixation) != self.num_envs:
-            raise ValueError(f"expected {self.num_envs} actions; got {len(fixation)}")
+        state, begins = self._running(), self._over.copy()
+        if begins.any() and (self._unread or self.autoreset_mode != AutoresetMode.NEXT_STEP):
+            raise ResetNeeded(
+                f"rows {np.flatnonzero(begins).tolist()} are over: call reset(), or "
+                "reset(options={'reset_mask': …}) with a mask of these rows"
+            )
+        fixation = spaces.action_to_fixation(_blanked(actions, begins), self.config, self.num_envs)
+        fixation[torch.from_numpy(begins)] = self.config.num_tokens  # these stay as they are
         self._state, outcome = self._task.saccade(state, fixation)
         self._stepped = core.view(self._state)
-        self._write_history(range(self.num_envs))
-        rewards = outcome.reward.double().cpu().numpy()
-        terminated = outcome.terminated.cpu().numpy()
-        finals = self._autoreset(terminated) if terminated.any() else {}
-        infos = _masked(spaces.info(self._running(), self.config), self.num_envs)
-        return (
-            self._observe(), rewards, terminated, np.zeros_like(terminated), {**infos, **finals},
-        )  # fmt: skip
+        self._elapsed += 1
+        self._write_history()
+        rewards = np.where(begins, 0.0, outcome.reward.double().cpu().numpy())
+        terminated = outcome.terminated.cpu().numpy() & ~begins
+        truncated = (self._elapsed >= self._limit) & ~begins
+        ended = terminated | truncated
+        self._over |= ended
+        finals = {}
+        if self.autoreset_mode == AutoresetMode.SAME_STEP and ended.any():
+            finals, begins = self._finals(ended), ended
+        if begins.any():
+            self._begin(np.flatnonzero(begins).tolist(), [None] * self.num_envs)
+        info = _of_rows(spaces.info(self._running(), self.config), np.ones(self.num_envs, bool))
+        return self._observe(), rewards, terminated, truncated, {**info, **finals}
 
     def render(self) -> tuple[Any, ...] | None:
         """One frame or text a row, as ``render_mode`` says."""
@@ -149,85 +215,109 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
             for i in range(self.num_envs)
         )  # fmt: skip
 
-    def _observe(self) -> spaces.Observation:
-        return spaces.observe(self._running(), self._buffers, self.config)
-
-    def _write_history(self, rows: Any) -> None:
-        if self.render_mode != "rgb_array":
-            return
-        state = self._running()
-        done = state.saccades_done.cpu().numpy()
-        self._history[rows, done[rows]] = state.certainty.cpu().numpy()[rows]
-
-    def _autoreset(self, ended: np.ndarray) -> Infos:
-        """Replace finished rows; what they ended on, as Gymnasium wants it."""
-        final_obs, final_info = _final(
-            self._observe(), spaces.info(self._running(), self.config), ended
-        )
-        rows = np.flatnonzero(ended)
-        fresh = self._task.begin(self._draw(rows.tolist(), [None] * self.num_envs))
-        patches = spaces.patches(fresh.images, self.patch_size)
-        if len(rows) == self.num_envs:
-            self._state = fresh
-            self._buffers.begin(patches)
-        else:
-            self._state = replace_rows(self._running(), torch.from_numpy(rows), fresh)
-            self._buffers.replace(rows, patches)
-        self._write_history(rows)
-        return {
-            "final_obs": final_obs,
-            "final_info": final_info,
-            "_final_obs": ended.copy(),
-            "_final_info": ended.copy(),
-        }
-
-    def _draw(self, rows: Iterable[int], indices: Sequence[int | None]) -> list[Drawn]:
-        """The next pictures of rows; those after them are read meanwhile."""
-        drawn = []
-        for row in rows:
-            index = indices[row]
-            drawn.append(
-                self._lookahead.take(row, self._generators[row][0])
-                if index is None
-                else self._task.pick(index)
-            )
-        for row in rows:
-            self._prepare(row)
-        return drawn
-
-    def _prepare(self, row: int) -> None:
-        self._lookahead.prepare(row, self._generators[row][0])
-
     def close_extras(self, **_: Any) -> None:
         """End the threads that read pictures."""
         self._lookahead.close()
 
+    def _observe(self) -> spaces.Observation:
+        return observe(self._running(), self._buffers.write)
 
-def _per_row(value: Any, rows: int, name: str, step: int) -> list[Any]:
+    def _write_history(self) -> None:
+        if self.render_mode == "rgb_array":
+            state = self._running()
+            rows, done = np.arange(self.num_envs), state.saccades_done.cpu().numpy()
+            self._history[rows, done] = state.certainty.cpu().numpy()
+
+    def _finals(self, ended: np.ndarray) -> Infos:
+        """What finished rows ended on, as Gymnasium wants it."""
+        observation = self._observe()
+        final_obs = np.full(len(ended), None, dtype=object)
+        for row in np.flatnonzero(ended):
+            final_obs[row] = {key: value[row] for key, value in observation.items()}
+        return {
+            "final_obs": final_obs,
+            "final_info": _of_rows(spaces.info(self._running(), self.config), ended),
+            "_final_obs": ended.copy(),
+            "_final_info": ended.copy(),
+        }
+
+    def _begin(self, rows: list[int], indices: Sequence[int | None]) -> None:
+        """Begin an episode in rows; they stay over where a picture cannot be read."""
+        self._over[rows], self._unread = True, True
+        fresh = self._task.begin([self._draw(row, indices[row]) for row in rows])
+        for row in rows:
+            self._prepare(row)
+        tokens = patches(fresh.images, self.patch_size)
+        if len(rows) == self.num_envs:
+            self._state = fresh
+            self._buffers.begin(tokens)
+        else:
+            self._state = replace_rows(self._running(), torch.tensor(rows), fresh)
+            self._buffers.replace(np.array(rows), tokens)
+        self._over[rows], self._unread = False, False
+        self._elapsed[rows] = 0
+        self.episodes = self.episodes + np.bincount(rows, minlength=self.num_envs)
+        self._write_history()
+
+    def _draw(self, row: int, index: int | None) -> Drawn:
+        if index is None:
+            return self._lookahead.take(row, self._generators[row][0])
+        return self._task.pick(index)
+
+    def _prepare(self, row: int) -> None:
+        """Read the next picture of a row meanwhile."""
+        self._lookahead.prepare(row, self._generators[row][0])
+
+
+def _check_autoreset(mode: AutoresetMode | str) -> AutoresetMode:
+    known = {value.value: value for value in AutoresetMode}
+    if not isinstance(mode, AutoresetMode) and mode not in known:
+        raise unknown_name("autoreset_mode", str(mode), known)
+    return AutoresetMode(mode)
+
+
+def _check_seed(seed: Any) -> int:
+    return check_whole("seed", seed, 0)
+
+
+def _check_mask(mask: Any, rows: int) -> Bool[np.ndarray, " batch"]:
+    if mask is None:
+        return np.ones(rows, bool)
+    values = np.asarray(mask)
+    if values.dtype != bool or values.shape != (rows,) or not values.any():
+        raise ValueError(
+            f"reset_mask must be bool of shape {(rows,)} with a True; got {values.dtype} "
+            f"{values.tolist()}"
+        )
+    return values
+
+
+def _per_row(
+    value: Any, rows: int, name: str, check: Callable[[Any], int], step: int
+) -> list[int | None]:
+    """One number a row from one for all or from a sequence, in which None is left out."""
     if value is None:
         return [None] * rows
-    if isinstance(value, (int, np.integer)):
-        return [int(value) + step * row for row in range(rows)]
+    if isinstance(value, Mapping) or np.ndim(value) == 0:
+        return [check(value) + step * row for row in range(rows)]
     if len(value) != rows:
         raise ValueError(f"{name} must be one number or {rows}, one a row; got {len(value)}")
-    return list(value)
+    return [None if one is None else check(one) for one in value]
 
 
-def _masked(info: Infos, rows: int) -> Infos:
-    """Gymnasium's form: beside every key, ``_key`` says which rows have it."""
-    return {**info, **{f"_{key}": np.ones(rows, dtype=bool) for key in info}}
+def _blanked(actions: Any, ignored: Bool[np.ndarray, " batch"]) -> Any:
+    """Actions with those that are ignored replaced by one that is right."""
+    values = np.asarray(actions)
+    if not ignored.any() or len(values) != len(ignored):
+        return values
+    return np.where(ignored.reshape(-1, *[1] * (values.ndim - 1)), 0, values).astype(values.dtype)
 
 
-def _final(
-    observation: spaces.Observation, info: Infos, ended: np.ndarray
-) -> tuple[np.ndarray, Infos]:
-    """What finished rows ended on, in Gymnasium's form."""
-    final_obs = np.full(len(ended), None, dtype=object)
-    for row in np.flatnonzero(ended):
-        final_obs[row] = {key: value[row] for key, value in observation.items()}
-    final_info: Infos = {}
+def _of_rows(info: Infos, rows: Bool[np.ndarray, " batch"]) -> Infos:
+    """Gymnasium's form: beside every key, ``_key`` says which rows have it; others have zeros."""
+    shown: Infos = {}
     for key, value in info.items():
-        keep = ended.reshape(-1, *[1] * (value.ndim - 1))
-        final_info[key] = np.where(keep, value, np.zeros_like(value))
-        final_info[f"_{key}"] = ended.copy()
-    return final_obs, final_info
+        keep = rows.reshape(-1, *[1] * (value.ndim - 1))
+        shown[key] = value if rows.all() else np.where(keep, value, np.zeros_like(value))
+        shown[f"_{key}"] = rows.copy()
+    return shown

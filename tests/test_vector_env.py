@@ -147,7 +147,7 @@ def test_options_pick_pictures_and_bad_input_is_refused(linear: Any) -> None:
         env.step(np.array([0, 0, 0]))
     with pytest.raises(ValueError, match="seed must be one number or 2, one a row; got 3"):
         env.reset(seed=[1, 2, 3])
-    with pytest.raises(ValueError, match="num_envs must be ≥ 1; got 0"):
+    with pytest.raises(ValueError, match="num_envs must be a whole number ≥ 1; got 0"):
         SaccadeVectorEnv(0, classifier=linear)
     with pytest.raises(TypeError, match="fovae"):
         SaccadeVectorEnv(2, classifier=linear, fovae=3)

@@ -1,4 +1,7 @@
-"""What the wrappers show: each :class:`Observer` turns a batch of observations into another."""
+"""What may be observed: each :class:`Observer` turns a batch of observations into another.
+
+The wrappers of both environments and the agents use the same ones.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,23 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from saccade_env import geometry
-from saccade_env.core import View
+from saccade_env.classifiers.base import Convolutional
+from saccade_env.core import HasMaps, View
+from saccade_env.observe.activation import activation_map, blur, foveate
 from saccade_env.spaces import Observation
 
 NEUTRAL = 127
+BELIEF = 5  # probabilities shown unless told otherwise
 
 
 class Observer(ABC):
-    """Turns a batch of observations into another, with the help of what one episode fixes."""
+    """Turns a batch of observations into another, with the help of what one episode fixes.
+
+    Attributes:
+        needs: Parts of the default observation that it reads.
+    """
+
+    needs: tuple[str, ...] = ()
 
     @abstractmethod
     def space(self, single: spaces.Dict) -> spaces.Space[Any]:
@@ -42,6 +54,8 @@ class Observer(ABC):
 class Image(Observer):
     """An RGB image with hidden tokens neutral."""
 
+    needs = ("tokens", "revealed")
+
     def __init__(self, grid: tuple[int, int], patch_size: int) -> None:
         self.grid, self.patch_size = grid, patch_size
 
@@ -60,9 +74,15 @@ class Image(Observer):
 
 
 class Periphery(Observer):
-    """The whole picture at low resolution, beside the rest."""
+    """The whole picture at low resolution, beside the rest.
+
+    Raises:
+        ValueError: ``size`` is below 1 pixel.
+    """
 
     def __init__(self, size: int) -> None:
+        if size < 1:
+            raise ValueError(f"size must be ≥ 1 pixel; got {size}")
         self.size = size
 
     def space(self, single: spaces.Dict) -> spaces.Space[Any]:
@@ -78,16 +98,22 @@ class Periphery(Observer):
 
 
 class Saliency(Observer):
-    """A policy's map, beside the rest."""
+    """A policy's map, beside the rest.
 
-    def __init__(self, policy: Any, grid: tuple[int, int]) -> None:
+    Raises:
+        TypeError: The policy has no saliency maps.
+    """
+
+    def __init__(self, policy: HasMaps, grid: tuple[int, int]) -> None:
+        if not isinstance(policy, HasMaps):
+            raise TypeError(f"{policy!r} has no saliency_map(images) and maps(images)")
         self.policy, self.grid = policy, grid
 
     def space(self, single: spaces.Dict) -> spaces.Space[Any]:
         return spaces.Dict({**single.spaces, "saliency": spaces.Box(0, 1, self.grid, np.float32)})
 
     def fixed(self, images: Tensor) -> np.ndarray:
-        maps = getattr(self.policy, "maps", self.policy.saliency_map)(images).float()
+        maps = self.policy.maps(images).float()
         low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
         scaled = (maps - low) / (high - low).clamp(min=torch.finfo(maps.dtype).tiny)
         return scaled.cpu().numpy()
@@ -97,9 +123,15 @@ class Saliency(Observer):
 
 
 class Belief(Observer):
-    """What the classifier believes, beside the rest."""
+    """What the classifier believes, beside the rest.
 
-    def __init__(self, top: int) -> None:
+    Raises:
+        ValueError: ``top`` is below 1 or above the number of classes.
+    """
+
+    def __init__(self, top: int, classes: int | None = None) -> None:
+        if not 1 <= top <= (classes or top):
+            raise ValueError(f"top must be ≥ 1 and ≤ {classes} classes; got {top}")
         self.top = top
 
     def space(self, single: spaces.Dict) -> spaces.Space[Any]:
@@ -115,7 +147,68 @@ class Belief(Observer):
         return {**observation, "belief": now}
 
 
-def belief(view: View, top: int = 5) -> Float[Tensor, "batch features"]:
+class Activation(Observer):
+    """The class activation map of the foveated picture, beside the rest.
+
+    Args:
+        classifier: A :class:`Convolutional` one.
+        periphery: Side in pixels of the whole picture where nothing is revealed yet.
+
+    Raises:
+        ValueError: The classifier is of another kind, or ``periphery`` is below 1.
+    """
+
+    def __init__(self, classifier: Convolutional, periphery: int) -> None:
+        if not isinstance(classifier, Convolutional):
+            raise ValueError(
+                f"classifier {classifier.name!r} has no class activation map: it needs a "
+                "convolutional one, such as 'efficientnet_lite0'"
+            )
+        if periphery < 1:
+            raise ValueError(f"a foveated picture needs a periphery ≥ 1 pixel; got {periphery}")
+        self.classifier, self.periphery = classifier, periphery
+
+    def space(self, single: spaces.Dict) -> spaces.Space[Any]:
+        box = spaces.Box(0, 1, self.classifier.grid, np.float32)
+        return spaces.Dict({**single.spaces, "activation": box})
+
+    def fixed(self, images: Tensor) -> np.ndarray:
+        return torch.stack((images, blur(images, self.periphery)), 1).cpu().numpy()
+
+    def now(self, view: View, fixed: np.ndarray) -> np.ndarray:
+        sharp, blurred = torch.from_numpy(fixed).unbind(1)
+        picture = foveate(sharp, blurred, view.revealed.cpu(), self.classifier.patch_size)
+        return activation_map(self.classifier, picture).cpu().numpy()
+
+    def __call__(self, observation: Observation, now: np.ndarray) -> Observation:
+        return {**observation, "activation": now}
+
+
+def extras(
+    grid: tuple[int, int],
+    periphery: int = 0,
+    prior: HasMaps | None = None,
+    belief: int = 0,
+    eye: Convolutional | None = None,
+) -> list[Observer]:
+    """The one list of what may stand beside the default observation, in this order.
+
+    Args:
+        grid: Token grid (rows, cols).
+        periphery: Side in pixels of the small whole picture; 0 means none.
+        prior: Whose saliency map is shown; None means none.
+        belief: Number of class probabilities shown; 0 means none.
+        eye: Whose activation on the foveated picture is shown; it needs a periphery.
+    """
+    return [
+        *([Periphery(periphery)] if periphery else []),
+        *([Saliency(prior, grid)] if prior is not None else []),
+        *([Belief(belief)] if belief else []),
+        *([Activation(eye, periphery)] if eye is not None else []),
+    ]
+
+
+def belief(view: View, top: int = BELIEF) -> Float[Tensor, "batch features"]:
     """What the classifier makes of what it has seen, float32 [B, 2 + top], each 0 to 1.
 
     Certainty, the margin between the two most probable classes, then the ``top`` highest

@@ -1,4 +1,4 @@
-"""The ``tokens`` of observations: only what a saccade reveals is written anew.
+"""The default observation, and its ``tokens``: only what a saccade reveals is written anew.
 
 An observation is 150 KB of tokens a row, of which a saccade changes at most fovea². They are kept
 up to date in one array, which is copied into what the caller gets: an array of an earlier step
@@ -9,12 +9,44 @@ copy. So observations are the caller's, to keep or to write to, as Gymnasium and
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Int, Shaped, UInt8
+from torch import Tensor
+
+from saccade_env.core import State, View
+from saccade_env.geometry import patchify
+from saccade_env.spaces import Observation
 
 _KEPT = 3  # the one in the caller's hands, the one before it (SB3 stores it late), the next one
+
+
+def patches(
+    images: Shaped[Tensor, "batch 3 height width"], patch_size: int
+) -> Shaped[np.ndarray, "batch tokens pixels"]:
+    """Images to the tokens of the observation, nothing hidden."""
+    return patchify(images, patch_size).cpu().numpy()
+
+
+def observe(
+    episodes: State | View, write: Callable[[Bool[np.ndarray, "batch tokens"]], np.ndarray]
+) -> Observation:
+    """The default observation of every row, see :func:`saccade_env.spaces.observation_space`.
+
+    Args:
+        episodes: What is known of them.
+        write: Gives the revealed tokens of their pictures, as :meth:`TokenBuffers.write` does.
+    """
+    revealed = episodes.revealed.flatten(1).cpu().numpy()
+    done, fixations = episodes.saccades_done.cpu().numpy(), episodes.fixations.cpu().numpy()
+    return {
+        "tokens": write(revealed),
+        "revealed": revealed.astype(np.uint8),
+        "fixation": fixations[np.arange(len(done)), np.maximum(done - 1, 0)],
+        "saccades_left": (fixations.shape[1] - done)[:, None],
+    }
 
 
 class TokenBuffers:

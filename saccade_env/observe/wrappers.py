@@ -8,6 +8,7 @@ episode, for all new rows in one batch.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import gymnasium as gym
@@ -17,29 +18,32 @@ from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
+from saccade_env.core import HasMaps
 from saccade_env.observe import observers
-from saccade_env.observe.activation import Activation
 from saccade_env.observe.observers import Observer, observe_one
 from saccade_env.rows import take_rows
-from saccade_env.spaces import Observation
+from saccade_env.spaces import Observation, observation_space
+from saccade_env.task import TaskHolder
 
 
 class _Observing(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """Applies an observer to one environment; around a vector environment, makes its like."""
 
     def __new__(cls, env: Any = None, *arguments: Any, **keywords: Any) -> Any:
-        if isinstance(env, VectorEnv):
-            return VectorObservation(env, cls.observer(env, *arguments, **keywords))
-        return super().__new__(cls)
+        if not isinstance(env, VectorEnv):
+            return super().__new__(cls)
+        bound = inspect.signature(cls.__init__).bind(None, env, *arguments, **keywords)
+        bound.apply_defaults()
+        return VectorObservation(env, cls.observer(_task_of(env, cls.__name__), *bound.args[2:]))
 
-    def __init__(self, env: gym.Env[Any, Any], *arguments: Any, **keywords: Any) -> None:
+    def __init__(self, env: gym.Env[Any, Any], **keywords: Any) -> None:
         RecordConstructorArgs.__init__(self, _disable_deepcopy=True, **keywords)
         gym.Wrapper.__init__(self, env)
-        self._observer = self.observer(env, *arguments, **keywords)
-        self.observation_space = self._observer.space(env.observation_space)  # type: ignore[arg-type]
+        self._observer = self.observer(_task_of(env, type(self).__name__), **keywords)
+        self.observation_space = _space(self._observer, env, env.observation_space)
 
     @staticmethod
-    def observer(env: Any) -> Observer:
+    def observer(task: TaskHolder) -> Observer:
         """What turns the environment's observation into another."""
         raise TypeError("use ImageObservation or another of the wrappers in this module")
 
@@ -74,48 +78,44 @@ class ImageObservation(_Observing):
         super().__init__(env)
 
     @staticmethod
-    def observer(env: Any) -> Observer:
-        base = env.unwrapped
-        return observers.Image(base.config.grid, base.patch_size)
+    def observer(task: TaskHolder) -> Observer:
+        return observers.Image(task.config.grid, task.patch_size)
 
 
 class PeripheryObservation(_Observing):
     """Add ``periphery``: the whole picture at low resolution, uint8 [size, size, 3].
 
-    Around a vector environment it makes a :class:`VectorObservation`.
+    Around a vector environment it makes a :class:`VectorObservation`. The CNN of
+    Stable-Baselines3 needs at least 36 pixels.
 
     Raises:
         ValueError: ``size`` is below 1.
     """
 
-    def __init__(self, env: Any, size: int = 32) -> None:
+    def __init__(self, env: Any, size: int = 64) -> None:
         super().__init__(env, size=size)
 
     @staticmethod
-    def observer(env: Any, size: int = 32) -> Observer:
-        if size < 1:
-            raise ValueError(f"size must be ≥ 1 pixel; got {size}")
+    def observer(task: TaskHolder, size: int) -> Observer:  # type: ignore[override]
         return observers.Periphery(size)
 
 
 class SaliencyObservation(_Observing):
     """Add ``saliency``: a policy's map, float32 [rows, cols], scaled to 0…1 for each picture.
 
-    ``policy`` is anything with ``saliency_map(images) -> [B, rows, cols]``, as every
-    SaliencyPolicy has. Around a vector environment it makes a :class:`VectorObservation`.
+    ``policy`` is a :class:`saccade_env.core.HasMaps`, as every SaliencyPolicy is. Around a vector
+    environment it makes a :class:`VectorObservation`.
 
     Raises:
         TypeError: The policy has no saliency map.
     """
 
-    def __init__(self, env: Any, policy: Any) -> None:
+    def __init__(self, env: Any, policy: HasMaps) -> None:
         super().__init__(env, policy=policy)
 
     @staticmethod
-    def observer(env: Any, policy: Any) -> Observer:  # type: ignore[override]
-        if not hasattr(policy, "saliency_map"):
-            raise TypeError(f"{policy!r} has no saliency_map(images)")
-        return observers.Saliency(policy, env.unwrapped.config.grid)
+    def observer(task: TaskHolder, policy: HasMaps) -> Observer:  # type: ignore[override]
+        return observers.Saliency(policy, task.config.grid)
 
 
 class BeliefObservation(_Observing):
@@ -128,15 +128,12 @@ class BeliefObservation(_Observing):
         ValueError: ``top`` is below 1 or above the number of classes.
     """
 
-    def __init__(self, env: Any, top: int = 5) -> None:
+    def __init__(self, env: Any, top: int = observers.BELIEF) -> None:
         super().__init__(env, top=top)
 
     @staticmethod
-    def observer(env: Any, top: int = 5) -> Observer:
-        classes = env.unwrapped.card["classifier"]["num_classes"]
-        if not 1 <= top <= classes:
-            raise ValueError(f"top must be ≥ 1 and ≤ {classes} classes; got {top}")
-        return observers.Belief(top)
+    def observer(task: TaskHolder, top: int) -> Observer:  # type: ignore[override]
+        return observers.Belief(top, task.classifier.num_classes)
 
 
 class ActivationObservation(_Observing):
@@ -155,47 +152,86 @@ class ActivationObservation(_Observing):
         super().__init__(env, periphery=periphery)
 
     @staticmethod
-    def observer(env: Any, periphery: int = 64) -> Observer:
-        return Activation(env.unwrapped.classifier, periphery)
+    def observer(task: TaskHolder, periphery: int) -> Observer:  # type: ignore[override]
+        return observers.Activation(task.classifier, periphery)  # type: ignore[arg-type]
 
 
-class VectorObservation(VectorWrapper):
-    """Applies an observer to a vector environment."""
+class VectorObservation(VectorWrapper[Any, Any, Any, Any, Any]):
+    """Applies an observer to a :class:`saccade_env.SaccadeVectorEnv`."""
 
     def __init__(self, env: VectorEnv[Any, Any, Any], observer: Observer) -> None:
         super().__init__(env)
         self.observer = observer
-        single = observer.space(env.single_observation_space)  # type: ignore[arg-type]
+        single = _space(observer, env, env.single_observation_space)
         self.single_observation_space = single
         self.observation_space = batch_space(single, env.num_envs)
+        self._base: Any = env.unwrapped
+        self._episodes = np.zeros(env.num_envs, np.int64)  # those whose pictures it took in
 
     def reset(
         self, *, seed: Any = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         observation, infos = self.env.reset(seed=seed, options=options)
-        self._fixed = self.observer.fixed(self.env.unwrapped.images)  # type: ignore[attr-defined]
         return self._observe(observation), infos
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         observation, reward, terminated, truncated, infos = self.env.step(actions)
-        rows = np.flatnonzero(infos.get("_final_obs", np.zeros(0, bool)))
-        if len(rows):
-            self._replace(rows, infos["final_obs"])
+        if "final_obs" in infos:
+            self._observe_finals(np.flatnonzero(infos["_final_obs"]), infos["final_obs"])
         return self._observe(observation), reward, terminated, truncated, infos
 
     def action_masks(self) -> np.ndarray:
         """Passed through, for MaskablePPO."""
-        return self.env.unwrapped.action_masks()  # type: ignore[attr-defined]
+        return self._base.action_masks()
 
     def _observe(self, observation: Observation) -> Any:
-        view = self.env.unwrapped.view  # type: ignore[attr-defined]
-        return self.observer(observation, self.observer.now(view, self._fixed))
+        self._take_in_new_pictures()
+        return self.observer(observation, self.observer.now(self._base.view, self._fixed))
 
-    def _replace(self, rows: np.ndarray, finals: np.ndarray) -> None:
-        """Observe what episodes ended on, which has their own picture, and take in the new ones."""
-        base: Any = self.env.unwrapped
-        own = take_rows(base.stepped, torch.from_numpy(rows))
+    def _take_in_new_pictures(self) -> None:
+        rows = np.flatnonzero(self._episodes != self._base.episodes)
+        if len(rows) == self.num_envs:
+            self._fixed = self.observer.fixed(self._base.images)
+        elif len(rows):
+            self._fixed[rows] = self.observer.fixed(self._base.images[rows])
+        self._episodes = self._base.episodes
+
+    def _observe_finals(self, rows: np.ndarray, finals: np.ndarray) -> None:
+        """Observe what episodes ended on, which has their own picture."""
+        own = take_rows(self._base.stepped, torch.from_numpy(rows))
         ended = self.observer.now(own, self._fixed[rows])
         for row, now in zip(rows, ended, strict=True):
             finals[row] = observe_one(self.observer, finals[row], now[None])
-        self._fixed[rows] = self.observer.fixed(base.images[rows])
+
+
+def show(env: Any, shown: list[Observer]) -> Any:
+    """Apply observers to a vector environment, one after the other."""
+    for observer in shown:
+        env = VectorObservation(env, observer)
+    return env
+
+
+def _task_of(env: Any, wrapper: str) -> TaskHolder:
+    if isinstance(env.unwrapped, TaskHolder):
+        return env.unwrapped
+    if isinstance(env, VectorEnv):
+        raise TypeError(
+            f"{wrapper} goes around a SaccadeVectorEnv; around each environment in a "
+            f"{type(env.unwrapped).__name__}, as in "
+            f"SyncVectorEnv([lambda: {wrapper}(gym.make('SaccadeImageNet-v0'))])"
+        )
+    raise TypeError(f"{wrapper} goes around a SaccadeEnv; got {env}")
+
+
+def _space(observer: Observer, env: Any, below: Any) -> gym.Space[Any]:
+    """The space of its observations, made of that of what it wraps."""
+    task = env.unwrapped
+    own = observation_space(task.config, task.patch_size)
+    given = below.spaces if isinstance(below, gym.spaces.Dict) else {}
+    changed = [key for key in observer.needs if given.get(key) != own[key]]
+    if changed or not isinstance(below, gym.spaces.Dict):
+        raise ValueError(
+            f"{type(observer).__name__} needs a Dict with {changed or 'named parts'} as the "
+            f"environment gives it, which a wrapper below it has changed; put it inside of {env}"
+        )
+    return observer.space(below)

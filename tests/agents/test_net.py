@@ -11,7 +11,7 @@ from gymnasium import spaces
 from stable_baselines3.common.preprocessing import preprocess_obs
 from torch import Tensor
 
-from saccade_env.agents.net import TokenGridNet, saccades_left, standardise
+from saccade_env.agents.net import TokenGridNet, standardise
 from saccade_env.agents.observation import Observing
 from saccade_env.policies.simple import CentrePolicy
 
@@ -111,7 +111,7 @@ def test_everything_observed_matters(key: str) -> None:
     if key == "fixation":
         observation["fixation"][:], changed["fixation"] = -1, np.ones((3, 2), int)
     elif key == "saccades_left":
-        observation[key], changed[key] = np.array([1, 2, 3]), np.array([9, 8, 7])
+        observation[key], changed[key] = np.array([[1], [2], [3]]), np.array([[9], [8], [7]])
     before, after = net(tensors(observation)), net(tensors(changed))
     assert not torch.allclose(before[0], after[0], atol=1e-6)
     assert not torch.allclose(before[1], after[1], atol=1e-6)
@@ -121,7 +121,7 @@ def test_only_the_share_of_saccades_left_counts() -> None:
     ten, four = space_of(budget=10), space_of(budget=4)
     long, short = build(ten), build(four)
     observation = tensors(sample(ten))
-    left = torch.tensor([10, 5, 0])
+    left = torch.tensor([[10], [5], [0]])
     one = long({**observation, "saccades_left": left})[0]
     other = short({**observation, "saccades_left": left * 0.4})[0]
     torch.testing.assert_close(one, other)
@@ -144,9 +144,8 @@ def test_a_saliency_map_can_lead_alone() -> None:
 
 
 @pytest.mark.parametrize("transposed", [False, True])
-@pytest.mark.parametrize("buffered", [False, True])
-def test_sb3_forms_give_the_same(transposed: bool, buffered: bool) -> None:
-    """One-hot counts, [B, 1] out of a buffer, floats, and channels moved to the front."""
+def test_sb3_forms_give_the_same(transposed: bool) -> None:
+    """Floats, and channels moved to the front."""
     space = space_of()
     raw = sample(space)
     net = excite(build(space))
@@ -154,19 +153,9 @@ def test_sb3_forms_give_the_same(transposed: bool, buffered: bool) -> None:
     if transposed:
         shown["periphery"] = spaces.Box(0, 255, (3, 8, 8), np.uint8)
         theirs["periphery"] = raw["periphery"].transpose(0, 3, 1, 2)
-    if buffered:
-        theirs["saccades_left"] = raw["saccades_left"][:, None]
     given: Any = preprocess_obs(tensors(theirs), spaces.Dict(shown), normalize_images=False)
-    assert given["saccades_left"].shape[-1] == 11  # one-hot
     for mine, other in zip(net(tensors(raw)), net(given), strict=True):
         torch.testing.assert_close(mine, other)
-
-
-def test_saccades_left_in_every_form() -> None:
-    counts = torch.tensor([0, 3, 2])
-    one_hot = torch.nn.functional.one_hot(counts, 4)
-    for form in (counts, counts[:, None], one_hot, one_hot[:, None].float()):
-        assert saccades_left(form).tolist() == [0, 3, 2]
 
 
 def test_what_cannot_be_is_refused() -> None:
