@@ -52,6 +52,8 @@ class Prior:
     def saliency_map(self, images: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.adaptive_avg_pool2d(images.float().mean(1), self.grid)
 
+    maps = saliency_map
+
     def reset(self, images: torch.Tensor) -> None: ...
 
     def act(self, view: core.View) -> torch.Tensor:
