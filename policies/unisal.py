@@ -7,7 +7,6 @@ Modeling", ECCV 2020 (weights Apache-2.0).
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, Literal
 
 import torch
@@ -21,8 +20,6 @@ from saccade_env.geometry import resize_map
 from saccade_env.images.normalise import normalise_imagenet
 from saccade_env.policies.base import SaliencyPolicy
 from saccade_env.policies.unisal_network import SOURCES, UNISAL
-
-__all__ = ["SOURCES", "UNISAL", "UnisalPolicy", "load_unisal"]
 
 _TOGETHER = 8  # pictures in one pass; more need more memory and are slower each
 
@@ -66,13 +63,14 @@ class UnisalPolicy(SaliencyPolicy):
         self._network = None if network is None else network.eval().to(self.device)
         self._cache = self._cache and network is None  # a given network has no hash
         if network is None:  # bad weights are reported now, not at the first picture
-            self.weights = _load(_canonical(self.device))[1]
+            weights.shared("unisal", self.device)
+            self.weights = weights.record("unisal")
 
     def saliency_map(
         self, images: UInt8[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch rows cols"]:
         # Published weights are asked for, not held: pickles stay small.
-        network = load_unisal(self.device) if self._network is None else self._network
+        network = self._network or weights.shared("unisal", self.device)
         with torch.inference_mode():
             parts = [self._map_of(part, network) for part in images.split(_TOGETHER)]
         return torch.cat(parts)  # out of inference mode: an ordinary tensor, fit for autograd
@@ -85,22 +83,3 @@ class UnisalPolicy(SaliencyPolicy):
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         density = network(pixels, source=self.source, static=self.static).exp()
         return resize_map(density, self.grid, mode="area").to(images.device)
-
-
-def load_unisal(device: str | torch.device = "cpu") -> UNISAL:
-    """Load the published network in evaluation mode, frozen; once per process and device.
-
-    Raises:
-        WeightsError: The weights are missing, cannot be downloaded or are of another network.
-    """
-    return _load(_canonical(device))[0]
-
-
-def _canonical(device: str | torch.device) -> torch.device:
-    return torch.empty(0, device=device).device  # "cuda" and "cuda:0" are the same
-
-
-@cache
-@torch.inference_mode(False)  # whoever asks first: the network stays an ordinary one
-def _load(device: torch.device) -> tuple[UNISAL, Weights]:
-    return weights.load("unisal").to(device), weights.record("unisal")

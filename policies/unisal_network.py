@@ -196,7 +196,7 @@ def _join(coarse: Map, fine: Map) -> Map:
 
 
 class UNISAL(nn.Module):
-    """The network, with random weights: see :func:`saccade_env.policies.unisal.load_unisal`."""
+    """The network, with random weights: see ``saccade_env.classifiers.weights``."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 
 from saccade_env import SaccadeEnv, classifiers, cli, images, policies, rendering
 from saccade_env.classifiers import weights
-from saccade_env.classifiers.dino import network as dino_network
 from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation import evaluate
 
@@ -44,7 +43,7 @@ def carried(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    dino_network._load.cache_clear()
+    weights._shared.cache_clear()
     classifiers.resolve_auto.cache_clear()
 
 
@@ -81,7 +80,7 @@ def test_from_carried_files_to_a_table_and_a_film(carried: Path) -> None:
 def test_the_network_is_loaded_once() -> None:
     classifier: Any = classifiers.create("dino_vits16")
     policy: Any = policies.create("dino", layer=5)
-    assert policy._network is classifier.network
+    assert policy._network.backbone is classifier.network.backbone
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from saccade_env.cache import locked
@@ -39,7 +40,7 @@ from saccade_env.files import write_text
 __all__ = [
     "ALL", "GROUPS", "TABLE", "WeightsError", "WeightsFile", "check_tensors", "empty", "fetch",
     "fill", "from_package", "install", "is_cached", "load", "load_state_dict", "members", "names",
-    "record", "tensors_of",
+    "record", "shared", "tensors_of",
 ]  # fmt: skip
 
 _failed: dict[Path, str] = {}  # what could not be fetched in this process, and why
@@ -125,6 +126,21 @@ def load(name: str) -> Any:
             f"{found}: {error}. (Delete it and {file.record}, then run `saccade-env download "
             f"{file.group}`.)"
         ) from error
+
+
+def shared(name: str, device: str | torch.device = "cpu") -> Any:
+    """The network of :func:`load` on a device, the same one for all who ask in this process.
+
+    Raises:
+        WeightsError: Its weights cannot be had, or are not what they should be.
+    """
+    return _shared(name, torch.empty(0, device=device).device)  # "cuda" and "cuda:0" are the same
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)  # whoever asks first: the network stays an ordinary one
+def _shared(name: str, device: torch.device) -> nn.Module:
+    return load(name).to(device)
 
 
 def record(name: str) -> Weights:

@@ -68,28 +68,18 @@ class WeightsFile:
 
 
 def _dino(release: str, model: str, width: int, patch_size: int) -> tuple[WeightsFile, WeightsFile]:
-    base = f"https://dl.fbaipublicfiles.com/dino/{release}_pretrain/{release}"
-    backbone = WeightsFile(
-        name=f"{release}-backbone",
-        url=f"{base}_pretrain.pth",
-        file=f"{release}_pretrain.pth",
-        licence="Apache-2.0",
-        size_mb={384: 87, 768: 343}[width],
-        network="saccade_env.classifiers.dino.network:vision_transformer",
-        sizes=(width, patch_size),
-        what=f"DINO {model}/{patch_size}, backbone",
+    def file(part: str, suffix: str, size_mb: int, network: str, *sizes: int) -> WeightsFile:
+        name = f"{release}_{suffix}.pth"
+        url = f"https://dl.fbaipublicfiles.com/dino/{release}_pretrain/{name}"
+        what = f"DINO {model}/{patch_size}, {part}"
+        entry = f"{release}-{part}"
+        return WeightsFile(entry, url, name, "Apache-2.0", size_mb, network, sizes, what)
+
+    vit = "saccade_env.classifiers.dino.network:vision_transformer"
+    return (
+        file("backbone", "pretrain", {384: 87, 768: 343}[width], vit, width, patch_size),
+        file("linear", "linearweights", 6, "torch.nn:Linear", 1536, 1000),
     )
-    head = WeightsFile(
-        name=f"{release}-linear",
-        url=f"{base}_linearweights.pth",
-        file=f"{release}_linearweights.pth",
-        licence="Apache-2.0",
-        size_mb=6,
-        network="torch.nn:Linear",
-        sizes=(1536, 1000),
-        what=f"DINO {model}/{patch_size}, head",
-    )
-    return backbone, head
 
 
 _DINO = {

@@ -13,8 +13,9 @@ import torch
 from saccade_env import classifiers, policies
 from saccade_env.classifiers import weights
 from saccade_env.classifiers.dino.classifier import DinoClassifier
-from saccade_env.policies import focus, gbvs, unisal
+from saccade_env.policies import focus, gbvs
 from saccade_env.policies.dino import DinoPolicy
+from saccade_env.policies.unisal_network import UNISAL
 
 IMAGES = torch.randint(
     0, 256, (2, 3, 224, 224), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
@@ -54,7 +55,7 @@ def fresh(map_folder: Path) -> Iterator[Callable[[], None]]:
     """Forget what the process has loaded; UNISAL's published weights are random ones."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = unisal.UNISAL()
+        network = UNISAL()
         for name, tensor in network.named_parameters():  # initial maps would be nearly flat
             if "smoothing" in name:
                 torch.nn.init.constant_(tensor, 1 / tensor.numel())
@@ -65,7 +66,7 @@ def fresh(map_folder: Path) -> Iterator[Callable[[], None]]:
     torch.save(network.state_dict(), place)
 
     def forget() -> None:
-        for cached in (focus._load, gbvs._closeness, unisal._load):
+        for cached in (focus._load, gbvs._closeness, weights._shared):
             cached.cache_clear()
 
     forget()

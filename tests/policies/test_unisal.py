@@ -19,8 +19,8 @@ from saccade_env import geometry
 from saccade_env.classifiers import weights
 from saccade_env.classifiers.base import Weights
 from saccade_env.images.normalise import normalise_imagenet
-from saccade_env.policies import View, unisal
-from saccade_env.policies.unisal import SOURCES, UNISAL, UnisalPolicy, load_unisal
+from saccade_env.policies import View
+from saccade_env.policies.unisal import SOURCES, UNISAL, UnisalPolicy
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden"
 SAMPLE = sorted((Path(geometry.__file__).parent / "images/sample").glob("*/*.jpg"))
@@ -81,7 +81,8 @@ def loaded(tensors: dict[str, Tensor]) -> UNISAL:
 
 @pytest.fixture
 def not_loaded_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unisal, "_load", functools.cache(unisal._load.__wrapped__))
+    fresh = functools.cache(weights._shared.__wrapped__)
+    monkeypatch.setattr(weights, "_shared", fresh)
 
 
 @pytest.fixture
@@ -233,7 +234,7 @@ def test_published_network_is_loaded_once(published: list[str], images: Tensor) 
     before = torch.random.get_rng_state()
     policy = UnisalPolicy(input_size=(64, 96))
     with torch.inference_mode():
-        network = load_unisal("cpu")
+        network = weights.shared("unisal")
     assert published == ["unisal"]
     assert torch.equal(torch.random.get_rng_state(), before)
     assert not network.training

@@ -6,6 +6,7 @@ embedding are done once an episode; the transformer runs on [CLS] and the reveal
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
@@ -123,10 +124,9 @@ class DinoClassifier(Classifier):
     def recomputing(self) -> DinoClassifier:
         if self.mode == "recompute":
             return self
-        return DinoClassifier(
-            self.network, self.head, self.image_size, self.name, self.weights,
-            autocast=self.autocast, compile=self.compile,
-        )  # fmt: skip
+        other = copy.copy(self)
+        other.mode, other.refresh_every = "recompute", 0
+        return other
 
     @torch.no_grad()
     def begin(

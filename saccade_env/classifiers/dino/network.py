@@ -1,12 +1,11 @@
 """The DINO backbone: tokens and attention maps on timm's network, with DINO's own positions.
 
-Classifier and policy share it: :func:`load_network` loads each network once per process and device.
+Classifier and policy share it: see :func:`load_network`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from numbers import Integral
 from typing import Any, Literal, get_args
 
@@ -139,7 +138,7 @@ def check_attention(
 
 
 def load_network(name: str, device: str | torch.device = "cpu") -> DinoNetwork:
-    """One of the four published networks, once per process and device.
+    """One of the four published networks; its layers are loaded once per process and device.
 
     Raises:
         WeightsError: The weights cannot be had, or are not what they should be.
@@ -147,14 +146,8 @@ def load_network(name: str, device: str | torch.device = "cpu") -> DinoNetwork:
     """
     if name not in NETWORKS:
         raise unknown_name("DINO network", name, NETWORKS)
-    return _load(name, torch.empty(0, device=device).device)  # "cuda" and "cuda:0" are the same
-
-
-@lru_cache(maxsize=8)
-@torch.inference_mode(False)  # whoever asks first: the network stays an ordinary one
-def _load(name: str, device: torch.device) -> DinoNetwork:
     backbone = weights.GROUPS[name][0]
-    return DinoNetwork(weights.load(backbone), device, weights.record(backbone))
+    return DinoNetwork(weights.shared(backbone, device), device, weights.record(backbone))
 
 
 def vision_transformer(
