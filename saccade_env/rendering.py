@@ -6,9 +6,6 @@ multiple of 16 both ways, as video codecs want it. Nothing here keeps state or o
 
 from __future__ import annotations
 
-import contextlib
-import math
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +16,10 @@ from jaxtyping import UInt8
 
 from saccade_env import core, spaces
 from saccade_env.config import SaccadeConfig
-from saccade_env.drawing import frame as drawing
-from saccade_env.drawing import video
+from saccade_env.drawing.frame import class_name, draw, moment
+from saccade_env.drawing.video import encoder, save
 
+__all__ = ["frame", "record", "save", "text"]
 FIXATION_MARKS = "123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -53,8 +51,7 @@ def frame(
     Raises:
         ValueError: The images do not have the grid of the task at this patch size.
     """
-    shown = drawing.moment(state, config, patch_size, class_names, row)
-    return drawing.draw(shown, history, title)
+    return draw(moment(state, config, patch_size, class_names, row), history, title)
 
 
 def text(
@@ -82,41 +79,12 @@ def text(
     lines = [
         f"saccade     {done} of {config.max_saccades}",
         f"visible     {float(core.visible_share(state.revealed)[row]):.1%}",
-        f"prediction  {drawing.class_name(int(prediction), class_names)} ({float(share):.1%})",
+        f"prediction  {class_name(int(prediction), class_names)} ({float(share):.1%})",
         f"certainty   {float(state.certainty[row]):.3f}",
     ]
     if (label := int(state.labels[row])) != core.UNLABELLED:
-        lines.append(f"label       {drawing.class_name(label, class_names)}")
+        lines.append(f"label       {class_name(label, class_names)}")
     return "\n".join([*map(" ".join, cells), *lines])
-
-
-def save(
-    frames: Sequence[UInt8[np.ndarray, "height width 3"]],
-    path: str | Path,
-    seconds_per_frame: float = 0.7,
-) -> None:
-    """Write frames as GIF (loops for ever) or MP4 (H.264, yuv420p), as the suffix says.
-
-    The last frame is held longer. Missing folders are made, and an existing file is replaced only
-    once the new one is complete. Equal frames in a row may become one longer frame of a GIF.
-
-    Args:
-        frames: At least one, all of one size; even height and width for MP4.
-        path: Ends in ``.gif`` or ``.mp4``.
-        seconds_per_frame: More than 0.
-
-    Raises:
-        ValueError: Another suffix, unusable frames, or a time that is not positive.
-        OSError: The file cannot be written; nothing is left behind.
-    """
-    path = Path(path)
-    encode = video.encoder(path)
-    if not 0 < seconds_per_frame < math.inf:
-        raise ValueError(f"seconds_per_frame must be finite and > 0; got {seconds_per_frame}")
-    shapes = {np.shape(pixels) for pixels in frames}
-    if len(shapes) != 1:
-        raise ValueError(f"frames must be at least one, all of one size; got {sorted(shapes)}")
-    _write(path, encode(frames, seconds_per_frame))
 
 
 def record(
@@ -142,7 +110,7 @@ def record(
         ValueError: Another render mode or suffix.
         OSError: The file cannot be written.
     """
-    video.encoder(Path(path))
+    encoder(Path(path))
     if env.render_mode != "rgb_array":
         raise ValueError(f"record needs render_mode='rgb_array'; got {env.render_mode!r}")
     inner: Any = env.unwrapped
@@ -164,16 +132,3 @@ def record(
         "certainty": float(info["certainty"]),
         "correct": bool(info["correct"]),
     }
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        raise OSError(error.errno, f"cannot write {path}: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()

@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from saccade_env import SaccadeEnv, SaccadeVectorEnv, classifiers
 from saccade_env.bench import subjects
-from saccade_env.bench.subjects import Plan, Ratios, seconds
+from saccade_env.bench.subjects import Plan, Ratios, forwards, seconds
 from saccade_env.classifiers import Classifier
 from saccade_env.images import ImageSource, load_batch
 
@@ -34,7 +34,7 @@ def transformer(plan: Plan, images: str | None) -> Ratios:
     _run(kv_env, actions)
     for _ in range(plan.repeats):
         ours = _run(env, actions)
-        bare = seconds(subjects.forwards, judge, pixels, sets)
+        bare = seconds(forwards, judge, pixels, sets)
         naive = share * seconds(subjects.loop_sparse, judge, pixels[few], loop_sets)
         dense = share * seconds(subjects.loop_dense, judge, pixels[few], loop_sets)
         yield {
@@ -90,9 +90,7 @@ def cnn(plan: Plan, images: str | None) -> Ratios:
     _run(env, actions[:1])
     for _ in range(plan.repeats):
         ours = _run(env, actions)
-        yield {
-            "efficiency efficientnet_lite0": seconds(subjects.forwards, judge, pixels, sets) / ours
-        }
+        yield {"efficiency efficientnet_lite0": seconds(forwards, judge, pixels, sets) / ours}
 
 
 def machinery(plan: Plan, images: str | None) -> Ratios:

@@ -2,45 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
+from tabulated import FEW, check_bounds, few_examples, records
 
-from saccade_env import policies
-from saccade_env.config import SaccadeConfig
-from saccade_env.evaluation import evaluate, metrics
-
-FEW = 200  # bootstrap samples where the bounds do not matter much
-GRID = (14, 14)
-
-
-def records(
-    right: dict[str, list[list[int]]],
-    paths: dict[str, list[list[tuple[int, int]]]] | None = None,
-    labels: list[int] | None = None,
-    full: list[int] | None = None,
-) -> pd.DataFrame:
-    """Records from right/wrong tables; the certainty of saccade t of image i is (i + t) / 100."""
-    rows = [
-        {
-            "image": f"image {i:03d}", "label": labels[i] if labels else 3, "policy": policy,
-            "saccade": t + 1, "row": paths[policy][i][t][0] if paths else t,
-            "col": paths[policy][i][t][1] if paths else t, "correct": bool(value),
-            "certainty": (i + t + 1) / 100, "visible_share": 0.1,
-            "full_prediction": 3 if not full or full[i] else 4, "full_certainty": 0.5 + i / 100,
-        }
-        for policy, table in right.items()
-        for i, image in enumerate(table)
-        for t, value in enumerate(image)
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
-
+from saccade_env.evaluation import metrics
 
 RIGHT = {"p": [[0, 1, 1], [1, 0, 1], [0, 0, 0], [0, 0, 1]], "a": [[1, 1, 1]] * 4}
 
@@ -49,23 +19,6 @@ tables = st.integers(2, 5).flatmap(
         st.lists(st.integers(0, 1), min_size=saccades, max_size=saccades), min_size=1, max_size=12
     )
 )
-cells = st.tuples(st.integers(0, 13), st.integers(0, 13))
-scanpaths = st.lists(st.lists(cells, min_size=3, max_size=3), min_size=1, max_size=8)
-few_examples = settings(max_examples=25, deadline=None)
-
-
-def check_bounds(table: pd.DataFrame) -> None:
-    """Every mean lies in its interval, whose bounds stand right after it."""
-    found = [name for name in table if str(name).endswith("low")]
-    assert found
-    for low in found:
-        mean = table.columns[table.columns.get_loc(low) - 1]
-        high = table[low.replace("low", "high")]
-        assert low in ("low", f"{mean}_low")
-        known = table[mean].notna()
-        assert (table[low].isna() == table[mean].isna()).all()
-        assert (table[low] <= table[mean] + 1e-9)[known].all()
-        assert (table[mean] <= high + 1e-9)[known].all()
 
 
 def test_transitions_worked_out_by_hand() -> None:
@@ -234,151 +187,3 @@ def test_wrong_entropies_are_refused() -> None:
             metrics.entropy_relation(wrong, frame)
         with pytest.raises(ValueError, match=message):
             metrics.entropy_by_first_correct(wrong, frame)
-
-
-PATHS = {
-    "p": [[(0, 0), (0, 1), (3, 4)], [(5, 5), (5, 5), (-1, -1)]],
-    "a": [[(0, 0), (0, 3), (3, 4)], [(5, 5), (6, 6), (6, 6)]],
-}
-
-
-def test_unique_area_worked_out_by_hand() -> None:
-    frame = records({p: [[0] * 3] * 2 for p in PATHS}, PATHS, labels=[-1, -1])
-    table = metrics.unique_area(frame, (10, 10), 3, FEW)
-    assert table.index.names == ["policy", "saccade"]
-    # The first window of one image is cut to 4 cells, and its second of 6 holds 2 new ones.
-    assert table.loc["p", "visible_share"].tolist() == pytest.approx([0.065, 0.075, 0.12])
-    assert table.loc["p", "new_share"].tolist() == pytest.approx([1, (2 / 6 + 0) / 2, 1])
-    check_bounds(table)
-    nowhere = metrics.unique_area(frame.assign(row=-1, col=-1), (10, 10), 3, FEW)
-    assert (nowhere["visible_share"] == 0).all()
-    assert nowhere["new_share"].isna().all()
-    with pytest.raises(ValueError, match=r"fixations reach \(6, 6\) .*; got a grid of 6×9"):
-        metrics.unique_area(frame, (6, 9), 3)
-    with pytest.raises(ValueError, match="fovea must be odd and ≥ 1; got 4"):
-        metrics.unique_area(frame, (10, 10), 4)
-
-
-@pytest.mark.parametrize("fovea", [3, 5])
-def test_unique_area_is_the_visible_share_of_the_run(fovea: int, sample: Any, linear: Any) -> None:
-    chosen = [policies.create("random"), policies.create("centre")]
-    frame = evaluate(chosen, sample, linear, SaccadeConfig(fovea=fovea), progress=False).records
-    table = metrics.unique_area(frame, linear.grid, fovea, FEW)
-    expected = metrics.per_saccade(frame)["visible_share"]
-    assert table.index.tolist() == expected.index.tolist()
-    assert table["visible_share"].to_numpy() == pytest.approx(expected.to_numpy(), abs=1e-6)
-
-
-def test_agreement_worked_out_by_hand() -> None:
-    frame = records({p: [[0] * 3] * 2 for p in PATHS}, PATHS)
-    table = metrics.fixation_agreement(frame, "p", "a", grid=(10, 10), fovea=1, samples=FEW)
-    assert table.index.tolist() == [1, 2, 3]
-    assert table["agreement"].tolist() == [1, 0, 1], "who has stopped does not count"
-    assert table["distance"].tolist() == pytest.approx([0, (2 + math.sqrt(2)) / 2, 0])
-    assert table["iou"].tolist() == pytest.approx([1, (1 / 3 + 1 / 2) / 2, (2 / 4 + 1 / 2) / 2])
-    check_bounds(table)
-    near = metrics.fixation_agreement(frame, "p", "a", within=1, samples=FEW)
-    assert near["agreement"].tolist() == [1, 0.5, 1]
-    assert "iou" not in near
-
-
-def test_wrong_comparisons_are_refused() -> None:
-    frame = records({p: [[0] * 3] * 2 for p in PATHS}, PATHS)
-    short = frame[(frame["policy"] == "p") | (frame["image"] == "image 000")]
-    hasty = frame[(frame["policy"] == "p") | (frame["saccade"] < 3)]
-    for wrong, keywords, message in (
-        (frame, {"within": -1}, "within must be ≥ 0 tokens; got -1"),
-        (frame, {"fovea": 3}, "give both grid and fovea or neither; got None and 3"),
-        (short, {}, "'p' and 'a' were evaluated on different images"),
-        (hasty, {}, "'p' and 'a' were evaluated on different saccades"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            metrics.fixation_agreement(wrong, "p", "a", **keywords)
-
-
-def test_distance_from_the_first_fixation() -> None:
-    frame = records({p: [[0] * 3] * 2 for p in PATHS}, PATHS)
-    table = metrics.distance_from_first(frame, FEW)
-    assert table.loc["p", "distance"].tolist() == pytest.approx([0, 0.5, 5])
-    assert table.loc["a", "distance"].tolist() == pytest.approx(
-        [0, (3 + math.sqrt(2)) / 2, (5 + math.sqrt(2)) / 2]
-    )
-    check_bounds(table)
-
-
-@few_examples
-@given(scanpaths, scanpaths, st.sampled_from([1, 3, 5]), st.integers(0, 3))
-def test_properties_of_scanpaths(own: Any, other: Any, fovea: int, within: int) -> None:
-    images = min(len(own), len(other))
-    paths = {"p": own[:images], "a": other[:images]}
-    frame = records({p: [[0] * 3] * images for p in paths}, paths)
-    area, distance = (
-        metrics.unique_area(frame, GRID, fovea, FEW),
-        metrics.distance_from_first(frame, FEW),
-    )
-    alike = metrics.fixation_agreement(frame, "p", "p", 0, GRID, fovea, FEW)
-    between = metrics.fixation_agreement(frame, "p", "a", within, GRID, fovea, FEW)
-    for table in (area, distance, alike, between):
-        check_bounds(table)
-    assert (alike[["agreement", "iou"]] == 1).all(axis=None)
-    assert (alike["distance"] == 0).all()
-    assert (distance.xs(1, level="saccade") == 0).all(axis=None)
-    assert (area.xs(1, level="saccade")["new_share"] == 1).all()
-    assert (area["visible_share"].groupby("policy").diff().dropna() >= -1e-12).all()
-    pd.testing.assert_frame_equal(
-        between, metrics.fixation_agreement(frame, "a", "p", within, GRID, fovea, FEW)
-    )
-    strict = metrics.fixation_agreement(frame, "p", "a", samples=FEW)
-    assert (strict["agreement"] <= between["agreement"]).all()
-    grid = np.zeros((*GRID, images, 3), dtype=bool)
-    reach = fovea // 2
-    for image, path in enumerate(paths["p"]):
-        for saccade, (row, col) in enumerate(path):
-            rows, cols = (
-                slice(max(row - reach, 0), row + reach + 1),
-                slice(max(col - reach, 0), col + reach + 1),
-            )
-            grid[rows, cols, image, saccade:] = True
-    expected = grid.mean(axis=(0, 1, 2))
-    assert area.loc["p", "visible_share"].to_numpy() == pytest.approx(expected)
-
-
-def test_columns_are_bootstrapped_as_one_value_an_image_is() -> None:
-    generator = np.random.default_rng(0)
-    values = pd.DataFrame(generator.normal(size=(80, 3)), columns=["one", "gaps", "none"])
-    values["none"] = np.nan
-    values.loc[values.index[:30], "gaps"] = np.nan
-    table = metrics.bootstrap_columns(values, 10_000)
-    assert table.columns.tolist() == ["mean", "low", "high"]
-    for column in ("one", "gaps"):
-        expected = metrics.interval(values[column], 10_000)
-        assert table.loc[column].tolist() == pytest.approx(list(expected), abs=0.015)
-    assert table.loc["none"].isna().all()
-    pd.testing.assert_frame_equal(table, metrics.bootstrap_columns(values, 10_000))
-    assert not table.equals(metrics.bootstrap_columns(values, 10_000, seed=1))
-    twins = metrics.bootstrap_columns(pd.DataFrame({"a": values["one"], "b": values["one"]}), FEW)
-    assert twins.loc["a"].tolist() == twins.loc["b"].tolist(), "the same resampled images"
-
-
-def test_samples_are_the_same_whether_drawn_at_once_or_not(monkeypatch: Any) -> None:
-    values = pd.DataFrame(np.random.default_rng(0).normal(size=(50, 2)))
-    expected = metrics.bootstrap_columns(values, 100)
-    monkeypatch.setattr("saccade_env.evaluation.metrics.intervals._DRAWS_AT_ONCE", 170)
-    pd.testing.assert_frame_equal(metrics.bootstrap_columns(values, 100), expected)
-
-
-@few_examples
-@given(
-    st.lists(
-        st.tuples(*[st.one_of(st.floats(-100, 100), st.just(math.nan))] * 2),
-        min_size=1,
-        max_size=20,
-    )
-)
-def test_an_interval_holds_the_mean(values: list[tuple[float, float]]) -> None:
-    frame = pd.DataFrame(values, columns=["a", "b"])
-    table = metrics.bootstrap_columns(frame, FEW)
-    check_bounds(table)
-    np.testing.assert_allclose(table["mean"], frame.mean())
-    known = frame.dropna(how="all")
-    pd.testing.assert_frame_equal(table, metrics.bootstrap_columns(known, FEW))

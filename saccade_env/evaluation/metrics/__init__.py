@@ -4,25 +4,31 @@ Positions are (row, col) in tokens. A mean over images comes with the bounds of 
 interval: ``low`` and ``high`` in a table of one mean, ``…_low`` and ``…_high`` in one of several.
 """
 
-from saccade_env.evaluation.metrics.accuracy import full_image, per_saccade
-from saccade_env.evaluation.metrics.certainty import (
+from saccade_env.evaluation.metrics.by_first_correct import (
     certainty_by_first_correct,
     certainty_where_full_right,
+    entropy_by_first_correct,
+    entropy_relation,
 )
-from saccade_env.evaluation.metrics.changes import correct_counts, first_correct, transitions
+from saccade_env.evaluation.metrics.correct import (
+    correct_counts,
+    first_correct,
+    full_image,
+    per_saccade,
+    transitions,
+)
+from saccade_env.evaluation.metrics.early_stop import THRESHOLDS, check_rule, stopping_curve
+from saccade_env.evaluation.metrics.gaze import (
+    distance_from_first,
+    fixation_agreement,
+    unique_area,
+)
 from saccade_env.evaluation.metrics.intervals import (
     Interval,
     bootstrap,
     bootstrap_columns,
     interval,
 )
-from saccade_env.evaluation.metrics.maps import entropy_by_first_correct, entropy_relation
-from saccade_env.evaluation.metrics.scanpaths import (
-    distance_from_first,
-    fixation_agreement,
-    unique_area,
-)
-from saccade_env.evaluation.metrics.stopping import THRESHOLDS, check_rule, stopping_curve
 from saccade_env.evaluation.metrics.tables import correctness
 
 __all__ = [

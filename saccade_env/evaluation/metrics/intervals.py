@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from saccade_env.evaluation.metrics.tables import check_same_images, correctness
+from saccade_env.evaluation.metrics.tables import (
+    check_same_images,
+    correctness,
+    policies_of,
+)
 
 FEWEST = 20  # images, below which an interval is not trusted
-_BOUNDS = (2.5, 97.5)  # per cent
+_OUTSIDE = 0.025  # of the samples, on either side
 _DRAWS_AT_ONCE = 2**21  # 16 MB for each array of them
 
 
@@ -62,8 +66,8 @@ def interval(values: pd.Series, samples: int = 2000, seed: int = 0) -> Interval:
         return Interval(np.nan, np.nan, np.nan)
     # Drawing how often each value comes is drawing images with replacement, and far cheaper.
     drawn = np.random.default_rng(seed).multinomial(total, counts / total, size=samples)
-    low, high = np.percentile(drawn @ found / total, _BOUNDS)
-    return Interval(float(counts @ found / total), float(low), float(high))
+    low, high = percentiles((drawn @ found / total)[:, None])[:, 0].tolist()
+    return Interval(float(counts @ found / total), low, high)
 
 
 def bootstrap_columns(
@@ -106,7 +110,7 @@ def percentiles(
 
     Of several comparisons each interval misses the less: 5 % / comparisons.
     """
-    outside = _BOUNDS[0] / 100 / comparisons
+    outside = _OUTSIDE / comparisons
     return pd.DataFrame(values).quantile([outside, 1 - outside]).to_numpy()
 
 
@@ -124,6 +128,17 @@ def interval_table(parts: Mapping[str, pd.DataFrame], samples: int, seed: int) -
         bounds = {"mean": name, "low": f"{prefix}low", "high": f"{prefix}high"}
         tables.append(own.rename(columns=bounds).set_axis(part.columns))
     return pd.concat(tables, axis=1)
+
+
+def by_policy(
+    records: pd.DataFrame,
+    parts: Callable[[str], Mapping[str, pd.DataFrame]],
+    samples: int,
+    seed: int,
+) -> pd.DataFrame:
+    """:func:`interval_table` of the tables of every policy, one below the other."""
+    found = {p: interval_table(parts(p), samples, seed) for p in policies_of(records)}
+    return pd.concat(found, names=["policy"])
 
 
 def resamples(

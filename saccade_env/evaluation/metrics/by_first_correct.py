@@ -1,14 +1,68 @@
-"""Entropy of the saliency map against how soon a policy is right (figure 7)."""
+"""Certainty and map entropy, held against how soon an image is right (figures 5 and 7)."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from saccade_env.evaluation.metrics.changes import first_correct
+from saccade_env.evaluation.metrics.correct import first_correct
 from saccade_env.evaluation.metrics.intervals import interval_table, percentiles, resamples
-from saccade_env.evaluation.metrics.tables import policies_of
+from saccade_env.evaluation.metrics.tables import by_image, policies_of, right_in_full
+
+_LEVELS = ["policy", "first_correct"]
+_MEANS = ("certainty", "full_certainty")
+_CERTAINTIES = tuple(f"{name}{bound}" for name in _MEANS for bound in ("", "_low", "_high"))
+
+
+def certainty_where_full_right(
+    records: pd.DataFrame, samples: int = 2000, seed: int = 0
+) -> pd.DataFrame:
+    """Mean certainty over the images that the classifier gets right in full (figure 5).
+
+    Args:
+        records: Of an evaluation.
+        samples: Bootstrap samples.
+        seed: Draws them.
+
+    Returns:
+        Index (policy, saccade). Columns ``certainty`` at this saccade and ``full_certainty`` on
+        the whole image, 0 to 1, each with ``…_low`` and ``…_high``, and ``images``, how many
+        these are. NaN when there are none. Unlabelled images do not count.
+    """
+    tables = {}
+    for policy in policies_of(records):
+        right = right_in_full(records, policy)
+        tables[policy] = _means(_certainties(records, policy), right.index[right], samples, seed)
+    return pd.concat(tables, names=["policy"])
+
+
+def certainty_by_first_correct(
+    records: pd.DataFrame, full_image_right: bool = True, samples: int = 2000, seed: int = 0
+) -> pd.DataFrame:
+    """Mean certainty of the images that are right first at the same saccade (figure 5).
+
+    Args:
+        records: Of an evaluation.
+        full_image_right: Only images that the classifier gets right in full, else all labelled.
+        samples: Bootstrap samples, drawn within each group.
+        seed: Draws them.
+
+    Returns:
+        Index (policy, first_correct, saccade), the groups that hold an image; first_correct is
+        NaN for the images that are never right. Columns as of
+        :func:`certainty_where_full_right`, ``images`` being the size of the group. Empty when no
+        image has a label.
+    """
+    groups = {}
+    for policy in policies_of(records):
+        first = first_correct(records, policy)
+        if full_image_right:
+            first = first[right_in_full(records, policy)[first.index]]
+        groups[policy] = first, _certainties(records, policy)
+    return _by_group(groups, [*_LEVELS, "saccade"], _CERTAINTIES, samples, seed)
 
 
 def entropy_relation(
@@ -63,15 +117,39 @@ def entropy_by_first_correct(
     Raises:
         ValueError: As :func:`entropy_relation`.
     """
-    tables = []
-    for policy, pairs in _pairs(entropies, records).items():
-        for saccade, group in pairs.groupby("first_correct", dropna=False):
-            mean = interval_table({"entropy": group[["entropy"]]}, samples, seed)
-            groups = {"policy": policy, "first_correct": saccade, "images": len(group)}
-            tables.append(mean.assign(**groups))
-    columns = ["policy", "first_correct", "entropy", "low", "high", "images"]
-    table = pd.concat(tables) if tables else pd.DataFrame(columns=columns)
-    return table[columns].set_index(columns[:2])
+    groups = {
+        policy: (pairs["first_correct"], {"entropy": pairs[["entropy"]]})
+        for policy, pairs in _pairs(entropies, records).items()
+    }
+    return _by_group(groups, _LEVELS, ("entropy", "low", "high"), samples, seed)
+
+
+def _certainties(records: pd.DataFrame, policy: str) -> dict[str, pd.DataFrame]:
+    return {name: by_image(records, policy, name) for name in _MEANS}
+
+
+def _means(
+    parts: Mapping[str, pd.DataFrame], images: pd.Index, samples: int, seed: int
+) -> pd.DataFrame:
+    own = {name: part.loc[images] for name, part in parts.items()}
+    return interval_table(own, samples, seed).assign(images=len(images))
+
+
+def _by_group(
+    groups: Mapping[str, tuple[pd.Series, Mapping[str, pd.DataFrame]]],
+    levels: list[str], columns: Sequence[str], samples: int, seed: int,
+) -> pd.DataFrame:  # fmt: skip
+    """Means over the images that are right first at the same saccade, by policy."""
+    tables = [
+        _means(parts, group.index, samples, seed)
+        .reset_index(names="saccade")
+        .assign(policy=policy, first_correct=saccade)
+        for policy, (first, parts) in groups.items()
+        for saccade, group in first.groupby(first, dropna=False)
+    ]
+    columns = [*levels, *columns, "images"]
+    table = pd.concat(tables) if tables else pd.DataFrame(columns=columns, dtype=float)
+    return table[columns].set_index(levels)
 
 
 def _pairs(entropies: pd.DataFrame, records: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -135,4 +213,4 @@ def _centred_ranks(
 ) -> Float[np.ndarray, "samples values"]:
     """Rank of every value, from how often each comes in order; ties share their mean rank."""
     total = counts.sum(axis=1, keepdims=True)
-    return counts.cumsum(axis=1) - (counts - 1) / 2 - (total + 1) / 2
+    return np.asarray(counts.cumsum(axis=1) - (counts - 1) / 2 - (total + 1) / 2)

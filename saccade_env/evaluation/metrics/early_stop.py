@@ -69,4 +69,4 @@ def _stops(
         return np.full(len(certain), end)
     windows = np.lib.stride_tricks.sliding_window_view(certain, patience, axis=1)
     held: np.ndarray = np.all(windows, axis=-1)
-    return np.where(held.any(1), held.argmax(1) + patience - 1, end)
+    return np.asarray(np.where(held.any(1), held.argmax(1) + patience - 1, end))

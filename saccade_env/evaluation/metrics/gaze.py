@@ -6,10 +6,7 @@ stopped, is none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import accumulate
-from operator import or_
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -17,13 +14,8 @@ import torch
 from jaxtyping import Bool, Float
 
 from saccade_env import geometry
-from saccade_env.evaluation.metrics.intervals import interval_table
-from saccade_env.evaluation.metrics.tables import (
-    by_image,
-    check_same_images,
-    lengths,
-    policies_of,
-)
+from saccade_env.evaluation.metrics.intervals import by_policy, interval_table
+from saccade_env.evaluation.metrics.tables import by_image, check_same_images, lengths
 
 
 def unique_area(
@@ -46,23 +38,18 @@ def unique_area(
     Raises:
         ValueError: A fixation lies outside the grid, or ``fovea`` is not odd.
     """
-    tables = {}
-    for policy in policies_of(records):
+
+    def shares(policy: str) -> dict[str, pd.DataFrame]:
         row, col = _fixations(records, policy)
-        size, seen = [], []
-        revealed: Any = False
-        for window in _windows(row, col, grid, fovea):
-            revealed = revealed | window
-            size.append(window.sum(axis=1))
-            seen.append(revealed.sum(axis=1))
-        sizes, visible = _like(row, size), _like(row, seen)
-        new = visible - visible.shift(axis=1, fill_value=0)
-        shares = {
-            "visible_share": visible / (grid[0] * grid[1]),
-            "new_share": new / sizes.where(sizes > 0),
+        windows = _windows(row, col, grid, fovea)
+        visible = np.logical_or.accumulate(windows, axis=1).sum(axis=2)
+        new, size = np.diff(visible, prepend=0, axis=1), windows.sum(axis=2)
+        return {
+            "visible_share": _like(row, visible / (grid[0] * grid[1])),
+            "new_share": _like(row, new / np.where(size > 0, size, np.nan)),
         }
-        tables[policy] = interval_table(shares, samples, seed)
-    return pd.concat(tables, names=["policy"])
+
+    return by_policy(records, shares, samples, seed)
 
 
 def fixation_agreement(
@@ -113,9 +100,11 @@ def fixation_agreement(
         "distance": lengths(rows, cols),
     }
     if grid is not None and fovea is not None:
-        here, there = (accumulate(_windows(*path, grid, fovea), or_) for path in (own, other))
-        shares = [_iou(*revealed) for revealed in zip(here, there, strict=True)]
-        parts["iou"] = _like(rows, shares)
+        here, there = (
+            np.logical_or.accumulate(_windows(*path, grid, fovea), axis=1) for path in (own, other)
+        )
+        both, either = (here & there).sum(axis=2), (here | there).sum(axis=2)
+        parts["iou"] = _like(rows, both / np.where(either > 0, either, np.nan))
     return interval_table(parts, samples, seed)
 
 
@@ -131,11 +120,12 @@ def distance_from_first(records: pd.DataFrame, samples: int = 2000, seed: int = 
         Index (policy, saccade). Columns ``distance`` (Euclidean, in tokens; mean over the images,
         0 at the first saccade), ``low`` and ``high``.
     """
-    tables = {}
-    for policy in policies_of(records):
+
+    def distance(policy: str) -> dict[str, pd.DataFrame]:
         rows, cols = (axis.sub(axis.iloc[:, 0], axis=0) for axis in _fixations(records, policy))
-        tables[policy] = interval_table({"distance": lengths(rows, cols)}, samples, seed)
-    return pd.concat(tables, names=["policy"])
+        return {"distance": lengths(rows, cols)}
+
+    return by_policy(records, distance, samples, seed)
 
 
 def _fixations(records: pd.DataFrame, policy: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -146,28 +136,23 @@ def _fixations(records: pd.DataFrame, policy: str) -> tuple[pd.DataFrame, pd.Dat
 
 def _windows(
     row: pd.DataFrame, col: pd.DataFrame, grid: geometry.Grid, fovea: int
-) -> Iterator[Bool[np.ndarray, "images tokens"]]:
-    """The clipped window of every image, saccade by saccade; empty where there is no fixation."""
+) -> Bool[np.ndarray, "images saccades tokens"]:
+    """The clipped window of every fixation; empty where there is none."""
     if fovea < 1 or fovea % 2 == 0:
         raise ValueError(f"fovea must be odd and ≥ 1; got {fovea}")
-    far = int(row.fillna(-1).to_numpy().max()), int(col.fillna(-1).to_numpy().max())
-    if far[0] >= grid[0] or far[1] >= grid[1]:
-        raise ValueError(f"fixations reach {far} (row, col); got a grid of {grid[0]}×{grid[1]}")
-    windows = geometry.fovea_windows(grid, fovea, torch.device("cpu")).flatten(1).numpy()
-    table = np.concatenate((windows, np.zeros_like(windows[:1])))
-    for saccade in row:
-        fixation = torch.tensor(np.stack((row[saccade], col[saccade]), axis=-1))
-        made = ~fixation.isnan().any(-1)
-        index = geometry.row_col_to_index(fixation.nan_to_num().long(), grid)
-        yield table[torch.where(made, index, -1).numpy()]
+    path = np.stack((row, col), axis=-1)
+    made = ~np.isnan(path).any(axis=-1)
+    far = np.where(made[..., None], path, -1).reshape(-1, 2).max(axis=0).astype(int)
+    if (far >= grid).any():
+        raise ValueError(
+            f"fixations reach {(*far.tolist(),)} (row, col); got a grid of {grid[0]}×{grid[1]}"
+        )
+    cells = torch.from_numpy(path[made]).long()
+    table = geometry.fovea_windows(grid, fovea, torch.device("cpu")).flatten(1)
+    windows = np.zeros((*made.shape, table.shape[1]), dtype=bool)
+    windows[made] = table[geometry.row_col_to_index(cells, grid)].numpy()
+    return windows
 
 
-def _iou(
-    here: Bool[np.ndarray, "images tokens"], there: Bool[np.ndarray, "images tokens"]
-) -> Float[np.ndarray, " images"]:
-    either = (here | there).sum(axis=1)
-    return np.where(either > 0, (here & there).sum(axis=1) / np.maximum(either, 1), np.nan)
-
-
-def _like(table: pd.DataFrame, columns: list[np.ndarray]) -> pd.DataFrame:
-    return pd.DataFrame(np.stack(columns, axis=1), index=table.index, columns=table.columns)
+def _like(table: pd.DataFrame, values: Float[np.ndarray, "images saccades"]) -> pd.DataFrame:
+    return pd.DataFrame(values, table.index, table.columns)
