@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import warnings
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -61,7 +63,13 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
         WeightsError: The file holds no dictionary of tensors.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        if zipfile.is_zipfile(path):  # PyTorch compresses nothing: who does wants memory filled
+            with zipfile.ZipFile(path) as archive:
+                if sum(part.file_size for part in archive.infolist()) > path.stat().st_size:
+                    raise WeightsError(f"{path} is compressed")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # whose text is PyTorch's, and advises to execute the file
         raise WeightsError(
             f"{path} cannot be read as weights: it is damaged, or holds something else than "
@@ -134,11 +142,13 @@ def check_tensors(
 
 
 def _problem(tensor: Tensor, wanted: Tensor) -> str:
+    if tensor.is_nested or tensor.is_meta or tensor.layout != torch.strided:
+        return "is no dense tensor"
     if tensor.shape != wanted.shape:
         return f"has shape {tuple(tensor.shape)}, expected {tuple(wanted.shape)}"
     floats = tensor.is_floating_point() and wanted.is_floating_point()
-    if tensor.layout != torch.strided or not (floats or tensor.dtype == wanted.dtype):
-        return f"is {tensor.layout} of {tensor.dtype}, expected {wanted.layout} of {wanted.dtype}"
+    if not floats and tensor.dtype != wanted.dtype:
+        return f"is of {tensor.dtype}, expected {wanted.dtype}"
     return "" if torch.isfinite(tensor.float()).all() else "holds NaN or infinity"
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,7 @@ OTHERS = {
     "int8": tensors(weight=torch.ones(250, 300, dtype=torch.int8)),
     "complex": tensors(weight=torch.ones(250, 300, dtype=torch.complex64)),
     "sparse": tensors(weight=torch.ones(250, 300).to_sparse()),
+    "without values": tensors(bias=torch.zeros(250, device="meta")),
     "NaN": tensors(bias=torch.full((250,), torch.nan)),
     "infinity": tensors(bias=torch.full((250,), torch.inf)),
     "too large for float32": tensors(bias=torch.full((250,), 1e300, dtype=torch.float64)),
@@ -260,6 +262,18 @@ def test_other_tensors_never_get_into_the_cache(
     (folder / "thing.pth").write_bytes(thing.content)  # put there by hand
     with pytest.raises(WeightsError, match=f"{folder}/thing.pth: .*{named}.*Delete it and"):
         weights.load("thing")
+
+
+def test_a_file_that_would_fill_the_memory_is_not_read(thing: Any, tmp_path: Path) -> None:
+    with (
+        zipfile.ZipFile(io.BytesIO(thing.content)) as whole,
+        zipfile.ZipFile(tmp_path / "thing-v1.pth", "w", zipfile.ZIP_DEFLATED) as small,
+    ):
+        for part in whole.infolist():
+            grown = bytes(10**7) if part.filename.endswith("data/0") else b""
+            small.writestr(part.filename, whole.read(part) + grown)
+    with pytest.raises(WeightsError, match="cannot be read as weights"):
+        weights.install("thing", tmp_path)
 
 
 def test_a_file_that_is_too_long_is_not_copied(thing: Any, tmp_path: Path, left: Any) -> None:
