@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Image
 from tqdm.auto import tqdm
 
 from saccade_env.agents.checkpoint import random_states_kept
 from saccade_env.agents.held_back import Result
+from saccade_env.files import replacing
 
 EVALUATIONS = "evaluations.csv"
 
@@ -35,6 +37,9 @@ class Every:
 
 class BetweenRollouts(BaseCallback):
     """Evaluates and saves when due, and once more at the end. It changes no random number.
+
+    Before that it looks whether the network's weights are finite: if not, the training ends with a
+    FloatingPointError, and what was saved before stays.
 
     Args:
         evaluate: Gives a result on held-back pictures.
@@ -62,7 +67,7 @@ class BetweenRollouts(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         # Here everything learnt from the last rollout is in the network, and no buffer is filled.
-        step = self.model.num_timesteps
+        step = self._finite_step()
         if self._evaluations.due(step):
             self._log(step)
         if self._saves.due(step) or self.interrupted:
@@ -74,10 +79,14 @@ class BetweenRollouts(BaseCallback):
         return True
 
     def _on_training_end(self) -> None:
-        step = self.model.num_timesteps
+        step = self._finite_step()
         if step > self._evaluated:
             self._log(step)
         self._save()
+
+    def _finite_step(self) -> int:
+        check_finite(self.model)
+        return self.model.num_timesteps
 
     def _log(self, step: int) -> None:
         with random_states_kept():
@@ -92,23 +101,42 @@ class BetweenRollouts(BaseCallback):
         self.logger.dump(step)
 
 
+def check_finite(model: Any) -> None:
+    """Let a model pass whose weights are finite.
+
+    Raises:
+        FloatingPointError: One is not.
+    """
+    for name, value in model.policy.state_dict().items():
+        if not torch.isfinite(value).all():
+            raise FloatingPointError(
+                f"the training has diverged: at timestep {model.num_timesteps} {name!r} holds NaN "
+                "or infinity. It is not saved: the last good checkpoint, model.zip and best.zip, "
+                "if any, stay. Try a lower learning_rate, in another folder"
+            )
+
+
 class Table:
     """Results of evaluations in a file, a line each.
 
     Args:
-        path: A CSV file; lines after timestep ``begun`` are dropped, as they come again.
-        begun: Timestep at which the training was resumed, -1 if it is a new one.
+        path: A CSV file, which is written anew.
+        lines: Results so far, as the checkpoint has them.
     """
 
-    def __init__(self, path: Path, begun: int = -1) -> None:
-        self.path = path
-        known = pd.read_csv(path).to_dict("records") if path.exists() else []
-        self.lines: list[dict[Any, Any]] = [line for line in known if line["timesteps"] <= begun]
+    def __init__(self, path: Path, lines: list[dict[str, Any]]) -> None:
+        self.path, self.lines = path, list(lines)
+        if lines:
+            self._write()
 
     def add(self, line: dict[str, Any]) -> None:
         """Add a line and write the file."""
         self.lines.append(line)
-        pd.DataFrame(self.lines).to_csv(self.path, index=False)
+        self._write()
+
+    def _write(self) -> None:
+        with replacing(self.path) as part:
+            pd.DataFrame(self.lines).to_csv(part, index=False)
 
 
 class SaveOnInterrupt:

@@ -1,15 +1,14 @@
 """A training as a file: everything that is needed to go on exactly where it stopped.
 
 Network and optimizer, the counters and the last observation of Stable-Baselines3, the random
-numbers of Python, NumPy and PyTorch, and the environment with its episodes. Reading one unpickles:
-read only what you have written yourself.
+numbers of Python, NumPy and PyTorch, and the environment with its episodes. Replay buffer and
+environment are objects, so that reading one unpickles: read only what you have written yourself.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import os
 import pickle
 import random
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from saccade_env.classifiers.weights_file import check_tensors
+from saccade_env.files import replacing
+
 CHECKPOINT = "checkpoint.pt"
 # What SB3's algorithms keep between two rollouts, beside parameters and buffers; not all have all.
 _FIELDS = (
@@ -27,12 +29,20 @@ _FIELDS = (
     "_current_progress_remaining", "_last_obs", "_last_episode_starts", "_last_lstm_states",
     "ep_info_buffer", "ep_success_buffer", "replay_buffer",
 )  # fmt: skip
+_KEPT = ("card", "evaluations", "parameters", "fields", "monitor", "env", "random")
 _MONITOR = ("episode_returns", "episode_lengths", "episode_count")
 
 Shared = Mapping[str, Any]  # objects that are built anew instead of being kept: network, pictures
 
 
-def save(path: Path, model: Any, monitor: Any, shared: Shared, card: dict[str, Any]) -> None:
+def save(
+    path: Path,
+    model: Any,
+    monitor: Any,
+    shared: Shared,
+    card: dict[str, Any],
+    evaluations: list[dict[str, Any]],
+) -> None:
     """Write a checkpoint between two rollouts; a file of that name is replaced once it is whole.
 
     Args:
@@ -40,40 +50,46 @@ def save(path: Path, model: Any, monitor: Any, shared: Shared, card: dict[str, A
         model: An SB3 algorithm.
         monitor: Its ``VecMonitor`` around an :class:`SB3VecEnv`.
         shared: What the environment holds and is not to be kept, by names.
-        card: Handed back by :func:`read`.
+        card: Handed back by :func:`read`, as are the results of
+        evaluations: so far.
     """
     kept = {
         "card": card,
+        "evaluations": evaluations,
         "parameters": model.get_parameters(),
         "fields": {name: vars(model)[name] for name in _FIELDS if name in vars(model)},
-        "monitor": {name: getattr(monitor, name) for name in _MONITOR},
+        "monitor": {name: vars(monitor)[name] for name in _MONITOR},
         "env": _dumped(monitor.venv.env, shared),
         "random": random_states(),
     }
-    replace_file(path, lambda part: torch.save(kept, part))
+    with replacing(path) as part:
+        torch.save(kept, part)
 
 
-def read(path: Path) -> dict[str, Any]:
-    """What :func:`save` wrote.
+def read(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
+    """What :func:`save` wrote, tensors on a device.
 
     Raises:
         FileNotFoundError: There is no such file.
+        ValueError: It is damaged, or of another version.
     """
     if not path.exists():
         raise FileNotFoundError(
             f"nothing to resume: {path} is missing; leave out --resume and take a new folder"
         )
-    return torch.load(path, map_location="cpu", weights_only=False)
+    with _whole(path):
+        kept = torch.load(path, map_location=device, weights_only=False)
+        return {"path": path, **{key: kept[key] for key in _KEPT}}
 
 
-def read_same(path: Path, card: dict[str, Any]) -> dict[str, Any]:
+def read_same(path: Path, card: dict[str, Any], device: str) -> dict[str, Any]:
     """The same, of a training that its card describes.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is of another training.
+        ValueError: It is damaged, or of another training.
     """
-    kept = read(path)
+    kept = read(path, device)
     now = json.loads(json.dumps(card))
     for key, before in json.loads(json.dumps(kept["card"])).items():
         if key not in ("versions", "demonstrations") and now.get(key) != before:
@@ -85,18 +101,40 @@ def read_same(path: Path, card: dict[str, Any]) -> dict[str, Any]:
 
 
 def environment(kept: dict[str, Any], shared: Shared) -> Any:
-    """The environment of a checkpoint, holding the same shared objects."""
-    return _Unpickler(io.BytesIO(kept["env"]), shared).load()
+    """The environment of a checkpoint, holding the same shared objects.
+
+    Raises:
+        ValueError: It is damaged, or of another version.
+    """
+    with _whole(kept["path"]):
+        return _Unpickler(io.BytesIO(kept["env"]), shared).load()
 
 
 def restore(kept: dict[str, Any], model: Any, monitor: Any) -> None:
-    """Bring a newly built model around the checkpoint's environment to where it was."""
-    model.set_parameters(kept["parameters"], device=model.device)
-    vars(model).update(kept["fields"])
-    if "_last_lstm_states" in kept["fields"]:
-        model._last_lstm_states = _moved(model._last_lstm_states, model.device)
-    vars(monitor).update(kept["monitor"])
-    set_random_states(kept["random"])
+    """Bring a newly built model around the checkpoint's environment to where it was.
+
+    Raises:
+        ValueError: The checkpoint is damaged, or of another version.
+    """
+    with _whole(kept["path"]):
+        model.set_parameters(kept["parameters"], device=model.device)
+        vars(model).update(kept["fields"])
+        vars(monitor).update(kept["monitor"])
+        set_random_states(kept["random"])
+        state = model.policy.state_dict()
+        check_tensors(state, state, "the agent")
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # whatever a damaged pickle, or one of another version, raises
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            f"{path} is damaged, or of another version ({reason}): this training cannot go on. "
+            "Begin one in another folder; model.zip and best.zip beside it are as they were"
+        ) from error
 
 
 def random_states() -> dict[str, Any]:
@@ -113,9 +151,9 @@ def set_random_states(states: dict[str, Any]) -> None:
     """Set the global generators."""
     random.setstate(states["python"])
     np.random.set_state(states["numpy"])  # noqa: NPY002
-    torch.set_rng_state(states["torch"])
+    torch.set_rng_state(states["torch"].cpu())
     if states["cuda"]:
-        torch.cuda.set_rng_state_all(states["cuda"])
+        torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])
 
 
 @contextmanager
@@ -126,13 +164,6 @@ def random_states_kept() -> Iterator[None]:
         yield
     finally:
         set_random_states(states)
-
-
-def replace_file(path: Path, write: Any) -> None:
-    """Write beside a file, then take its place: it is never half written."""
-    part = path.with_name(f"{path.stem}.part{path.suffix}")
-    write(part)
-    os.replace(part, path)
 
 
 class _Pickler(pickle.Pickler):
@@ -157,11 +188,3 @@ def _dumped(env: Any, shared: Shared) -> bytes:
     file = io.BytesIO()
     _Pickler(file, shared).dump(env)
     return file.getvalue()
-
-
-def _moved(states: Any, device: Any) -> Any:
-    """RecurrentPPO's states of the network: tuples of tensors."""
-    if isinstance(states, torch.Tensor):
-        return states.to(device)
-    moved = [_moved(state, device) for state in states]
-    return type(states)(*moved) if hasattr(states, "_fields") else tuple(moved)

@@ -11,20 +11,31 @@ from __future__ import annotations
 import json
 import math
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from tqdm.auto import tqdm
 
-from saccade_env.agents.checkpoint import random_states_kept, replace_file
-from saccade_env.agents.files import read_json
-from saccade_env.core import Policy
+from saccade_env.agents.checkpoint import random_states_kept
+from saccade_env.core import Policy, View
+from saccade_env.files import read_object, remove_temporaries, replacing, write_json
 
 ABOUT = "about.json"
 Predict = Callable[..., tuple[np.ndarray, Any]]
+
+
+@runtime_checkable
+class Prefers(Protocol):
+    """A policy that tells more than where it looks, as the greedy oracle does."""
+
+    def preferences(self, view: View) -> Float[Tensor, "batch rows cols"]:
+        """How far it prefers each fixation, in sum 1; NaN what it did not weigh."""
 
 
 class Round(NamedTuple):
@@ -46,21 +57,21 @@ class Demonstrations:
         about: What they are of, as plain data; ``about["observation"]`` says what is observed.
 
     Raises:
+        OSError: What describes them is no JSON object.
         ValueError: The folder holds something else, demonstrations of something else, or some that
             observe less.
     """
 
     def __init__(self, folder: Path, about: dict[str, Any]) -> None:
         self.folder, path = folder, folder / ABOUT
+        remove_temporaries(folder)
         if path.exists():
             self.about = _check_same(path, json.loads(json.dumps(about)))
             return
         if folder.exists() and any(folder.iterdir()):
             raise ValueError(f"{folder} holds something else than demonstrations: take another")
         self.about = about
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(about, indent=2)
-        replace_file(path, lambda part: part.write_text(text + "\n", "utf-8"))
+        write_json(path, about)
 
     def collect(
         self,
@@ -76,7 +87,7 @@ class Demonstrations:
 
         Args:
             env: A vector environment on the pictures to learn from, bare or in vector wrappers.
-            teacher: Shows where to look, by ``preferences(view)`` if it has them, else by ``act``.
+            teacher: Shows where to look, by its preferences (:class:`Prefers`) or else by ``act``.
             steps: Saccades to see, over all rows, whether the teacher is asked or not.
             predict: Looks where the teacher is not asked: observation, state, starts and masks to
                 actions and state.
@@ -102,7 +113,8 @@ class Demonstrations:
                 if not path.exists():
                     with random_states_kept():
                         found = _round(env, teacher, predict, asked, (seed, number))
-                    replace_file(path, lambda part, found=found: _write(part, found))
+                    with replacing(path) as part:
+                        _write(part, found)
                 bar.update(horizon * env.num_envs)
         return paths
 
@@ -117,7 +129,7 @@ def read(path: Path, keys: list[str]) -> Round:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             observations = {key: found[f"observation.{key}"] for key in keys}
             return Round(observations, *(found[name] for name in Round._fields[1:]))
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is damaged ({error}): remove it, and it is made again") from error
 
 
@@ -157,10 +169,10 @@ def _round(
     return Round(observations, *(np.stack(other, 1) for other in others))
 
 
-def _preferred(teacher: Any, env: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _preferred(teacher: Policy, env: Any, shape: tuple[int, ...]) -> np.ndarray:
     """How far the teacher prefers each action, [rows, actions]; NaN what it did not weigh."""
     view = env.unwrapped.view
-    if not hasattr(teacher, "preferences"):
+    if not isinstance(teacher, Prefers):
         return np.eye(shape[1], dtype=np.float32)[teacher.act(view).cpu().numpy()]
     preferred = teacher.preferences(view).flatten(1).cpu().numpy().astype(np.float32)
     stops = np.full((len(preferred), shape[1] - preferred.shape[1]), np.float32(np.nan))
@@ -169,18 +181,19 @@ def _preferred(teacher: Any, env: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 def _check_same(path: Path, about: dict[str, Any]) -> dict[str, Any]:
     """What the demonstrations there are of, if that is what is asked for."""
-    kept = read_json(path, "a folder of demonstrations")
+    kept = read_object(path)
     for key in sorted((kept.keys() | about.keys()) - {"observation"}):
         if kept.get(key) != about.get(key):
             raise ValueError(
                 f"{path.parent} holds demonstrations with another {_difference(kept, about, key)}; "
                 "give another folder"
             )
+    observed = dict(kept.get("observation") or {})
     for key, value in about["observation"].items():
-        if value and value != "none" and value != kept["observation"].get(key):
+        if value and value != observed.get(key):
             raise ValueError(
-                f"the demonstrations in {path.parent} were made with {key} "
-                f"{kept['observation'].get(key)}, not {value}: what is observed may only be less"
+                f"the demonstrations in {path.parent} were made with {key} {observed.get(key)}, "
+                f"not {value}: what is observed may only be less"
             )
     return kept
 

@@ -1,66 +1,94 @@
 """A trained agent on disk: a folder with ``agent.safetensors`` and ``agent.json``.
 
-Neither can hold code: reading them executes nothing.
+Neither can hold code: reading them executes nothing. What ``agent.json`` may say is
+:data:`SCHEMA`; it is checked before anything is built from it.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from gymnasium import spaces
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
+from saccade_env import classifiers
 from saccade_env.agents.net import EXTRAS, TokenGridNet
-from saccade_env.classifiers.weights_file import WeightsError, check_tensors
+from saccade_env.classifiers.weights_file import WeightsError, check_tensors, empty, fill
 from saccade_env.errors import unknown_name
+from saccade_env.files import read_object, replacing, write_json
 
 WEIGHTS, DESCRIPTION = "agent.safetensors", "agent.json"
 SHIPPED = Path(__file__).parent / "pretrained"  # the agents that come with the package
-
-_KEYS = ("name", "network", "observation", "max_saccades")
-_NETWORK = ("channels", "blocks", "stop_action", "patch_size")
-_OBSERVATION = ("periphery", "prior", "belief")
-_BELIEF = 5  # BeliefObservation's default
+LARGEST_PERIPHERY = 1024  # pixels
+_MEBIBYTE = 1 << 20
 
 
-def save_agent(net: TokenGridNet, folder: str | Path, description: dict[str, Any]) -> Path:
-    """Write an agent.
+class Field(NamedTuple):
+    """What a value must be, in words and as a test."""
 
-    Args:
-        net: Its network.
-        folder: Made if it is not there.
-        description: ``name`` and ``observation`` ({"periphery": side or 0, "prior": name or None,
-            "belief": probabilities or 0, "activation": name of a classifier or None}), and
-            whatever else shall be known, such as ``card``.
-            ``network`` and ``max_saccades`` are read off the network.
+    wanted: str
+    allows: Callable[[Any], bool]
 
-    Returns:
-        The folder.
+
+def _whole(low: int, high: int) -> Field:
+    return Field(
+        f"a whole number from {low} to {high}",
+        lambda value: type(value) is int and low <= value <= high,
+    )
+
+
+def _width(value: Any) -> bool:
+    return type(value) is int and 8 <= value <= 512 and value % 8 == 0
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable()
+
+
+OBSERVATION = {
+    "periphery": _whole(0, LARGEST_PERIPHERY),
+    "prior": Field("the name of a policy or null", lambda name: name is None or _text(name)),
+    "belief": _whole(0, 1000),
+    "activation": Field(
+        f"null or a classifier's name: {', '.join(classifiers.REGISTRY.entries)}",
+        lambda name: name is None or (_text(name) and name in classifiers.REGISTRY.entries),
+    ),
+}
+SCHEMA: dict[str, Any] = {
+    "name": Field("a text of up to 200 characters", _text),
+    "max_saccades": _whole(1, 10_000),
+    "network": {
+        "channels": Field("a multiple of 8 from 8 to 512", _width),
+        "blocks": _whole(0, 32),
+        "stop_action": Field("true or false", lambda value: isinstance(value, bool)),
+        "patch_size": _whole(1, 64),
+    },
+    "observation": OBSERVATION,
+    "card": Field("an object", lambda value: isinstance(value, dict)),
+}
+
+
+def check(found: Any, schema: Mapping[str, Any], where: str) -> None:
+    """Let data pass that have exactly the fields of a schema.
 
     Raises:
-        ValueError: The description lacks something, or contradicts the network.
+        ValueError: A field is missing, unknown or wrong; the message begins with ``where``.
     """
-    patch_size = round((net.encoder.in_features / 3) ** 0.5)
-    network = {
-        "channels": net.channels,
-        "blocks": net.blocks,
-        "stop_action": net.stop_action,
-        "patch_size": patch_size,
-    }
-    full = {"max_saccades": net.budget, **description, "network": network}
-    _check(full, "the description")
-    full["observation"] = check_observation(full["observation"], "the description")
-    _check_extras(net, full["observation"])
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
-    save_file(tensors, folder / WEIGHTS)
-    text = json.dumps(full, indent=2, ensure_ascii=False)
-    (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
-    return folder
+    if not isinstance(found, dict):
+        raise ValueError(f"{where} must be an object with {', '.join(schema)}; got {found!r:.80}")
+    for key in found:
+        if key not in schema:
+            raise unknown_name(f"field of {where}:", key, schema)
+    for key, rule in schema.items():
+        if key not in found:
+            raise ValueError(f"{where} lacks {key!r}; it has {', '.join(found) or 'nothing'}")
+        if isinstance(rule, dict):
+            check(found[key], rule, f"{where}, {key!r}")
+        elif not rule.allows(found[key]):
+            raise ValueError(f"{where}, {key!r} must be {rule.wanted}; got {found[key]!r:.80}")
 
 
 def available() -> list[str]:
@@ -79,101 +107,91 @@ def folder_of(name: str) -> Path:
     return SHIPPED / name
 
 
-def read_json(path: Path, what: str) -> dict[str, Any]:
-    """Read a JSON object.
+def save_agent(
+    net: TokenGridNet,
+    folder: str | Path,
+    name: str,
+    observation: Mapping[str, Any],
+    card: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write an agent.
+
+    Args:
+        net: Its network.
+        folder: Made if it is not there.
+        name: Of the agent.
+        observation: What it observes beside what is revealed: {"periphery": side or 0, "prior":
+            name of a policy or None, "belief": probabilities or 0, "activation": name of a
+            classifier or None}.
+        card: Whatever else shall be known, as plain data.
+
+    Returns:
+        The folder.
 
     Raises:
-        FileNotFoundError: There is none; the message says what the folder holds.
-        ValueError: It is no JSON object.
+        ValueError: The description is none, or contradicts the network.
+        WeightsError: A weight is NaN or infinite. Nothing is written.
     """
-    if not path.is_file():
-        held = ", ".join(sorted(p.name for p in path.parent.glob("*"))[:8]) or "nothing"
-        raise FileNotFoundError(f"{what} needs {path.name} in {path.parent}, which holds: {held}")
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} must be a JSON object; got {type(found).__name__}")
-    return found
+    folder, where = Path(folder), "the description"
+    described = {
+        "name": name,
+        "max_saccades": net.budget,
+        "network": {
+            "channels": net.channels,
+            "blocks": net.blocks,
+            "stop_action": net.stop_action,
+            "patch_size": net.patch_size,
+        },
+        "observation": dict(observation),
+        "card": dict(card or {}),
+    }
+    check(described, SCHEMA, where)
+    said = zip(EXTRAS, (observation[key] for key in OBSERVATION), strict=True)
+    if (wanted := tuple(name for name, value in said if value)) != net.extras:
+        raise ValueError(f"the network takes in {net.extras}; {where} says {wanted}")
+    tensors = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
+    check_tensors(tensors, tensors, f"agent {name!r}")
+    with replacing(folder / WEIGHTS) as part:
+        save_file(tensors, part)
+    write_json(folder / DESCRIPTION, described)
+    return folder
 
 
 def read_description(folder: Path) -> dict[str, Any]:
     """Read ``agent.json``.
 
     Raises:
-        FileNotFoundError: It is not there.
-        ValueError: It is no agent's.
+        FileNotFoundError: It is not there; the message says what the folder holds.
+        OSError: It cannot be read, or is no JSON object.
+        ValueError: It is no agent's; the message names file and field.
     """
-    found = read_json(folder / DESCRIPTION, "an agent")
-    where = str(folder / DESCRIPTION)
-    _check(found, where)
-    return {**found, "observation": check_observation(found["observation"], where)}
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        held = ", ".join(sorted(p.name for p in folder.glob("*"))[:8]) or "nothing"
+        raise FileNotFoundError(f"an agent needs {DESCRIPTION} in {folder}, which holds: {held}")
+    if path.stat().st_size > _MEBIBYTE:
+        raise ValueError(f"{path} is above 1 MiB: it is no agent's")
+    found = {"card": {}, **read_object(path)}
+    check(found, SCHEMA, str(path))
+    return found
 
 
-def read_weights(net: TokenGridNet, folder: Path) -> None:
-    """Fill the network from ``agent.safetensors``.
+def read_weights(folder: Path, network: Mapping[str, Any], space: spaces.Dict) -> TokenGridNet:
+    """The network that a description's ``network`` is of, from ``agent.safetensors``.
 
     Raises:
         FileNotFoundError: It is not there.
-        WeightsError: It is damaged, or of another network.
+        WeightsError: It is damaged, another network's, or not finite.
     """
     path = folder / WEIGHTS
     if not path.is_file():
         raise FileNotFoundError(f"an agent needs {WEIGHTS} beside {folder / DESCRIPTION}")
+    sizes = {key: value for key, value in network.items() if key != "patch_size"}
+    net = empty(lambda: TokenGridNet(space, **sizes))
+    largest = 8 * sum(tensor.numel() for tensor in net.parameters()) + _MEBIBYTE  # with its header
+    if path.stat().st_size > largest:
+        raise WeightsError(f"{path} is larger than the network it is described as: get it again")
     try:
-        tensors = load_file(path)
-    except SafetensorError as error:
+        return fill(net, load_file(path), str(path))
+    except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path} cannot be read as weights ({error}): get it again") from error
-    fill(net, tensors, str(path))
-
-
-def fill(net: TokenGridNet, tensors: dict[str, Tensor], what: str) -> None:
-    """Load a state dict of the same network, on whatever grid it was trained.
-
-    Raises:
-        WeightsError: Keys or shapes are another network's.
-    """
-    check_tensors(tensors, net.state_dict(), what)
-    try:
-        net.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise WeightsError(f"{what} is not of the network it is described as: {error}") from error
-
-
-def _check(found: dict[str, Any], where: str) -> None:
-    _check_has(found, _KEYS, where)
-    _check_has(found["network"], _NETWORK, f"'network' of {where}")
-
-
-def check_observation(observation: Any, where: str) -> dict[str, Any]:
-    """What is observed beside the tokens, in the form of :func:`save_agent`.
-
-    A training's card may say ``"none"`` for no prior, and true for a belief of five classes.
-
-    Raises:
-        ValueError: It lacks something.
-    """
-    _check_has(observation, _OBSERVATION, f"'observation' of {where}")
-    prior, belief = observation["prior"], observation["belief"]
-    return {
-        "periphery": int(observation["periphery"]),
-        "prior": None if prior == "none" else prior,
-        "belief": _BELIEF if belief is True else int(belief),
-        "activation": observation.get("activation"),
-    }
-
-
-def _check_has(found: Any, keys: tuple[str, ...], where: str) -> None:
-    if not isinstance(found, dict):
-        raise ValueError(f"{where} must be an object with {list(keys)}; got {found!r}")
-    if missing := [key for key in keys if key not in found]:
-        raise ValueError(f"{where} lacks {missing}; it has {sorted(found)}")
-
-
-def _check_extras(net: TokenGridNet, observation: dict[str, Any]) -> None:
-    said = (observation[key] for key in ("periphery", "prior", "belief", "activation"))
-    names = zip(EXTRAS, said, strict=True)
-    wanted = tuple(name for name, value in names if value)
-    if wanted != net.extras:
-        raise ValueError(f"the network takes in {net.extras}; the description says {wanted}")

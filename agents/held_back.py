@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
-from saccade_env import core, rendering
+from saccade_env import core, images, rendering
+from saccade_env.classifiers import Classifier
+from saccade_env.config import SaccadeConfig
+from saccade_env.evaluation.rollout import follow
+from saccade_env.images import ImageSource
 
-_KEYS = ("certainty", "correct", "visible_share")
-Predict = Callable[..., tuple[np.ndarray, Any]]
+_ROWS = 16  # pictures at a time
 
 
 class Result(NamedTuple):
@@ -38,80 +41,52 @@ class Result(NamedTuple):
         return means | dict(zip(names, map(float, self.accuracy), strict=True))
 
 
-class _Episodes(NamedTuple):
-    reward: np.ndarray  # [B]
-    saccades: np.ndarray  # [B]
-    values: dict[str, np.ndarray]  # [B, T]
-    blank: float  # certainty before the first saccade
-    end: core.View  # of the first row
-    image: torch.Tensor
-    label: int
-
-
-def evaluate(env: Any, count: int, predict: Predict) -> Result:
+def evaluate(
+    policy: core.Policy, source: ImageSource, config: SaccadeConfig, classifier: Classifier
+) -> Result:
     """Look at every picture once.
 
     Args:
-        env: A vector environment on the held-back pictures, bare or in vector wrappers.
-        count: How many pictures it has.
-        predict: Observation, network state, which rows have just begun and mask, to actions [B]
-            and network state. An episode that has stopped stays as it was.
+        policy: The live network as a policy, which is asked but not changed.
+        source: The held-back pictures.
+        config: The task.
+        classifier: Judges what is revealed.
     """
-    rows = env.num_envs
-    parts, first = [], 0
-    while first < count:
-        indices = [min(place, count - 1) for place in range(first, first + rows)]
-        parts.append(_episodes(env, indices, predict))
-        first += rows
-    means = {
-        key: np.concatenate([part.values[key] for part in parts])[:count].mean(0) for key in _KEYS
+    count, parts, frames = len(source), [], []
+    rows = min(count, _ROWS)
+    for first in range(0, count, rows):
+        # Always as many rows: the last picture fills up the last batch.
+        shown = [source[min(place, count - 1)] for place in range(first, first + rows)]
+        pixels, labels = (tensor.to(classifier.device) for tensor in images.stack(shown))
+        states = follow(pixels, labels, policy, config, classifier)
+        parts.append(_measured(states, config))
+        frames = frames or [_frame(states, config, classifier.patch_size)]
+    means = {key: np.concatenate([part[key] for part in parts])[:count].mean(0) for key in parts[0]}
+    reward, saccades = float(means.pop("reward")), float(means.pop("saccades"))
+    return Result(reward, saccades, **means, frame=frames[0])
+
+
+def _measured(states: list[core.State], config: SaccadeConfig) -> dict[str, np.ndarray]:
+    """What :class:`Result` is the mean of, a row a picture."""
+
+    def stack(values: list[torch.Tensor]) -> np.ndarray:
+        return torch.stack(values, 1).double().cpu().numpy()
+
+    steps = list(enumerate(pairwise(states)))
+    running = [before.saccades_done == place for place, (before, _) in steps]
+    earned = stack([core.reward(before, after, config) for _, (before, after) in steps])
+    correct = stack([core.correct(state) for state in states[1:]])
+    correct[states[0].labels.cpu().numpy() == core.UNLABELLED] = np.nan
+    return {
+        "reward": np.where(stack(running), earned, 0).cumsum(1)[:, -1],
+        "saccades": states[-1].saccades_done.double().cpu().numpy(),
+        "certainty": stack([state.certainty for state in states[1:]]),
+        "accuracy": correct,
+        "visible_share": stack([core.visible_share(state.revealed) for state in states[1:]]),
     }
-    return Result(
-        reward=_mean([part.reward for part in parts], count),
-        saccades=_mean([part.saccades for part in parts], count),
-        certainty=means["certainty"],
-        accuracy=means["correct"],
-        visible_share=means["visible_share"],
-        frame=_frame(env, parts[0]),
-    )
 
 
-def _mean(parts: list[np.ndarray], count: int) -> float:
-    return float(np.concatenate(parts)[:count].mean())
-
-
-def _episodes(env: Any, indices: list[int], predict: Predict) -> _Episodes:
-    observation, infos = env.reset(options={"index": indices})
-    base, alive, starts = env.unwrapped, np.ones(len(indices), bool), np.ones(len(indices), bool)
-    image, labels, blank = base.images[0], infos["label"], float(infos["certainty"][0])
-    reward, saccades, state = np.zeros(len(indices)), np.zeros(len(indices)), None
-    last = {key: np.zeros(len(indices)) for key in _KEYS}
-    values: dict[str, list[np.ndarray]] = {key: [] for key in _KEYS}
-    end = base.view
-    for _ in range(base.config.max_saccades):
-        actions, state = predict(observation, state, starts, env.action_masks())
-        observation, earned, over, _, infos = env.step(actions)
-        reward, end = reward + earned * alive, base.stepped if alive[0] else end
-        saccades = np.where(alive, base.stepped.saccades_done.cpu().numpy(), saccades)
-        for key in _KEYS:
-            now = np.where(over, infos["final_info"][key], infos[key]) if over.any() else infos[key]
-            last[key] = np.where(alive, now, last[key])
-            values[key].append(last[key])
-        alive, starts = alive & ~over, over
-    stacked = {key: np.stack(value, 1).astype(float) for key, value in values.items()}
-    stacked["correct"][labels == core.UNLABELLED] = np.nan
-    return _Episodes(reward, saccades, stacked, blank, end, image, int(labels[0]))
-
-
-def _frame(env: Any, episodes: _Episodes) -> np.ndarray:
-    base = env.unwrapped
-    state = core.State(
-        memory=None,
-        images=episodes.image[None],
-        labels=torch.tensor([episodes.label]),
-        image_index=torch.zeros(1, dtype=torch.long),
-        **{key: value[:1] for key, value in episodes.end._asdict().items()},
-    )
-    done = int(state.saccades_done[0])
-    history = [episodes.blank, *episodes.values["certainty"][0, :done].tolist()]
-    return rendering.frame(state, base.config, base.patch_size, history)
+def _frame(states: list[core.State], config: SaccadeConfig, patch_size: int) -> np.ndarray:
+    done = int(states[-1].saccades_done[0])
+    history = [float(state.certainty[0]) for state in states[: done + 1]]
+    return rendering.frame(states[-1], config, patch_size, history)

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 import yaml
 
+from saccade_env.agents.imitate import imitate
+from saccade_env.agents.net import TokenGridNet
 from saccade_env.agents.settings import Settings
 from saccade_env.errors import unknown_name
 
@@ -32,6 +36,45 @@ _OWN = (
     "verbose",
     "_init_setup_model",
 )  # set by us
+_OF_IMITATE = ("model", "paths", "seed", "progress", "masked")  # likewise
+_COUNT, _SHARE, _WEIGHT = (1.0, math.inf), (0.0, 1.0), (0.0, math.inf)
+_ABOVE_0 = (1e-12, math.inf)
+# Smallest and largest value, as Stable-Baselines3 refuses few, and those late.
+_LIMITS = {
+    "n_steps": _COUNT,
+    "n_epochs": _COUNT,
+    "batch_size": (2.0, math.inf),
+    "buffer_size": _COUNT,
+    "learning_starts": _WEIGHT,
+    "train_freq": _COUNT,
+    "gradient_steps": (-1.0, math.inf),
+    "target_update_interval": _COUNT,
+    "stats_window_size": _COUNT,
+    "learning_rate": (1e-12, 1e6),
+    "clip_range": _ABOVE_0,
+    "clip_range_vf": _ABOVE_0,
+    "max_grad_norm": _ABOVE_0,
+    "target_kl": _ABOVE_0,
+    "gamma": _SHARE,
+    "gae_lambda": _SHARE,
+    "tau": _SHARE,
+    "exploration_fraction": _SHARE,
+    "exploration_initial_eps": _SHARE,
+    "exploration_final_eps": _SHARE,
+    "ent_coef": _WEIGHT,
+    "vf_coef": _WEIGHT,
+    "weight_decay": _WEIGHT,
+    "asked": (1e-12, 1.0),
+    "channels": (8.0, 512.0),
+    "blocks": (0.0, 32.0),
+}
+_KINDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    dict: "{name: value, …}",
+    NoneType: "null",
+}
 
 
 class LinearSchedule:
@@ -68,26 +111,27 @@ def hyperparameters(settings: Settings) -> dict[str, dict[str, Any]]:
 
     Raises:
         ImportError: The algorithm's package is missing.
-        ValueError: One is unknown, or a file does not hold sections.
+        OSError: A file cannot be read.
+        ValueError: One is unknown, of another type or out of range, or a file does not hold
+            sections; the message names file, section and key.
     """
-    parameters = inspect.signature(algorithm(settings.algo)).parameters
+    types = {
+        settings.algo: _types(algorithm(settings.algo), _OWN),
+        "network": _types(TokenGridNet, ("observation_space", "stop_action")),
+        "warm-start": {**_types(imitate, _OF_IMITATE), "asked": float},
+    }
     own = _sections(Path(__file__).with_name("hyperparameters.yml"))
-    users = _sections(settings.config) if settings.config else {}
+    file = settings.hyperparameter_file
+    users = _sections(file) if file else {}
     for section in users:
         if section not in own:
-            raise unknown_name(f"section of {settings.config}", section, own)
-    known = {"algorithm": set(parameters) - set(_OWN), **{name: set(own[name]) for name in _SHARED}}
+            raise unknown_name(f"section of {file}", section, own)
     chosen = {}
-    for name in known:
-        section = settings.algo if name == "algorithm" else name
-        single = _of_section(settings.hyperparameters, name)
-        chosen[name] = {**own[section], **users.get(section, {}), **single}
-        for key in chosen[name]:
-            if key not in known[name]:
-                raise unknown_name("hyperparameter", key, known[name])
-            usual = own[section].get(key)
-            chosen[name][key] = _like(key, chosen[name][key], usual, schedules=name == "algorithm")
-    return chosen
+    for section, known in types.items():
+        inline = _of_section(settings.hyperparameters, section)
+        users_own = _checked(users.get(section, {}), known, f"{file}, {section}: ")
+        chosen[section] = {**own[section], **users_own, **_checked(inline, known, "")}
+    return {"algorithm": chosen.pop(settings.algo), **chosen}
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:
@@ -108,40 +152,69 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
 def built(values: Mapping[str, Any]) -> dict[str, Any]:
     """Hyperparameters as Stable-Baselines3 takes them: ``lin_3e-4`` becomes a schedule."""
     return {
-        key: LinearSchedule(float(value[4:]))
-        if isinstance(value, str) and value.startswith("lin_")
-        else value
+        key: LinearSchedule(_scheduled(value)) if isinstance(value, str) else value
         for key, value in values.items()
     }
 
 
 def _sections(path: Path) -> dict[str, dict[str, Any]]:
-    read = _yaml(path.read_text("utf-8"), str(path))
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not YAML: {error}") from error
+    read = _yaml(text, str(path))
     if not isinstance(read, dict) or not all(isinstance(part, dict) for part in read.values()):
         raise ValueError(f"{path} must hold a section an algorithm, each of key: value")
-    return {name: {k: _number(v) for k, v in part.items()} for name, part in read.items()}
+    return {str(n): {str(k): _number(v) for k, v in part.items()} for n, part in read.items()}
 
 
-def _like(key: str, value: Any, usual: Any, schedules: bool) -> Any:
-    """A value of the kind that is usual: a whole number where one is, and a number at least.
+def _types(build: Any, left_out: tuple[str, ...]) -> dict[str, Any]:
+    """Annotations of the keywords of a class or function."""
+    parameters = inspect.signature(build, eval_str=True).parameters
+    return {name: own.annotation for name, own in parameters.items() if name not in left_out}
+
+
+def _checked(values: Mapping[str, Any], types: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Values of the types that are annotated, and in range: a whole number where one is asked for.
 
     Raises:
-        ValueError: It is not.
+        ValueError: One is not; the message begins with ``where``.
     """
-    if key == "policy_kwargs" and not isinstance(value, Mapping):
-        raise ValueError(f"hyperparameter {key!r} must be {{name: value, …}}; got {value!r}")
-    scheduled = str(usual).startswith("lin_")
-    if not isinstance(usual, int | float) and not scheduled:
+    found = {}
+    for key, value in values.items():
+        if key not in types:
+            raise unknown_name(f"{where}hyperparameter", key, types)
+        kinds = _kinds(types[key])
+        least, most = _LIMITS.get(key, (-math.inf, math.inf))
+        if isinstance(value, float) and value.is_integer() and int in kinds:
+            value = int(value)
+        number = _scheduled(value) if "lin_3e-4" in kinds else value
+        fits = type(number) in kinds or (type(number) is int and float in kinds)
+        if type(number) in (int, float):
+            fits = fits and math.isfinite(number) and least <= number <= most
+        if not fits:
+            names = [kind if isinstance(kind, str) else _KINDS[kind] for kind in kinds]
+            limits = [f" ≥ {least:g}"] if least > -math.inf else []
+            limits += [f" ≤ {most:g}"] if most < math.inf else []
+            wanted = " or ".join(names) + " and".join(limits)
+            raise ValueError(f"{where}hyperparameter {key!r} must be {wanted}; got {value!r}")
+        found[key] = value
+    return found
+
+
+def _kinds(hint: Any) -> list[Any]:
+    """What a value may be that YAML can hold: types, and the form of a schedule."""
+    hints = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    origins = [get_origin(one) or one for one in hints]
+    return [kind for kind in _KINDS if kind in origins] + ["lin_3e-4"] * (Callable in origins)
+
+
+def _scheduled(value: Any) -> Any:
+    """The first value of a schedule in the form ``lin_3e-4``; any other value as it is."""
+    try:
+        return float(value[4:]) if isinstance(value, str) and value[:4] == "lin_" else value
+    except ValueError:
         return value
-    if schedules and isinstance(value, str) and value.startswith("lin_"):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"hyperparameter {key!r} must be a number; got {value!r}")
-    if not isinstance(usual, int) or isinstance(value, int):
-        return value
-    if not value.is_integer():
-        raise ValueError(f"hyperparameter {key!r} must be a whole number; got {value!r}")
-    return int(value)
 
 
 def _yaml(text: str, what: str) -> Any:
@@ -165,5 +238,5 @@ def _of_section(values: Mapping[str, Any], section: str) -> dict[str, Any]:
     for key, (prefix, _, _) in parts.items():
         if prefix and prefix not in _SHARED:
             raise unknown_name(f"section of {key!r}", prefix, _SHARED)
-    wanted = "" if section == "algorithm" else section
+    wanted = section if section in _SHARED else ""
     return {parts[key][2]: value for key, value in values.items() if parts[key][0] == wanted}

@@ -6,16 +6,17 @@ scanpaths of :mod:`.demonstrations`. The teacher is a fixed policy or the oracle
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from stable_baselines3.dqn.policies import DQNPolicy
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from saccade_env.agents.demonstrations import Round, rounds
+from saccade_env.agents.sb3_policies import Sb3Network
 
 
 def imitate(
@@ -27,6 +28,7 @@ def imitate(
     weight_decay: float = 0.01,
     seed: int = 0,
     progress: bool = True,
+    masked: bool = False,
 ) -> list[float]:
     """Clone a teacher.
 
@@ -39,6 +41,7 @@ def imitate(
         weight_decay: Of that AdamW.
         seed: Of the order.
         progress: Show a progress bar.
+        masked: The network chooses among open fixations alone.
 
     Returns:
         Cross-entropy of every epoch, in nats.
@@ -47,7 +50,7 @@ def imitate(
     optimizer = torch.optim.AdamW(network.parameters(), learning_rate, weight_decay=weight_decay)
     total = int(n_epochs) * len(paths)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, total)
-    loss = _losses.get(type(model).__name__, _actor_loss)
+    asked = Sb3Network(model)
     keys = list(model.observation_space.spaces)
     network.set_training_mode(True)
     curve = []
@@ -57,12 +60,12 @@ def imitate(
             for seen in rounds(paths, keys, generator):
                 rows = max(1, int(batch_size) // seen.asked.shape[1])
                 for part in _batches(seen, rows, generator):
-                    values += _step(model, optimizer, loss, part)
+                    values += _step(model, optimizer, asked, part, masked)
                 schedule.step()
                 bar.update()
             curve.append(float(np.mean(values)) if values else np.nan)
             bar.set_postfix(loss=f"{curve[-1]:.3f}")
-    if hasattr(network, "q_net_target"):
+    if isinstance(network, DQNPolicy):
         network.q_net_target.load_state_dict(network.q_net.state_dict())
     return curve
 
@@ -78,21 +81,22 @@ def _batches(seen: Round, rows: int, generator: np.random.Generator) -> list[Rou
     ]
 
 
-def _step(model: Any, optimizer: Any, loss: Callable[..., Tensor], part: Round) -> list[float]:
+def _step(
+    model: Any, optimizer: torch.optim.Optimizer, asked: Sb3Network, part: Round, masked: bool
+) -> list[float]:
     """One step of the optimiser; nothing where the teacher was not asked."""
     if not part.asked.any():
         return []
-    value = loss(model.policy, part, model.device)
+    if asked.recurrent:
+        value = _recurrent_loss(model.policy, part, asked.blank(len(part.asked)))
+    else:
+        logits, _ = asked.logits({k: v[part.asked] for k, v in part.observations.items()})
+        value = _cross_entropy(logits, part, part.masks[part.asked] if masked else None)
     optimizer.zero_grad()
     value.backward()
     torch.nn.utils.clip_grad_norm_(model.policy.parameters(), 1.0)
     optimizer.step()
     return [float(value.detach())]
-
-
-def _observed(network: Any, part: Round) -> Any:
-    """Observations at the saccades at which the teacher was asked."""
-    return network.obs_to_tensor({k: v[part.asked] for k, v in part.observations.items()})[0]
 
 
 def _cross_entropy(logits: Tensor, part: Round, free: np.ndarray | None = None) -> Tensor:
@@ -105,37 +109,15 @@ def _cross_entropy(logits: Tensor, part: Round, free: np.ndarray | None = None) 
     return -(targets * log_p).sum(1).mean()
 
 
-def _actor_loss(network: Any, part: Round, device: Any) -> Tensor:
-    distribution = network.get_distribution(_observed(network, part)).distribution
-    return _cross_entropy(distribution.logits, part)
-
-
-def _masked_loss(network: Any, part: Round, device: Any) -> Tensor:
-    distribution = network.get_distribution(_observed(network, part)).distribution
-    return _cross_entropy(distribution.logits, part, part.masks[part.asked])
-
-
-def _recurrent_loss(network: Any, part: Round, device: Any) -> Tensor:
+def _recurrent_loss(network: Any, part: Round, blank: tuple[Tensor, Tensor]) -> Tensor:
     """Of the teacher's best action alone, as the network must see every saccade in order."""
     from sb3_contrib.common.recurrent.type_aliases import RNNStates
 
     flat = {k: v.reshape(-1, *v.shape[2:]) for k, v in part.observations.items()}
     observations, _ = network.obs_to_tensor(flat)
-    shape = (network.lstm_actor.num_layers, len(part.asked), network.lstm_actor.hidden_size)
-    blank = (torch.zeros(shape, device=device), torch.zeros(shape, device=device))
+    device = network.device
     starts = torch.as_tensor(part.starts.reshape(-1), dtype=torch.float32, device=device)
     actions = torch.as_tensor(part.targets.argmax(-1).reshape(-1), device=device)
     log_p = network.evaluate_actions(observations, actions, RNNStates(blank, blank), starts)[1]
     asked = torch.as_tensor(part.asked.reshape(-1), device=device)
     return -log_p[asked].mean()
-
-
-def _value_loss(network: Any, part: Round, device: Any) -> Tensor:
-    return _cross_entropy(network.q_net(_observed(network, part)), part)
-
-
-_losses: dict[str, Callable[..., Tensor]] = {
-    "MaskablePPO": _masked_loss,
-    "RecurrentPPO": _recurrent_loss,
-    "DQN": _value_loss,
-}

@@ -7,8 +7,10 @@ same patch size. Torch only.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from jaxtyping import Float
@@ -37,6 +39,7 @@ class TokenGridNet(nn.Module):
 
     Attributes:
         grid: (rows, cols).
+        patch_size: Side of a token in pixels.
         budget: Saccades an episode; the network sees only the share that is left of it.
 
     Raises:
@@ -56,6 +59,7 @@ class TokenGridNet(nn.Module):
             raise ValueError(f"channels must be a multiple of {_GROUPS}; got {channels}")
         known = _check_space(observation_space)
         self.grid = _grid_of(known)
+        self.patch_size = round((_width(known, "tokens") / 3) ** 0.5)
         self.budget = int(known["saccades_left"].high[0])  # type: ignore[attr-defined]
         self.channels, self.blocks, self.stop_action = channels, blocks, stop_action
         self.extras = tuple(key for key in EXTRAS if key in known)
@@ -79,6 +83,13 @@ class TokenGridNet(nn.Module):
     def num_actions(self) -> int:
         """Number of logits."""
         return self.grid[0] * self.grid[1] + self.stop_action
+
+    def logits(
+        self, observation: Mapping[str, np.ndarray], state: None = None
+    ) -> tuple[Float[Tensor, "batch actions"], None]:
+        """Logits of an observation in NumPy, see :class:`saccade_env.agents.policy.Network`."""
+        device = self.norm.weight.device
+        return self({k: torch.as_tensor(v, device=device) for k, v in observation.items()})[0], None
 
     def forward(
         self, observation: Observation

@@ -1,7 +1,7 @@
 """What an agent observes, built from images and a :class:`saccade_env.core.View` alone.
 
-The arrays are those of the environment in its wrappers, so that an agent trained there can be
-asked anywhere.
+The arrays are those of the environment it is trained in, by the same list of observers
+(:func:`saccade_env.observe.observers.extras`), so that an agent can be asked anywhere.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class Observing:
         grid: Token grid (rows, cols).
         patch_size: Side of a token in pixels.
         periphery: Side in pixels of the small whole picture; 0 means none.
-        prior: What has ``saliency_map(images)``, as every SaliencyPolicy; None means none.
+        prior: A policy whose saliency map is shown (:class:`saccade_env.core.HasMaps`); None means
+            none.
         belief: Number of class probabilities shown of what the classifier believes; 0 means none.
         eye: A convolutional classifier whose activation on the foveated picture is shown; None
             means none. It needs a periphery.
@@ -81,7 +82,8 @@ class Observing:
 
         Raises:
             RuntimeError: There was no :meth:`begin`.
-            ValueError: The view is of other episodes: of another number, or on another grid.
+            ValueError: The view is of other episodes: of another number, on another grid, or of a
+                classifier with too few classes.
         """
         if self._tokens is None:
             raise RuntimeError("begin(images) must come before the first observation")
@@ -89,6 +91,11 @@ class Observing:
             raise ValueError(
                 f"the view must be of {len(self._tokens)} episodes on a grid of {self.grid}; "
                 f"got {tuple(view.revealed.shape)}"
+            )
+        if self.belief > view.logits.shape[1]:
+            raise ValueError(
+                f"{self.belief} class probabilities are to be observed, and the classifier has "
+                f"{view.logits.shape[1]} classes"
             )
         tokens = self._tokens
         observation = observe(view, lambda revealed: tokens * revealed[..., None])

@@ -1,15 +1,19 @@
-"""What a training is built from: pictures, classifier, policies, and the environment of these."""
+"""What a training is built from: pictures, classifier, policies and their environment; its card."""
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from saccade_env import SaccadeVectorEnv, images
 from saccade_env.agents.augment import Augmented, split
+from saccade_env.agents.observation import Observing
 from saccade_env.agents.settings import Settings
+from saccade_env.card import card, describe_policy
 from saccade_env.classifiers import Classifier
+from saccade_env.config import SaccadeConfig
 from saccade_env.core import Policy
 from saccade_env.images import ImageSource
 from saccade_env.observe.observers import BELIEF, extras
@@ -23,65 +27,121 @@ MakePolicy = Callable[[str], Policy]
 class Parts:
     """What a training is built from."""
 
+    config: SaccadeConfig
     learnt: ImageSource  # pictures to learn from, before augmentation
     shown: ImageSource  # these, augmented if asked for
     held_back: ImageSource
     classifier: Classifier
-    prior: Any
     teacher: Any
+    observed: dict[str, Any]  # beside what is revealed, as Observing takes it
 
     @property
     def shared(self) -> dict[str, Any]:
         """What a checkpoint does not hold."""
-        return {"source": self.shown, "classifier": self.classifier, "prior": self.prior}
+        return {
+            "source": self.shown,
+            "classifier": self.classifier,
+            "prior": self.observed["prior"],
+        }
+
+    def observing(self) -> Observing:
+        """Builds what is observed outside of an environment."""
+        return Observing(self.config.grid, self.classifier.patch_size, **self.observed)
+
+    def env(self, num_envs: int, workers: int | None) -> Any:
+        """A vector environment on the pictures to learn from, with the observation."""
+        rules = asdict(self.config)
+        del rules["grid"]  # the classifier's
+        env: Any = SaccadeVectorEnv(
+            num_envs,
+            images=self.shown,
+            classifier=self.classifier,
+            device=self.classifier.device,
+            workers=workers,
+            **rules,
+        )
+        return show(env, extras(self.config.grid, **self.observed))
 
 
 def open_parts(settings: Settings, make_policy: MakePolicy | None) -> Parts:
-    """Open pictures, classifier and policies."""
+    """Open pictures, classifier and policies.
+
+    Raises:
+        ValueError: One is not to be had, or they do not go together.
+    """
     source, judge = open_pair(settings.images, settings.classifier, settings.device)
     learnt, held = (
         split(source, settings.eval_share, settings.seed)
         if settings.eval_images is None
         else (source, images.create(settings.eval_images))
     )
-    return Parts(
+    observed: dict[str, Any] = {
+        "periphery": settings.periphery,
+        "prior": None if settings.prior == "none" else _policy(make_policy, settings.prior),
+        "belief": BELIEF if settings.belief else 0,
+        "eye": judge if settings.activation else None,
+    }
+    parts = Parts(
+        config=settings.config.on(judge.grid),
         learnt=learnt,
         shown=Augmented(learnt, settings.seed) if settings.augment else learnt,
         held_back=held,
         classifier=judge,
-        prior=None if settings.prior == "none" else _prior(make_policy, settings.prior),
         teacher=_policy(make_policy, settings.warm_start) if settings.warm_start else None,
+        observed=observed,
     )
+    if observed["belief"] > judge.num_classes:
+        raise ValueError(f"belief is in {BELIEF} classes; {judge.name!r} has {judge.num_classes}")
+    if parts.config.needs_label and held.labels == "none":
+        raise ValueError(
+            f"reward {parts.config.reward!r} needs labelled images, and {held.name!r}, which is "
+            "held back, has no labels"
+        )
+    try:
+        parts.observing()
+    except TypeError as error:  # a prior without a map, or an eye that is not convolutional
+        raise ValueError(f"the agent cannot observe that: {error}") from error
+    return parts
 
 
-def build_env(settings: Settings, parts: Parts, source: ImageSource, **keywords: Any) -> Any:
-    """A vector environment with the observation to learn from."""
-    env: Any = SaccadeVectorEnv(
-        images=source,
-        classifier=parts.classifier,
-        fovea=settings.fovea,
-        max_saccades=settings.saccades,
-        reward=settings.reward,
-        saccade_cost=settings.saccade_cost,
-        stop_action=settings.stop_action,
-        device=settings.device,
-        **keywords,
-    )
-    shown = extras(
-        parts.classifier.grid,
-        settings.periphery,
-        parts.prior,
-        BELIEF if settings.belief else 0,
-        parts.classifier if settings.activation else None,  # type: ignore[arg-type]
-    )
-    return show(env, shown)
+def run_card(settings: Settings, parts: Parts, hyperparameters: dict[str, Any]) -> dict[str, Any]:
+    """How an agent came to be, as plain data, the same for a training and its resumption.
+
+    Steps and results come later.
+    """
+    observing, prior = parts.observing(), parts.observed["prior"]
+    environment = card(parts.config, parts.classifier, parts.learnt)
+    versions = environment.pop("versions")
+    return {
+        "algo": settings.algo,
+        "observation": {
+            "periphery": observing.periphery,
+            "prior": None if prior is None else settings.prior,
+            "belief": observing.belief,
+            "activation": observing.eye,
+        },
+        "prior": describe_policy(prior) if prior is not None else None,
+        "warm_start": describe_policy(parts.teacher) if parts.teacher is not None else None,
+        "warm_start_steps": settings.warm_start_steps if parts.teacher is not None else 0,
+        "augment": settings.augment,
+        "seed": settings.seed,
+        "n_envs": settings.n_envs,
+        "reward": parts.config.reward,
+        "hyperparameters": hyperparameters,
+        **environment,
+        "held_back": {"count": len(parts.held_back), "identity": parts.held_back.identity},
+        "versions": {**versions, **_sb3_versions()},
+    }
 
 
-def _prior(make_policy: MakePolicy | None, name: str) -> Any:
-    prior = _policy(make_policy, name)
-    if not hasattr(prior, "saliency_map"):
-        raise ValueError(f"policy {name!r} has no saliency map to observe; as prior take another")
-    return prior
+def _sb3_versions() -> dict[str, str]:
+    found = {}
+    for name in ("stable-baselines3", "sb3-contrib"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
 
 
 def _policy(make_policy: MakePolicy | None, name: str) -> Any:

@@ -1,41 +1,65 @@
 """A trained agent as a policy, to evaluate and record it beside the fixed ones.
 
-Agents are kept as safetensors and JSON, see :mod:`.files`; :mod:`.sb3_zip` reads those
-that are still in Stable-Baselines3's zip files.
+Agents are kept as safetensors and JSON, see :mod:`.files`; :mod:`.sb3_zip` reads those that are
+still in Stable-Baselines3's zip files. Whatever trained it, an agent is asked in one way: see
+:class:`Network`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from saccade_env import classifiers
-from saccade_env.agents.files import WEIGHTS, read_description, read_weights
-from saccade_env.agents.net import TokenGridNet
+from saccade_env.agents.files import DESCRIPTION, WEIGHTS, read_description, read_weights
 from saccade_env.agents.observation import Observing
 from saccade_env.classifiers.base import Weights
 from saccade_env.classifiers.weights_file import sha256
-from saccade_env.core import View, open_cells
+from saccade_env.core import Policy, View, open_cells
+from saccade_env.spaces import Observation
 
 Grid = tuple[int, int]
 MakePrior = Callable[[str], Any]
+
+
+class Network(Protocol):
+    """What is asked where to look: a ``TokenGridNet``, or a model of Stable-Baselines3.
+
+    The latter as a :class:`.sb3_policies.Sb3Network`, for PPO, MaskablePPO, DQN and RecurrentPPO.
+
+    Attributes:
+        stop_action: Whether the last logit ends the episode.
+        budget: Saccades an episode; set before it is asked.
+    """
+
+    stop_action: bool
+    budget: int
+
+    def logits(
+        self, observation: Observation, state: Any = None
+    ) -> tuple[Float[Tensor, "batch actions"], Any]:
+        """Logits of the actions, and what it remembers.
+
+        Args:
+            observation: NumPy arrays, batch first.
+            state: What the last call of these episodes returned; None before the first saccade.
+        """
 
 
 class AgentPolicy:
     """Looks where a network's logit is highest among the cells that are not inhibited.
 
     Args:
-        net: On the classifier's grid; a ``TokenGridNet``, or what answers like one.
+        net: On the classifier's grid.
         observing: Builds what the network observes.
         name: Of the agent.
         prior: The policy whose map it observes, if any.
         stops: Let it stop, if it has learned to. The task must have the stop action too.
-        device: Where the network runs.
         weights: Where the network came from.
 
     Attributes:
@@ -48,22 +72,20 @@ class AgentPolicy:
 
     def __init__(
         self,
-        net: Any,
+        net: Network,
         observing: Observing,
         name: str = "agent",
-        prior: Any = None,
+        prior: Policy | None = None,
         stops: bool = False,
-        device: str | torch.device = "cpu",
         weights: Weights | None = None,
     ) -> None:
         self.name, self.prior, self.stops = name, prior, stops and net.stop_action
         sharp = 2 * observing.periphery > min(observing.grid) * observing.patch_size
-        self.sees_full_image = sharp or bool(getattr(prior, "sees_full_image", prior is not None))
+        self.sees_full_image = sharp or (prior is not None and prior.sees_full_image)
         self.grid, self.weights = observing.grid, weights
         self.periphery, self.belief = observing.periphery, observing.belief
         self.eye = observing.eye
-        self._net, self._observing = net.to(device).eval(), observing
-        self._device = torch.device(device)
+        self._net, self._observing, self._state = net, observing, None
 
     @classmethod
     def load(
@@ -74,7 +96,7 @@ class AgentPolicy:
         device: str | torch.device = "cpu",
         stops: bool = False,
     ) -> AgentPolicy:
-        """Read an agent in our own format; nothing in it is executed.
+        """Read an agent in our own format. Nothing is executed, whatever the folder holds.
 
         Args:
             folder: With ``agent.safetensors`` and ``agent.json``.
@@ -84,20 +106,26 @@ class AgentPolicy:
             stops: Let it stop, if it has learned to.
 
         Raises:
-            FileNotFoundError: A file is missing.
-            ValueError: The description is incomplete, or a prior is needed and cannot be made.
-            WeightsError: The weights are damaged or another network's.
+            FileNotFoundError: A file is missing; nothing else is read in its place.
+            OSError: The description is no JSON object.
+            ValueError: A field of the description is missing, unknown, of another type or out of
+                range, or a prior is needed and cannot be made; the message names file and field.
+            WeightsError: The weights are damaged, another network's, or not finite.
         """
         folder = Path(folder)
         described = read_description(folder)
-        network = dict(described["network"])
+        network = described["network"]
         observing, prior = observing_of(
-            described["observation"], grid, network.pop("patch_size"), make_prior, device
+            described["observation"],
+            grid,
+            network["patch_size"],
+            make_prior,
+            device,
+            str(folder / DESCRIPTION),
         )
-        net = TokenGridNet(observing.space(described["max_saccades"]), **network)
-        read_weights(net, folder)
+        net = read_weights(folder, network, observing.space(described["max_saccades"]))
         weights = Weights(str(folder / WEIGHTS), sha256(folder / WEIGHTS))
-        return cls(net, observing, described["name"], prior, stops, device, weights)
+        return cls(net.to(device), observing, described["name"], prior, stops, weights)
 
     def reset(self, images: UInt8[Tensor, "batch 3 height width"]) -> None:
         """Take in new images: their tokens, periphery and prior maps, once.
@@ -106,13 +134,13 @@ class AgentPolicy:
             ValueError: They do not have the grid's size.
         """
         self._observing.begin(images)
-        if hasattr(self._net, "begin"):  # it has a memory
-            self._net.begin()
+        self._state = None
 
     def act(self, view: View) -> Int[Tensor, " batch"]:
         """Token index of the highest logit that is not inhibited; N stops, where allowed.
 
         Raises:
+            FloatingPointError: The network gave NaN or infinity.
             RuntimeError: There was no reset.
             ValueError: The view is of other episodes.
         """
@@ -126,13 +154,17 @@ class AgentPolicy:
 
     @torch.no_grad()
     def logits(self, view: View) -> Float[Tensor, "batch actions"]:
-        """The network's logits as they are, nothing masked; the budget is the view's."""
-        observation = {
-            key: torch.as_tensor(value).to(self._device)
-            for key, value in self._observing(view).items()
-        }
+        """The network's logits, nothing masked; the budget is the view's. It remembers the call.
+
+        Raises:
+            FloatingPointError: They are not finite.
+        """
         self._net.budget = view.fixations.shape[1]
-        return self._net(observation)[0]
+        logits, self._state = self._net.logits(self._observing(view), self._state)
+        if not torch.isfinite(logits).all():
+            rows = (~torch.isfinite(logits)).any(1).nonzero().flatten().tolist()
+            raise FloatingPointError(f"agent {self.name!r} gave NaN or inf in rows {rows}")
+        return logits
 
 
 def observing_of(
@@ -140,24 +172,31 @@ def observing_of(
     grid: Grid,
     patch_size: int,
     make_prior: MakePrior | None,
-    device: str | torch.device = "cpu",
+    device: str | torch.device,
+    where: str,
 ) -> tuple[Observing, Any]:
     """What builds the observation that a description names, and the prior in it.
 
     Raises:
-        ValueError: It needs a prior, and there is nothing to make it with.
+        ValueError: It needs a prior, and there is nothing to make it with, or policy or classifier
+            do not serve; the message begins with ``where``, the name of the file.
     """
-    name = observation["prior"]
+    periphery, name, belief, activation = (
+        observation[key] for key in ("periphery", "prior", "belief", "activation")
+    )
     if name and make_prior is None:
         raise ValueError(
-            f"this agent observes the map of policy {name!r}: give make_prior, which builds it"
+            f"{where}: this agent observes the map of policy {name!r}: give make_prior, which "
+            "builds it"
         )
-    prior = make_prior(name) if name and make_prior else None
-    eye = observation["activation"] and classifiers.create(
-        observation["activation"],
-        image_size=(grid[0] * patch_size, grid[1] * patch_size),
-        patch_size=patch_size,
-        device=device,
-    )
-    sizes = observation["periphery"], prior, observation["belief"]
-    return Observing(grid, patch_size, *sizes, eye), prior
+    try:
+        prior = make_prior(name) if name and make_prior else None
+        eye = activation and classifiers.create(
+            activation,
+            image_size=(grid[0] * patch_size, grid[1] * patch_size),
+            patch_size=patch_size,
+            device=device,
+        )
+        return Observing(grid, patch_size, periphery, prior, belief, eye), prior
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}, 'observation': {error}") from error

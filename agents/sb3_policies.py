@@ -9,10 +9,13 @@ whole network, and what follows only takes its output apart: SB3's logits are th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from gymnasium import spaces
+from jaxtyping import Float
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
@@ -134,38 +137,81 @@ def policy_class(algo: str) -> tuple[Any, dict[str, Any]]:
     Raises:
         ValueError: No such algorithm.
     """
-    network = {"channels": 64, "blocks": 4}
+    network = {"features_extractor_kwargs": {"channels": 64, "blocks": 4}}
+    if algo == "ppo":
+        return TokenGridPolicy, network
+    if algo == "dqn":
+        return TokenGridDQNPolicy, network
+    if algo == "maskable-ppo":
+        from saccade_env.agents.sb3_maskable import MaskableTokenGridPolicy
+
+        return MaskableTokenGridPolicy, network
     if algo == "recurrent-ppo":
         return "MultiInputLstmPolicy", {
+            **network,
             "features_extractor_class": GridPooledExtractor,
-            "features_extractor_kwargs": network,
             "normalize_images": False,
             "ortho_init": False,
             "net_arch": [],
         }
-    names = {
-        "ppo": "TokenGridPolicy",
-        "maskable-ppo": "MaskableTokenGridPolicy",
-        "dqn": "TokenGridDQNPolicy",
-    }
-    if algo not in names:
-        raise unknown_name("algorithm", algo, [*names, "recurrent-ppo"])
-    found = globals().get(names[algo]) or __getattr__(names[algo])
-    return found, {"features_extractor_kwargs": network}
+    raise unknown_name("algorithm", algo, ["dqn", "maskable-ppo", "ppo", "recurrent-ppo"])
 
 
-def token_grid_net(model: Any) -> TokenGridNet:
-    """The network inside an SB3 model: the one that chooses, where there are several.
+class Sb3Network:
+    """A model of Stable-Baselines3 on these policies, asked as a ``TokenGridNet`` is.
+
+    See :class:`saccade_env.agents.policy.Network`.
+
+    Args:
+        model: PPO, MaskablePPO, DQN or RecurrentPPO.
+
+    Attributes:
+        net: The token grid network in it: the one that chooses, where there are several.
+        recurrent: Whether an LSTM chooses by what the network makes of the cells. Else the logits
+            are the network's.
 
     Raises:
-        TypeError: The model's logits are not such a network's.
+        TypeError: The model is on other policies.
     """
-    policy = getattr(model, "policy", model)
-    policy = getattr(policy, "q_net", policy)
-    extractor = getattr(policy, "pi_features_extractor", None) or policy.features_extractor
-    if not isinstance(extractor, TokenGridExtractor):
-        raise TypeError(f"{type(policy).__name__} does not choose by a TokenGridNet's logits")
-    return extractor.net
+
+    def __init__(self, model: Any) -> None:
+        self._policy = policy = model.policy
+        self._valued = isinstance(policy, DQNPolicy)
+        extractor = (policy.q_net if self._valued else policy).features_extractor
+        if not isinstance(extractor, TokenGridExtractor | GridPooledExtractor):
+            raise TypeError(f"{type(policy).__name__} does not choose by a TokenGridNet")
+        self.net, self.recurrent = extractor.net, isinstance(extractor, GridPooledExtractor)
+        self.stop_action = _stops(policy.observation_space, policy.action_space)
+
+    @property
+    def budget(self) -> int:
+        """Saccades an episode."""
+        return self.net.budget
+
+    @budget.setter
+    def budget(self, saccades: int) -> None:
+        self.net.budget = saccades
+
+    def logits(
+        self, observation: Mapping[str, np.ndarray], state: Any = None
+    ) -> tuple[Float[Tensor, "batch actions"], Any]:
+        """Logits (DQN's values; else up to a constant), and what the LSTM remembers."""
+        tensors, _ = self._policy.obs_to_tensor(observation)
+        if self._valued:
+            return self._policy.q_net(tensors), None
+        if not self.recurrent:
+            return self._policy.get_distribution(tensors).distribution.logits, None
+        batch, device = len(observation["revealed"]), self._policy.device
+        state = self.blank(batch) if state is None else state
+        starts = torch.zeros(batch, device=device)
+        distribution, state = self._policy.get_distribution(tensors, state, starts)
+        return distribution.distribution.logits, state
+
+    def blank(self, batch: int) -> tuple[Tensor, Tensor]:
+        """What an LSTM remembers before the first saccade."""
+        lstm = self._policy.lstm_actor
+        zero = torch.zeros(lstm.num_layers, batch, lstm.hidden_size, device=self._policy.device)
+        return zero, zero
 
 
 def _stops(space: spaces.Dict, actions: Any) -> bool:
@@ -176,12 +222,3 @@ def _stops(space: spaces.Dict, actions: Any) -> bool:
             f"needs action='token': Discrete({tokens}), or one more to stop; got {actions}"
         )
     return count == tokens + 1
-
-
-def __getattr__(name: str) -> Any:
-    """The policy of MaskablePPO, when asked for: it needs sb3-contrib."""
-    if name != "MaskableTokenGridPolicy":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from saccade_env.agents.sb3_maskable import MaskableTokenGridPolicy
-
-    return MaskableTokenGridPolicy

@@ -1,24 +1,25 @@
 """Models that Stable-Baselines3 saved, as policies; and out of its format into ours.
 
-SB3's zip files are pickles, and loading one executes what it holds: :func:`load_sb3` is for files
-you trust, and :func:`export` turns them into our format, which executes nothing.
+SB3's zip files are pickles, and loading one executes what it holds: :func:`load_sb3` and
+:func:`export` refuse unless they are told that the file is trusted. :func:`export` turns it into
+our format, which executes nothing.
 """
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from saccade_env.agents.files import check_observation, fill, read_json, save_agent
+from saccade_env.agents.files import OBSERVATION, check, save_agent
+from saccade_env.agents.hyperparameters import algorithm
 from saccade_env.agents.net import TokenGridNet
-from saccade_env.agents.policy import AgentPolicy, Grid, MakePrior, observing_of
+from saccade_env.agents.policy import AgentPolicy, Grid, MakePrior, Network, observing_of
+from saccade_env.agents.sb3_policies import Sb3Network
 from saccade_env.classifiers.base import Weights
-from saccade_env.classifiers.weights_file import sha256
-
-__all__ = ["AgentPolicy", "export", "load_sb3", "save_agent"]
+from saccade_env.classifiers.weights_file import check_tensors, fill, sha256
+from saccade_env.files import read_object
 
 CARD, MODEL, BEST = "card.json", "model.zip", "best.zip"
 
@@ -29,8 +30,9 @@ def load_sb3(
     make_prior: MakePrior | None = None,
     device: str | torch.device = "cpu",
     stops: bool = False,
+    trust: bool = False,
 ) -> AgentPolicy:
-    """Load a model that Stable-Baselines3 saved. It is unpickled: trust it.
+    """Load a model that Stable-Baselines3 saved. It is unpickled, which executes what it holds.
 
     Args:
         path: The zip, or the folder with ``model.zip``; ``card.json`` must be beside it.
@@ -38,76 +40,85 @@ def load_sb3(
         make_prior: Builds the policy of that name, for agents that observe a saliency map.
         device: Where the network runs.
         stops: Let it stop, if it has learned to.
+        trust: Say that you trust the file. Without it nothing is read.
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: The card is incomplete, or does not fit the grid.
+        OSError: The card is no JSON object.
+        ValueError: ``trust`` is not set, the zip cannot be loaded, or the card is incomplete or
+            does not fit the grid.
+        WeightsError: A weight is NaN or infinite.
     """
-    zipped, card, model = _read_sb3(Path(path), device)
-    here = grid or _grid_of(model)
-    space = model.observation_space
-    patch_size = round((space["tokens"].shape[-1] / 3) ** 0.5)
-    observing, prior = observing_of(card["observation"], here, patch_size, make_prior, device)
-    rest = (_name(zipped, card), prior, stops, device, Weights(str(zipped), sha256(zipped)))
-    budget = int(space["saccades_left"].high[0])
-    if card["algo"] == "recurrent-ppo":
-        from saccade_env.agents.sb3_recurrent import LstmNet
-
-        if here != _grid_of(model):
-            raise ValueError(f"{zipped} knows only the grid {_grid_of(model)}; got {here}")
-        return AgentPolicy(LstmNet(model.policy), observing, *rest)
-    from saccade_env.agents.sb3_policies import token_grid_net
-
-    trained = token_grid_net(model)
-    net = TokenGridNet(
-        observing.space(budget), trained.channels, trained.blocks, trained.stop_action
+    zipped, card, model = _read_sb3(Path(path), device, trust)
+    trained = Sb3Network(model)
+    here, where = grid or trained.net.grid, str(zipped.with_name(CARD))
+    observing, prior = observing_of(
+        card["observation"], here, trained.net.patch_size, make_prior, device, where
     )
-    fill(net, trained.state_dict(), str(zipped))
-    return AgentPolicy(net, observing, *rest)
+    net: Network = trained
+    if not trained.recurrent:
+        own = trained.net
+        net = TokenGridNet(observing.space(own.budget), own.channels, own.blocks, own.stop_action)
+        net = fill(net, own.state_dict(), str(zipped)).to(device)
+    elif here != trained.net.grid:
+        raise ValueError(f"{zipped} knows only the grid {trained.net.grid}; got {here}")
+    weights = Weights(str(zipped), sha256(zipped))
+    return AgentPolicy(net, observing, _name(zipped, card), prior, stops, weights)
 
 
-def export(source: str | Path, folder: str | Path) -> Path:
-    """Write an SB3 model in our own format, named as the folder. It is unpickled first: trust it.
+def export(source: str | Path, folder: str | Path, trust: bool = False) -> Path:
+    """Write an SB3 model in our own format, named as the folder.
+
+    Args:
+        source: As ``path`` of :func:`load_sb3`; it is unpickled.
+        folder: Made if it is not there.
+        trust: Say that you trust the source. Without it nothing is read.
 
     Returns:
         The folder.
 
     Raises:
-        ValueError: The model is recurrent, for which our format has no place.
+        ValueError: The model is recurrent, for which our format has no place; or as
+            :func:`load_sb3`, whose other errors are raised too.
     """
-    from saccade_env.agents.sb3_policies import token_grid_net
-
-    path, card, model = _read_sb3(Path(source), "cpu")
-    if card["algo"] == "recurrent-ppo":
+    path, card, model = _read_sb3(Path(source), "cpu", trust)
+    trained = Sb3Network(model)
+    if trained.recurrent:
         raise ValueError("a recurrent agent has no place in our format: evaluate its zip instead")
     if path.name == BEST and (best := card.get("best")):
         card |= {"evaluation": best, "steps": best["timesteps"]}
-    name = Path(folder).resolve().name
-    described = {"name": name, "observation": card["observation"], "card": card}
-    return save_agent(token_grid_net(model), folder, described)
+    return save_agent(trained.net, folder, Path(folder).resolve().name, card["observation"], card)
 
 
-def _read_sb3(path: Path, device: str | torch.device) -> tuple[Path, dict[str, Any], Any]:
+def _read_sb3(
+    path: Path, device: str | torch.device, trust: bool
+) -> tuple[Path, dict[str, Any], Any]:
     """The zip, its card and the model, unpickled."""
-    from saccade_env.agents.hyperparameters import algorithm
-
     zipped = path / MODEL if path.is_dir() else path
-    if not zipped.is_file():
-        raise FileNotFoundError(f"there is no model {zipped}")
+    if not trust:
+        raise ValueError(
+            f"{zipped} is a pickle, and reading it executes what it holds. If you trust it, say "
+            f"trust=True, on the command line --policy sb3:{path}; exported agents need no trust"
+        )
     where = zipped.with_name(CARD)
-    card = read_json(where, f"the model {zipped.name}")
+    for needed in (zipped, where):
+        if not needed.is_file():
+            raise FileNotFoundError(f"there is no {needed}; a model has its {CARD} beside it")
+    card = read_object(where)
     if missing := {"algo", "observation"} - card.keys():
         raise ValueError(f"{where} lacks {sorted(missing)}; it has {sorted(card)}")
-    card["observation"] = check_observation(card["observation"], str(where))
+    check(card["observation"], OBSERVATION, f"{where}, 'observation'")
+    made = algorithm(str(card["algo"]))
     try:
-        return zipped, card, algorithm(card["algo"]).load(zipped, device=device)
-    except (ValueError, KeyError, AssertionError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{zipped} cannot be loaded as {card['algo']!r}: {error}") from error
-
-
-def _grid_of(model: Any) -> Grid:
-    rows, cols = (model.observation_space["fixation"].high + 1).tolist()
-    return int(rows), int(cols)
+        model = made.load(zipped, device=device)
+    except Exception as error:  # whatever a damaged pickle, or one of another version, raises
+        raise ValueError(
+            f"{zipped} cannot be loaded as {card['algo']!r}; it is damaged, or of other versions "
+            f"than are installed ({type(error).__name__}: {error})"
+        ) from error
+    state = model.policy.state_dict()
+    check_tensors(state, state, str(zipped))
+    return zipped, card, model
 
 
 def _name(zipped: Path, card: dict[str, Any]) -> str:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+from saccade_env.agents.files import LARGEST_PERIPHERY
 from saccade_env.classifiers import AUTO
+from saccade_env.config import SaccadeConfig
+
+LARGEST_SEED = 2**32 - 1  # NumPy's and Stable-Baselines3's
+# Certainty alone can be gamed by being surely wrong: it counts only while the prediction is right.
+TASK = SaccadeConfig(reward="correct_certainty_gain")
 
 
 @dataclass(frozen=True)
@@ -21,11 +28,8 @@ class Settings:
         classifier: See :func:`saccade_env.classifiers.create`.
         timesteps: Saccades to train for, over all rows.
         n_envs: Episodes side by side.
-        reward: See :func:`saccade_env.core.reward`.
-        fovea: Side of the fovea in tokens, odd.
-        saccades: Saccades an episode.
-        saccade_cost: Subtracted from the reward for every saccade.
-        stop_action: The agent may end an episode.
+        config: The task: fovea, saccades an episode, reward, whether the agent may stop. Its grid
+            is replaced by the classifier's.
         periphery: Side in pixels of the small picture observed beside what is revealed; 0: none.
         prior: Name of the policy whose saliency map is observed too, or ``"none"``.
         belief: Observe what the classifier believes so far.
@@ -42,7 +46,7 @@ class Settings:
         augment: Crop and flip the pictures learnt from.
         hyperparameters: Override those of the files: ``gamma``, ``network.channels``,
             ``warm-start.n_epochs``, …
-        config: A file of the user's that overrides ``hyperparameters.yml``.
+        hyperparameter_file: A YAML file of the user's that overrides ``hyperparameters.yml``.
         seed: Of everything: held-back pictures, network, episodes, exploration.
         device: Torch device of network and classifier.
         workers: Threads that decode; it changes no result.
@@ -55,11 +59,7 @@ class Settings:
     classifier: Any = AUTO
     timesteps: int = 100_000
     n_envs: int = 8
-    reward: str = "correct_certainty_gain"
-    fovea: int = 3
-    saccades: int = 10
-    saccade_cost: float = 0.0
-    stop_action: bool = False
+    config: SaccadeConfig = TASK
     periphery: int = 32
     prior: str = "none"
     belief: bool = False
@@ -73,7 +73,7 @@ class Settings:
     demonstrations: Path | None = None
     augment: bool = False
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    config: Path | None = None
+    hyperparameter_file: Path | None = None
     seed: int = 0
     device: str = "cpu"
     workers: int | None = None
@@ -81,10 +81,17 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in ("timesteps", "n_envs", "eval_every", "save_every", "warm_start_steps"):
-            if (value := getattr(self, name)) < 1:
-                raise ValueError(f"{name} must be ≥ 1; got {value}")
-        if self.periphery < 0:
-            raise ValueError(f"periphery must be ≥ 0 pixels; got {self.periphery}")
+            value = vars(self)[name]
+            if not isinstance(value, Integral) or value < 1:
+                raise ValueError(f"{name} must be a whole number ≥ 1; got {value}")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise ValueError(f"seed must be ≥ 0 and ≤ {LARGEST_SEED}; got {self.seed}")
+        if self.config.action != "token":
+            raise ValueError(f"agents need action='token'; got {self.config.action!r}")
+        if not 0 <= self.periphery <= LARGEST_PERIPHERY:
+            raise ValueError(
+                f"periphery must be ≥ 0 and ≤ {LARGEST_PERIPHERY} pixels; got {self.periphery}"
+            )
         if self.demonstrations and not self.warm_start:
             raise ValueError("demonstrations are of a warm start: say which policy is imitated")
         if self.activation and not self.periphery:

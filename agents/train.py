@@ -7,8 +7,6 @@ curves.
 
 from __future__ import annotations
 
-import json
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +15,26 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import VecMonitor
 
 from saccade_env.agents import checkpoint, held_back
-from saccade_env.agents.callbacks import EVALUATIONS, BetweenRollouts, SaveOnInterrupt, Table
+from saccade_env.agents.callbacks import (
+    EVALUATIONS,
+    BetweenRollouts,
+    SaveOnInterrupt,
+    Table,
+    check_finite,
+)
 from saccade_env.agents.demonstrations import Demonstrations
-from saccade_env.agents.greedy import choose
 from saccade_env.agents.hyperparameters import algorithm, built, hyperparameters
 from saccade_env.agents.imitate import imitate
-from saccade_env.agents.parts import MakePolicy, Parts, build_env, open_parts
-from saccade_env.agents.run_card import CARD, run_card
-from saccade_env.agents.sb3_policies import policy_class
+from saccade_env.agents.parts import MakePolicy, Parts, open_parts, run_card
+from saccade_env.agents.policy import AgentPolicy
+from saccade_env.agents.sb3_policies import Sb3Network, policy_class
 from saccade_env.agents.sb3_vec_env import SB3VecEnv
+from saccade_env.agents.sb3_zip import BEST, CARD, MODEL
 from saccade_env.agents.settings import Settings
 from saccade_env.card import plain
-from saccade_env.core import Policy
-from saccade_env.images import ImageSource
+from saccade_env.files import remove_temporaries, replacing, write_json
 
-MODEL, BEST, DEMONSTRATIONS = "model.zip", "best.zip", "demonstrations"
-_ROWS_HELD_BACK = 16
+DEMONSTRATIONS = "demonstrations"
 # What a training may have written when it was stopped before its first checkpoint.
 _BEFORE_CHECKPOINT = {DEMONSTRATIONS, "tensorboard", EVALUATIONS, BEST}
 # What demonstrations depend on, and what is observed in them.
@@ -48,7 +50,7 @@ def train(settings: Settings, make_policy: MakePolicy | None = None, resume: boo
         settings: The run.
         make_policy: Builds a policy by name, for ``settings.prior`` and ``settings.warm_start``.
         resume: Go on from the checkpoint in ``settings.out``: to the same end as if the training
-            had never stopped.
+            had never stopped. The checkpoint is unpickled: resume only what you have begun.
 
     Returns:
         The folder of the run.
@@ -56,21 +58,31 @@ def train(settings: Settings, make_policy: MakePolicy | None = None, resume: boo
     Raises:
         FileExistsError: The folder is not empty, and the training is a new one.
         FileNotFoundError: There is nothing to resume.
+        FloatingPointError: The training has diverged; what was saved before stays.
         ImportError: The algorithm's package is missing.
         KeyboardInterrupt: After Ctrl-C, with a checkpoint saved; in a warm start, with the
             demonstrations so far, from which the same call goes on.
-        ValueError: A name or value is wrong, or the resumed training had other settings.
+        ValueError: A name or value is wrong, the resumed training had other settings, or its
+            checkpoint is damaged.
     """
     chosen = hyperparameters(settings)
     parts = open_parts(settings, make_policy)
     card = run_card(settings, parts, chosen)
-    kept = checkpoint.read_same(settings.out / checkpoint.CHECKPOINT, card) if resume else None
-    if kept is None:
+    kept = None
+    if resume:
+        path = settings.out / checkpoint.CHECKPOINT
+        kept = checkpoint.read_same(path, card, settings.device)
+    else:
+        remove_temporaries(settings.out)
         _refuse_used(settings.out)
     run = _Run(settings, parts, chosen, card, kept)
-    if settings.warm_start and kept is None:
-        run.imitate(parts.teacher, chosen["warm-start"])
-    run.learn()
+    try:
+        if settings.warm_start and kept is None:
+            run.imitate(chosen["warm-start"])
+        run.learn()
+    except ValueError:  # PyTorch's, where weights became NaN in the middle of an update
+        check_finite(run.model)
+        raise
     return settings.out
 
 
@@ -81,20 +93,18 @@ class _Run:
         self, settings: Settings, parts: Parts, chosen: dict[str, Any], card: Any, kept: Any
     ) -> None:
         self.settings, self.parts, self.card, self.kept = settings, parts, card, kept
+        self.masked = settings.algo == "maskable-ppo"
         if kept and "demonstrations" in kept["card"]:
             self.card = {**card, "demonstrations": kept["card"]["demonstrations"]}
-        env = checkpoint.environment(kept, parts.shared) if kept else self._env(parts.shown)
-        rows = min(len(parts.held_back), _ROWS_HELD_BACK)
-        self.held_back = self._env(parts.held_back, rows, workers=0)
+        env = checkpoint.environment(kept, parts.shared) if kept else self._env()
         self.monitor = VecMonitor(SB3VecEnv(env))
         self.model = _model(settings, chosen, self.monitor, None if kept else settings.seed)
         self.model.seed = settings.seed
         self.begun = kept["fields"]["num_timesteps"] if kept else -1
-        settings.out.mkdir(parents=True, exist_ok=True)
-        self.table = Table(settings.out / EVALUATIONS, self.begun)
+        self.table = Table(settings.out / EVALUATIONS, kept["evaluations"] if kept else [])
         self.cloned: list[float] = []
 
-    def imitate(self, teacher: Policy, warm_start: dict[str, Any]) -> None:
+    def imitate(self, warm_start: dict[str, Any]) -> None:
         """Clone a policy, on the pictures to learn from."""
         settings, learning = self.settings, dict(warm_start)
         common: Any = {"seed": settings.seed, "progress": settings.progress}
@@ -102,20 +112,19 @@ class _Run:
         about = {key: self.card[key] for key in _DEMONSTRATED} | {"asked": asked}
         about["config"] = {k: v for k, v in about["config"].items() if k not in _EARNED}
         folder = settings.demonstrations or settings.out / DEMONSTRATIONS
-        env, kept = self._env(self.parts.shown), Demonstrations(folder, about)
+        env, kept = self._env(), Demonstrations(folder, about)
         self.card["demonstrations"] = kept.about
-        paths = kept.collect(env, teacher, steps, self._explore, asked, **common)
+        paths = kept.collect(env, self.parts.teacher, steps, self._explore, asked, **common)
         env.close()
-        self.cloned = imitate(self.model, paths, **learning, **common)
+        self.cloned = imitate(self.model, paths, **learning, **common, masked=self.masked)
 
     def learn(self) -> None:
         """Train to the end."""
-        settings, done, env = self.settings, max(self.begun, 0), self.held_back
-        count = len(self.parts.held_back)
+        settings, done = self.settings, max(self.begun, 0)
         self._open_tensorboard()
         between = BetweenRollouts(
-            lambda: self._keep_best(held_back.evaluate(env, count, partial(choose, self.model))),
-            self._save, self.table, settings.eval_every, settings.save_every, self.begun,
+            self._evaluate, self._save, self.table, settings.eval_every, settings.save_every,
+            self.begun,
         )  # fmt: skip
         if self.kept:
             checkpoint.restore(self.kept, self.model, self.monitor)
@@ -126,7 +135,6 @@ class _Run:
                 reset_num_timesteps=not self.kept,
                 progress_bar=settings.progress,
             )
-        env.close()
         self.monitor.close()
 
     def _open_tensorboard(self) -> None:
@@ -136,36 +144,41 @@ class _Run:
             logger.record("warm_start/cross_entropy", loss)
             logger.dump(number)
 
-    def _env(self, source: ImageSource, rows: int | None = None, **keywords: Any) -> Any:
-        keywords = {"workers": self.settings.workers, **keywords}
-        rows = rows or self.settings.n_envs
-        return build_env(self.settings, self.parts, source, num_envs=rows, **keywords)
+    def _env(self) -> Any:
+        return self.parts.env(self.settings.n_envs, self.settings.workers)
 
     def _explore(
         self, observation: Any, state: Any, starts: np.ndarray, masks: np.ndarray
     ) -> tuple[np.ndarray, Any]:
-        more = {"action_masks": masks} if self.settings.algo == "maskable-ppo" else {}
+        more = {"action_masks": masks} if self.masked else {}
         return self.model.predict(observation, state, starts, deterministic=False, **more)
 
-    def _keep_best(self, result: held_back.Result) -> held_back.Result:
-        """Write the model if its mean accuracy, or reward without labels, is the highest so far."""
+    def _evaluate(self) -> held_back.Result:
+        """Look at the held-back pictures, and write the model if it is the best so far.
+
+        The best has the highest mean accuracy, or reward where there are no labels.
+        """
+        parts = self.parts
+        agent = AgentPolicy(Sb3Network(self.model), parts.observing(), stops=True)
+        result = held_back.evaluate(agent, parts.held_back, parts.config, parts.classifier)
         quality = _quality(result.row())
         if not any(_quality(line) >= quality for line in self.table.lines):
-            path = self.settings.out / BEST
-            checkpoint.replace_file(path, lambda part: self.model.save(part, exclude=["_last_obs"]))
+            self._write_model(self.settings.out / BEST)
         return result
+
+    def _write_model(self, path: Path) -> None:
+        with replacing(path) as part:
+            self.model.save(part, exclude=["_last_obs"])
 
     def _save(self) -> None:
         out, model = self.settings.out, self.model
         lines = self.table.lines
         card = {**self.card, "steps": model.num_timesteps, "evaluation": lines[-1] if lines else {},
                 "best": max(lines, key=_quality, default={})}  # fmt: skip
-        text = json.dumps(plain(card), indent=2, allow_nan=False)
-        checkpoint.replace_file(out / CARD, lambda part: part.write_text(text + "\n", "utf-8"))
-        checkpoint.replace_file(out / MODEL, lambda part: model.save(part, exclude=["_last_obs"]))
-        checkpoint.save(
-            out / checkpoint.CHECKPOINT, model, self.monitor, self.parts.shared, self.card
-        )
+        write_json(out / CARD, plain(card))
+        self._write_model(out / MODEL)
+        path, shared = out / checkpoint.CHECKPOINT, self.parts.shared
+        checkpoint.save(path, model, self.monitor, shared, self.card, lines)
 
 
 def _quality(line: dict[str, Any]) -> float:
@@ -177,14 +190,17 @@ def _model(settings: Settings, chosen: dict[str, Any], env: Any, seed: int | Non
     policy, keywords = policy_class(settings.algo)
     own = dict(chosen["algorithm"])
     more = own.pop("policy_kwargs", None) or {}
-    return algorithm(settings.algo)(
-        policy,
-        env,
-        policy_kwargs={**keywords, **more, "features_extractor_kwargs": chosen["network"]},
-        seed=seed,
-        device=settings.device,
-        **built(own),
-    )
+    try:
+        return algorithm(settings.algo)(
+            policy,
+            env,
+            policy_kwargs={**keywords, **more, "features_extractor_kwargs": chosen["network"]},
+            seed=seed,
+            device=settings.device,
+            **built(own),
+        )
+    except (TypeError, AssertionError) as error:  # what only SB3 knows of how they go together
+        raise ValueError(f"Stable-Baselines3 refuses the hyperparameters: {error}") from error
 
 
 def _refuse_used(folder: Path) -> None:

@@ -53,10 +53,11 @@ def main() -> None:
 def short_training(kind: Any, source: Any, judge: Any, options: Any) -> dict[str, float]:
     """Accuracy and certainty on held-back pictures, means over the saccades, before and after."""
     out = options.out / kind
+    task = SaccadeConfig(max_saccades=options.saccades, reward=kind)
     train(
         Settings(
-            out=out, images=source, classifier=judge, reward=kind, saccades=options.saccades,
-            prior="centre", belief=True, n_envs=20, timesteps=options.timesteps, algo="ppo",
+            out=out, images=source, classifier=judge, config=task, prior="centre",
+            belief=True, n_envs=20, timesteps=options.timesteps, algo="ppo",
             eval_every=options.timesteps, save_every=options.timesteps,
             hyperparameters={"n_steps": options.n_steps, "learning_rate": 1e-3, "ent_coef": 0.0},
         ),

@@ -24,26 +24,24 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/ppo"), help="a new folder")
     options = parser.parse_args()
 
+    # Certainty alone can be gamed by being surely wrong: it counts only while right.
+    task = SaccadeConfig(max_saccades=5, reward="correct_certainty_gain")
     train(
         Settings(
             out=options.out,
             algo="ppo",
             images=options.images,
             classifier="efficientnet_lite0",
-            # Certainty alone can be gamed by being surely wrong: it counts only while right.
-            reward="correct_certainty_gain",
-            saccades=5,
+            config=task,
             timesteps=options.timesteps,
             n_envs=options.num_envs,
             hyperparameters={"n_steps": options.n_steps},
         )
     )
     # Most of these it has seen; evaluations.csv tells of those that were held back.
-    agent, source = load_sb3(options.out), images.create(options.images)
+    agent, source = load_sb3(options.out, trust=True), images.create(options.images)
     rivals = [agent, policies.create("random")]
-    result = evaluation.evaluate(
-        rivals, source, "efficientnet_lite0", SaccadeConfig(max_saccades=5), limit=100
-    )
+    result = evaluation.evaluate(rivals, source, "efficientnet_lite0", task, limit=100)
     for name, found in result.summary["results"].items():
         print(f"{name:8}", *(f"{accuracy:.0%}" for accuracy in found["accuracy"]))
     print("saved to", options.out, "- curves: tensorboard --logdir", options.out)

@@ -9,10 +9,7 @@ from typing import Annotated
 
 import typer
 
-from saccade_env.cli.console import (
-    clear_errors,
-    kept_on_interrupt,
-)
+from saccade_env.cli.console import clear_errors, kept_on_interrupt
 from saccade_env.cli.making import fixed_maker
 from saccade_env.cli.options import ClassifierName, Device, Fovea, Images, Saccades, Workers
 from saccade_env.cli.root import app
@@ -26,8 +23,8 @@ def train(
     algo: Annotated[
         str, typer.Option(help="ppo, maskable-ppo, dqn or recurrent-ppo.")
     ] = "maskable-ppo",
-    timesteps: Annotated[int, typer.Option(help="Saccades to train for.")] = 100_000,
-    n_envs: Annotated[int, typer.Option(help="Episodes side by side.")] = 8,
+    timesteps: Annotated[int, typer.Option(min=1, help="Saccades to train for.")] = 100_000,
+    n_envs: Annotated[int, typer.Option(min=1, help="Episodes side by side.")] = 8,
     reward: Annotated[
         str,
         typer.Option(
@@ -37,12 +34,12 @@ def train(
     ] = "correct_certainty_gain",
     fovea: Fovea = 3,
     saccades: Saccades = 10,
-    saccade_cost: Annotated[float, typer.Option(help="Subtracted for every saccade.")] = 0.0,
+    saccade_cost: Annotated[float, typer.Option(min=0, help="Subtracted for every saccade.")] = 0.0,
     stop_action: Annotated[
         bool, typer.Option("--stop-action", help="The agent may end an episode.")
     ] = False,
     periphery: Annotated[
-        int, typer.Option(help="Side in pixels of the small picture it sees; 0: none.")
+        int, typer.Option(min=0, help="Side in pixels of the small picture it sees; 0: none.")
     ] = 32,
     prior: Annotated[
         str, typer.Option(help="Policy whose saliency map it sees: dino, focus-attention, …")
@@ -64,13 +61,13 @@ def train(
     eval_share: Annotated[
         float, typer.Option(help="Without these: share of the images that is held back.")
     ] = 0.1,
-    eval_every: Annotated[int, typer.Option(help="Timesteps between evaluations.")] = 10_000,
-    save_every: Annotated[int, typer.Option(help="Timesteps between checkpoints.")] = 10_000,
+    eval_every: Annotated[int, typer.Option(min=1, help="Timesteps between evaluations.")] = 10_000,
+    save_every: Annotated[int, typer.Option(min=1, help="Timesteps between checkpoints.")] = 10_000,
     warm_start: Annotated[
         str | None,
         typer.Option(help="Policy to imitate first, such as greedy-oracle.", show_default=False),
     ] = None,
-    warm_start_steps: Annotated[int, typer.Option(help="Saccades to imitate.")] = 10_000,
+    warm_start_steps: Annotated[int, typer.Option(min=1, help="Saccades to imitate.")] = 10_000,
     demonstrations: Annotated[
         Path | None,
         typer.Option(
@@ -93,7 +90,7 @@ def train(
         typer.Option(help="Hyperparameters: a YAML file with a section for each algorithm."),
     ] = None,
     seed: Annotated[
-        int, typer.Option(help="Of held-back pictures, network, episodes and exploration.")
+        int, typer.Option(min=0, help="Of held-back pictures, network, episodes and exploration.")
     ] = 0,
     device: Device = "cpu",
     workers: Workers = None,
@@ -106,20 +103,35 @@ def train(
     ] = False,
 ) -> None:
     """Train an agent with Stable-Baselines3. Ctrl-C saves; --resume goes on exactly there."""
-    options = {key: value for key, value in locals().items() if key not in ("set_", "resume")}
+    options = locals()
+    from dataclasses import fields
+
     from saccade_env.agents.checkpoint import CHECKPOINT
     from saccade_env.agents.hyperparameters import parse_settings
     from saccade_env.agents.settings import Settings
     from saccade_env.agents.train import train as run
+    from saccade_env.config import SaccadeConfig
     from saccade_env.task import open_pair
 
     resumed = kept_on_interrupt(out, "the same command with --resume")
     with clear_errors(), resumed, _nothing_kept_before(out / CHECKPOINT):
+        given = parse_settings(set_ or [])
         source, judge = open_pair(images, classifier, device)
-        opened = {"images": source, "classifier": judge}
-        settings = Settings(**{**options, **opened, "hyperparameters": parse_settings(set_ or [])})
+        task = SaccadeConfig(
+            judge.grid,
+            fovea,
+            saccades,
+            reward,  # type: ignore[arg-type]
+            saccade_cost,
+            stop_action=stop_action,
+        )
+        own = {"images": source, "classifier": judge, "config": task,
+               "hyperparameters": given, "hyperparameter_file": config}  # fmt: skip
+        named = [field.name for field in fields(Settings) if field.name in options]
+        settings = Settings(**{**{name: options[name] for name in named}, **own})
         run(settings, fixed_maker(judge, seed, device), resume)
-        typer.echo(f"wrote {out}: saccade-env evaluate --policy {out}; tensorboard --logdir {out}")
+        typer.echo(f"wrote {out}: saccade-env evaluate --policy sb3:{out}, or export it; "
+                   f"tensorboard --logdir {out}")  # fmt: skip
 
 
 @contextmanager
@@ -149,5 +161,5 @@ def export(
     from saccade_env.agents.sb3_zip import export as write
 
     with clear_errors():
-        written = write(model, folder)
+        written = write(model, folder, trust=True)
         typer.echo(f"wrote {written}: saccade-env evaluate --policy {written}")

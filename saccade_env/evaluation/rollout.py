@@ -52,17 +52,30 @@ def rollout(
         ValueError: The policy answers something else than fixations, or stops where the task has
             no stop action.
     """
+    return _collect(follow(images, labels, policy, config, classifier, memory, blank)[1:])
+
+
+def follow(
+    images: Tensor,
+    labels: Int[Tensor, " batch"],
+    policy: core.Policy,
+    config: SaccadeConfig,
+    classifier: Classifier,
+    memory: Any = None,
+    blank: Float[Tensor, " classes"] | None = None,
+) -> list[core.State]:
+    """The same as states: before the first saccade, and after every one."""
     place = torch.arange(len(images), device=images.device)
-    state = core.begin(images, labels, place, config, classifier, memory, blank)
-    core.reset_policy(policy, state, config, classifier)
-    states, running = [], torch.ones_like(labels, dtype=torch.bool)
+    states = [core.begin(images, labels, place, config, classifier, memory, blank)]
+    core.reset_policy(policy, states[0], config, classifier)
+    running = torch.ones_like(labels, dtype=torch.bool)
     for _ in range(config.max_saccades):
         # A row that has stopped is still asked, in a full batch, but no longer listened to.
-        fixation = core.check_fixations(policy.act(core.view(state)), running, config, policy.name)
+        chosen = policy.act(core.view(states[-1]))
+        fixation = core.check_fixations(chosen, running, config, policy.name)
         running = running & (fixation < config.num_tokens)
-        state, _ = core.saccade(state, fixation, config, classifier)
-        states.append(state)
-    return _collect(states)
+        states.append(core.saccade(states[-1], fixation, config, classifier)[0])
+    return states
 
 
 def _collect(states: list[core.State]) -> Rollout:

@@ -5,94 +5,35 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
+from small_trainings import (
+    CLASSES,
+    GRID,
+    QUICK,
+    SMALL,
+    SeesBright,
+    assert_same_end,
+    make_policy,
+    tiny,
+)
 from torch import Tensor
 from typer.testing import CliRunner
 
-from saccade_env import cli, geometry, policies
+from saccade_env import cli, policies
 from saccade_env.agents import checkpoint, hyperparameters
-from saccade_env.agents.train import Settings, train
-from saccade_env.classifiers.base import Classifier, Weights
-from saccade_env.images import Picture
+from saccade_env.agents.train import train
 
-GRID, PATCH, CLASSES = (6, 6), 8, 4
-SMALL = {"network.channels": 16, "network.blocks": 1}
-QUICK = {"n_steps": 4, "batch_size": 8, "n_epochs": 1, **SMALL}
 SB3_WARNS = [
     "ignore:You are trying to run PPO on the GPU:UserWarning",
     "ignore::tqdm.TqdmExperimentalWarning",
 ]
 pytestmark = [pytest.mark.filterwarnings(text) for text in SB3_WARNS]
-
-
-class BrightPatches:
-    """One token is red, green or blue on dim noise; its colour is the label."""
-
-    name, image_size, labels, identity = "bright patches", (48, 48), "own", "bright"
-    class_names = ("nothing", "red", "green", "blue")
-    preprocess = None
-
-    def __len__(self) -> int:
-        return 96
-
-    def __getitem__(self, i: int) -> Picture:
-        generator = np.random.default_rng(i)
-        image = generator.integers(0, 60, (3, *self.image_size)).astype(np.uint8)
-        label, row, col = 1 + i % 3, *generator.integers(0, GRID[0], 2) * PATCH
-        image[label - 1, row : row + PATCH, col : col + PATCH] = 255
-        return Picture(torch.from_numpy(image), label, self.id(i))
-
-    def id(self, i: int) -> str:
-        return str(i)
-
-
-class SeesBright(Classifier):
-    """Names the colour of the bright token once it is revealed, and "nothing" before."""
-
-    name, grid, patch_size, num_classes = "sees bright", GRID, PATCH, CLASSES
-    weights = Weights("none", "-")
-
-    def begin(self, images: Tensor) -> Tensor:
-        patches = geometry.patchify(images.float() / 255, PATCH)
-        return patches.reshape(*patches.shape[:2], 3, -1).mean(-1)
-
-    def classify(self, memory: Tensor, revealed: Tensor) -> tuple[Tensor, Tensor]:
-        seen = (memory > 0.9) & revealed.flatten(1)[..., None]
-        nothing = torch.full((len(memory), 1), 1.0)
-        return torch.cat((nothing, 8 * seen.any(1).float()), 1), memory
-
-
-def tiny(out: Path, **changes: Any) -> Settings:
-    given: dict[str, Any] = {
-        "images": BrightPatches(), "classifier": SeesBright(), "fovea": 1, "saccades": 3,
-        "periphery": 12, "n_envs": 4, "timesteps": 64, "eval_every": 16, "save_every": 16,
-        "hyperparameters": QUICK, "workers": 0, "progress": False, "out": out,
-    }  # fmt: skip
-    return Settings(**{**given, **changes})
-
-
-def make_policy(name: str) -> Any:
-    return policies.create(name, grid=GRID)
-
-
-def weights(out: Path) -> dict[str, Tensor]:
-    return checkpoint.read(out / "checkpoint.pt")["parameters"]["policy"]
-
-
-def assert_same_end(left: Path, right: Path) -> None:
-    for key, value in weights(left).items():
-        assert torch.equal(value, weights(right)[key]), key
-    one, other = (checkpoint.read(out / "checkpoint.pt")["fields"] for out in (left, right))
-    assert [i["r"] for i in one["ep_info_buffer"]] == [i["r"] for i in other["ep_info_buffer"]]
-    pd.testing.assert_frame_equal(*(pd.read_csv(out / "evaluations.csv") for out in (left, right)))
 
 
 @pytest.mark.parametrize("algo", ["ppo", pytest.param("maskable-ppo", marks=pytest.mark.slow)])
@@ -143,7 +84,7 @@ class _Fails(SeesBright):
 
 
 def test_ctrl_c_saves_and_resume_goes_on(sample: Any, linear: Any, tmp_path: Path) -> None:
-    real = {"images": sample, "fovea": 3, "saccades": 3, "augment": True, "belief": True,
+    real = {"images": sample, "fovea": 3, "max_saccades": 3, "augment": True, "belief": True,
             "prior": "centre", "stop_action": True, "saccade_cost": 0.01,
             "save_every": 1000, "reward": "certainty_gain", "workers": 2, "eval_share": 0.3,
             "warm_start": "random", "warm_start_steps": 24}  # fmt: skip
@@ -189,7 +130,7 @@ def test_a_teacher_is_imitated(algo: str, tmp_path: Path) -> None:
         pytest.importorskip("sb3_contrib", reason="needs the extra 'train'")
     quick = {**SMALL, "warm-start.learning_rate": 3e-3, "warm-start.batch_size": 12}
     run = tiny(
-        tmp_path / "run", algo=algo, hyperparameters=quick, timesteps=1, saccades=1, n_envs=32,
+        tmp_path / "run", algo=algo, hyperparameters=quick, timesteps=1, max_saccades=1, n_envs=32,
         warm_start="knows", warm_start_steps=1500, eval_every=1000, eval_share=0.2,
     )  # fmt: skip
     train(run, lambda name: _Knows())
@@ -230,7 +171,7 @@ def test_the_folder_says_what_was_done(tmp_path: Path) -> None:
     train(run, make_policy)
     card = json.loads((run.out / "card.json").read_text())
     assert card["observation"] == {
-        "periphery": 12, "prior": "centre", "belief": True, "activation": None,
+        "periphery": 12, "prior": "centre", "belief": 5, "activation": None,
     }  # fmt: skip
     assert (card["algo"], card["steps"], card["seed"]) == ("ppo", 64, 0)
     assert card["classifier"]["weights"]["sha256"] == "-"
@@ -259,44 +200,6 @@ class _Classes(SeesBright):
         return torch.cat((logits, torch.zeros(len(logits), self.num_classes - CLASSES)), 1), memory
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"algo": "pop"}, "unknown algorithm 'pop'. Did you mean 'ppo'"),
-        ({"hyperparameters": {"gama": 1}}, "unknown hyperparameter 'gama'. Did you mean 'gamma'"),
-        ({"hyperparameters": {"net.channels": 1}}, "Did you mean 'network'"),
-        ({"hyperparameters": {"seed": 1}}, "unknown hyperparameter 'seed'"),
-        ({"prior": "centre"}, "give make_policy"),
-        ({"reward": "fame"}, "reward"),
-    ],
-)
-def test_wrong_settings_are_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=message):
-        train(tiny(tmp_path / "run", **{"algo": "ppo", **changes}))
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"timesteps": 0}, "timesteps must be ≥ 1; got 0"),
-        ({"periphery": -1}, "periphery must be ≥ 0"),
-        ({"eval_share": 1.0}, "eval_share must be above 0 and below 1"),
-    ],
-)
-def test_values_out_of_range_are_refused(
-    changes: dict[str, Any], message: str, tmp_path: Path
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        tiny(tmp_path, **changes)
-
-
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sb3_contrib", None)
-    with pytest.raises(ImportError, match="pip install sb3-contrib"):
-        hyperparameters.algorithm("maskable-ppo")
-
-
 def test_a_used_folder_and_another_training_are_refused(tmp_path: Path) -> None:
     run = tiny(tmp_path / "run", algo="ppo", timesteps=16)
     with pytest.raises(FileNotFoundError, match="nothing to resume"):
@@ -308,27 +211,6 @@ def test_a_used_folder_and_another_training_are_refused(tmp_path: Path) -> None:
         train(replace(run, seed=1), resume=True)
     train(replace(run, timesteps=32), resume=True)
     assert pd.read_csv(run.out / "evaluations.csv")["timesteps"].tolist() == [0, 16, 32]
-
-
-def test_hyperparameters_of_a_file_and_of_the_command_line(tmp_path: Path) -> None:
-    file = tmp_path / "mine.yml"
-    file.write_text("ppo: {gamma: 0.5, learning_rate: 1e-2}\nnetwork: {blocks: 2}\n")
-    given = hyperparameters.parse_settings(
-        ["learning_rate=lin_1e-3", "network.channels=8", "gamma=1e-1"]
-    )
-    run = tiny(tmp_path, algo="ppo", config=file, hyperparameters=given)
-    chosen = hyperparameters.hyperparameters(run)
-    assert chosen["network"] == {"channels": 8, "blocks": 2, "prior_weight": 2.0}
-    assert chosen["algorithm"]["gamma"] == 0.1
-    schedule = hyperparameters.built(chosen["algorithm"])["learning_rate"]
-    assert schedule(0.5) == pytest.approx(5e-4)
-    with pytest.raises(ValueError, match="must be key=value; got 'gamma'"):
-        hyperparameters.parse_settings(["gamma"])
-    with pytest.raises(ValueError, match="'gamma' must be a number; got 'abc'"):
-        hyperparameters.hyperparameters(replace(run, hyperparameters={"gamma": "abc"}))
-    file.write_text("pop: {gamma: 0.5}\n")
-    with pytest.raises(ValueError, match="Did you mean 'ppo'"):
-        hyperparameters.hyperparameters(run)
 
 
 @pytest.mark.slow
@@ -351,10 +233,11 @@ def test_the_command_line_trains_and_evaluates(
     assert more.exit_code == 0, more.output
     assert json.loads(Path("agent/card.json").read_text())["steps"] == 16
     tried = CliRunner().invoke(
-        cli.app, ["evaluate", *common, "--policy", "./agent", "--policy", "centre", "--out", "out"]
+        cli.app,
+        ["evaluate", *common, "--policy", "sb3:agent", "--policy", "centre", "--out", "out"],
     )
     assert tried.exit_code == 0, tried.output
     summary = json.loads(Path("out/summary.json").read_text())
-    assert summary["policies"]["./agent"]["weights"]["sha256"]
-    wrong = CliRunner().invoke(cli.app, ["evaluate", *common, "--policy", "./agent:stop=true"])
+    assert summary["policies"]["sb3:agent"]["weights"]["sha256"]
+    wrong = CliRunner().invoke(cli.app, ["evaluate", *common, "--policy", "sb3:agent:stop=true"])
     assert "Did you mean 'stops'" in wrong.output

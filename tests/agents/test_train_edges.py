@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import small_trainings
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from typer.testing import CliRunner
@@ -19,17 +20,18 @@ from saccade_env.agents.sb3_zip import export
 from saccade_env.agents.train import Settings, train
 
 pytestmark = pytest.mark.filterwarnings("ignore::tqdm.TqdmExperimentalWarning")
-QUICK = {"n_steps": 4, "batch_size": 8, "n_epochs": 1,
-         "network.channels": 8, "network.blocks": 1}  # fmt: skip
+SMALL = {"network.channels": 8, "network.blocks": 1}
+QUICK = {"n_steps": 4, "batch_size": 8, "n_epochs": 1, **SMALL}
 
 
 def tiny(out: Path, images: Any, classifier: Any, **changes: Any) -> Settings:
+    """On real pictures."""
     given: dict[str, Any] = {
-        "images": images, "classifier": classifier, "algo": "ppo", "saccades": 2, "periphery": 8,
-        "n_envs": 2, "timesteps": 8, "eval_share": 0.3, "hyperparameters": QUICK, "workers": 0,
-        "reward": "certainty_gain", "progress": False, "out": out,
+        "algo": "ppo", "fovea": 3, "max_saccades": 2, "periphery": 8, "n_envs": 2, "timesteps": 8,
+        "eval_every": 10_000, "save_every": 10_000, "eval_share": 0.3, "hyperparameters": QUICK,
+        "reward": "certainty_gain", **changes,
     }  # fmt: skip
-    return Settings(**{**given, **changes})
+    return small_trainings.tiny(out, images=images, classifier=classifier, **given)
 
 
 class _Interrupted:
@@ -109,7 +111,7 @@ def test_a_folder_with_something_else_offers_no_resume(
 
 def test_a_prior_without_a_map_is_refused(tmp_path: Path, sample: Any, linear: Any) -> None:
     run = tiny(tmp_path / "run", sample, linear, prior="greedy-oracle")
-    with pytest.raises(ValueError, match="'greedy-oracle' has no saliency map"):
+    with pytest.raises(ValueError, match="saliency"):
         train(run, policies.create)
     assert not run.out.exists()
 
@@ -136,7 +138,7 @@ def test_a_name_in_a_file_loads_no_pickle(
     monkeypatch.chdir(tmp_path)
     run = tiny(tmp_path / "run", sample, linear, prior="centre")
     train(run, policies.create)
-    export(run.out / "best.zip", tmp_path / "agent")
+    export(run.out / "best.zip", tmp_path / "agent", trust=True)
     path = tmp_path / "agent" / "agent.json"
     path.write_text(path.read_text().replace('"centre"', '"run"'))
     arguments = ["evaluate", "--images", "sample", "--classifier", "efficientnet_lite0",
@@ -155,7 +157,7 @@ def test_the_card_of_the_best_tells_of_the_best(tmp_path: Path, sample: Any, lin
     card["best"] = {**card["best"], "timesteps": 4}
     card_path.write_text(json.dumps(card))
     for name, steps in (("best.zip", 4), ("model.zip", 8)):
-        export(run.out / name, tmp_path / name)
+        export(run.out / name, tmp_path / name, trust=True)
         described = json.loads((tmp_path / name / "agent.json").read_text())
         assert described["card"]["steps"] == steps
 
@@ -173,3 +175,69 @@ def test_what_is_wrong_is_known_before_the_lesson(tmp_path: Path, sample: Any, l
         tiny(tmp_path, sample, linear, demonstrations=tmp_path)
     with pytest.raises(ValueError, match="activation needs a periphery"):
         tiny(tmp_path, sample, linear, activation=True, periphery=0)
+
+
+@pytest.mark.parametrize("algo", ["ppo", "dqn"])
+def test_a_training_that_diverges_saves_nothing_more(
+    tmp_path: Path, sample: Any, linear: Any, algo: str
+) -> None:
+    quick = {"learning_starts": 4, "batch_size": 8, "buffer_size": 100, "train_freq": 2,
+             **SMALL} if algo == "dqn" else QUICK  # fmt: skip
+    run = tiny(tmp_path / "run", sample, linear, algo=algo, hyperparameters=quick, save_every=1,
+               eval_every=1, timesteps=16)  # fmt: skip
+    train(run)
+    good = {path: path.read_bytes() for path in run.out.iterdir() if path.is_file()}
+    more = replace(run, timesteps=64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.Adam, "step", _diverge)
+        with pytest.raises(FloatingPointError, match=r"diverged: at timestep \d+ '.*' holds NaN"):
+            train(more, resume=True)
+    for path, content in good.items():
+        if path.suffix in (".zip", ".pt"):
+            kept = checkpoint.read(path) if path.suffix == ".pt" else None
+            assert kept is None or kept["fields"]["num_timesteps"] < 64
+            assert path.read_bytes() == content, path
+    train(more, resume=True)
+    assert json.loads((run.out / "card.json").read_text())["steps"] == 64
+
+
+def _diverge(optimizer: torch.optim.Optimizer, *_: Any, **__: Any) -> None:
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.data.fill_(torch.nan)
+
+
+def test_a_lesson_that_diverges_saves_nothing(
+    tmp_path: Path, sample: Any, linear: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.optim.AdamW, "step", _diverge)
+    run = tiny(tmp_path / "run", sample, linear, warm_start="centre", warm_start_steps=4)
+    with pytest.raises(FloatingPointError, match="diverged: at timestep 0"):
+        train(run, policies.create)
+    assert not (run.out / "model.zip").exists()
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.5, 0.99])
+def test_a_damaged_checkpoint_is_one_message(
+    tmp_path: Path, sample: Any, linear: Any, keep: float
+) -> None:
+    run = tiny(tmp_path / "run", sample, linear)
+    train(run)
+    path = run.out / checkpoint.CHECKPOINT
+    path.write_bytes(path.read_bytes()[: int(keep * path.stat().st_size)])
+    with pytest.raises(ValueError, match=r"checkpoint.pt is damaged.*Begin one in another folder"):
+        train(run, resume=True)
+    torch.save({"card": {}}, path)
+    with pytest.raises(ValueError, match=r"checkpoint.pt is damaged"):
+        train(run, resume=True)
+
+
+def test_the_table_comes_from_the_checkpoint(tmp_path: Path, sample: Any, linear: Any) -> None:
+    run = tiny(tmp_path / "run", sample, linear, eval_every=4)
+    train(run)
+    table = run.out / "evaluations.csv"
+    whole = table.read_text()
+    for damaged in ("", whole[: len(whole) // 2], "\0\0", "a,b\n1,2\n"):
+        table.write_text(damaged)
+        train(run, resume=True)
+        assert table.read_text() == whole
