@@ -42,6 +42,7 @@ class SaliencyPolicy(ABC):
 
     def __init__(
         self,
+        *,
         grid: tuple[int, int] = (14, 14),
         device: str | torch.device = "cpu",
         cache: bool = True,

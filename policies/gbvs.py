@@ -195,12 +195,13 @@ class GBVSPolicy(SaliencyPolicy):
 
     def __init__(
         self,
+        *,
         grid: Grid = (14, 14),
         device: Device = "cpu",
         cache: bool = True,
         **fields: Any,
     ) -> None:
-        super().__init__(grid, device, cache)
+        super().__init__(grid=grid, device=device, cache=cache)
         self.parameters = GBVSParameters(**fields)
 
     def saliency_map(self, images: Pictures) -> Float[Tensor, "batch rows cols"]:

@@ -68,10 +68,11 @@ class GreedyOracle:
         self,
         target: Target = "true_class",
         stride: int = 2,
+        batch_size: int = 16,
+        *,
         classifier: Classifier | None = None,
         grid: tuple[int, int] = (14, 14),
         device: str | torch.device = "cpu",
-        batch_size: int = 16,
     ) -> None:
         if target not in _REWARD_OF:
             raise unknown_name("target", target, _REWARD_OF)

@@ -51,6 +51,7 @@ class UnisalPolicy(SaliencyPolicy):
         source: Literal["DHF1K", "Hollywood", "UCFSports", "SALICON"] = "DHF1K",
         static: bool = False,
         input_size: tuple[int, int] = (224, 384),
+        *,
         network: UNISAL | None = None,
         **keywords: Any,
     ) -> None:

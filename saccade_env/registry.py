@@ -1,6 +1,8 @@
 """Names to things: one table an entry a line, built when asked for.
 
-Classifiers and policies each keep a :class:`Registry`. Listing never imports what it lists.
+Classifiers and policies each keep a :class:`Registry`. Listing never imports what it lists. What
+builds them has parameters that a name may set first, and those of its surroundings (grid, device,
+image size) after a ``*``, by keyword alone.
 """
 
 from __future__ import annotations

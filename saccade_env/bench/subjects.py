@@ -110,7 +110,7 @@ def vit_small() -> DinoClassifier:
     from saccade_env.classifiers.dino.classifier import DinoClassifier, load
 
     if "dino_vits16" in classifiers.available():
-        return load("dino_vits16", mode="kv_cache")
+        return load(name="dino_vits16", mode="kv_cache")
     with torch.random.fork_rng(devices=[]):
         network = VisionTransformer(patch_size=16, embed_dim=384, num_heads=6, num_classes=0)
         head = {"linear.weight": torch.randn(1000, 1536) / 40, "linear.bias": torch.zeros(1000)}

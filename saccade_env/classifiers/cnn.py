@@ -143,11 +143,12 @@ def _trunk_and_head(network: nn.Module) -> tuple[Any, Any]:
 
 
 def efficientnet_lite0(
-    device: str | torch.device = "cpu",
-    image_size: tuple[int, int] = (224, 224),
     patch_size: int = 16,
     autocast: Autocast | None = None,
     compile: bool = False,
+    *,
+    device: str | torch.device = "cpu",
+    image_size: tuple[int, int] = (224, 224),
 ) -> CnnClassifier:
     """TensorFlow's EfficientNet-Lite0 on ImageNet-1k, through timm; input is (rgb − 127) / 128.
 
@@ -173,11 +174,12 @@ def efficientnet_lite0(
 
 
 def resnet50(
-    device: str | torch.device = "cpu",
-    image_size: tuple[int, int] = (224, 224),
     patch_size: int = 16,
     autocast: Autocast | None = None,
     compile: bool = False,
+    *,
+    device: str | torch.device = "cpu",
+    image_size: tuple[int, int] = (224, 224),
 ) -> CnnClassifier:
     """Load torchvision's ResNet-50 with its ImageNet weights.
 

@@ -200,24 +200,25 @@ class DinoClassifier(Classifier):
 
 
 def load(
-    name: str,
-    device: str | torch.device = "cpu",
-    image_size: tuple[int, int] = (224, 224),
     mode: Mode = "recompute",
     refresh_every: int = 0,
     autocast: Autocast | None = None,
     compile: bool = False,
+    *,
+    name: str,
+    device: str | torch.device = "cpu",
+    image_size: tuple[int, int] = (224, 224),
 ) -> DinoClassifier:
     """One of the published classifiers: ``dino_vits16`` (the paper's), ``dino_vits8`` and so on.
 
     Args:
-        name: Which.
-        device: Where it runs.
-        image_size: See :class:`DinoClassifier`, also for the others.
-        mode: Likewise.
+        mode: See :class:`DinoClassifier`, also for the next three.
         refresh_every: Likewise.
         autocast: Likewise.
         compile: Likewise.
+        name: Which.
+        device: Where it runs.
+        image_size: (height, width) of the images in pixels.
 
     Raises:
         WeightsError: The weights cannot be had, or are not what they should be.
