@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from saccade_env import classifiers, evaluation, images, policies
 from saccade_env.agents.train import Settings, train
 from saccade_env.config import SaccadeConfig
 from saccade_env.core import REWARDS
+from saccade_env.drawing import style
 
 
 def main() -> None:
@@ -74,18 +74,18 @@ def short_training(kind: Any, source: Any, judge: Any, options: Any) -> dict[str
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = style.figure(10, 4)
     left, right = figure.subplots(1, 2, sharey=True)
     titles = "Greed, at the last saccade", "Short training, mean over saccades"
     for axes, title, names in zip((left, right), titles, ("greedy {}", "{} after"), strict=True):
-        for shift, what, colour in ((-0.2, "certainty", "#e69f00"), (0.2, "accuracy", "#0072b2")):
-            at = [place + shift for place in range(len(table))]
+        for shift, what, look in ((-0.2, "certainty", 5), (0.2, "accuracy", 0)):
+            at, colour = [place + shift for place in range(len(table))], style.LOOKS[look]["color"]
             axes.barh(at, 100 * table[names.format(what)], 0.4, color=colour, label=f"{what} (%)")
-        axes.set(title=title, xlim=(0, 100), yticks=range(len(table)), yticklabels=table["reward"])
-        axes.grid(axis="x", alpha=0.3)
+        rewards = {"yticks": range(len(table)), "yticklabels": table["reward"]}
+        style.dress(axes, title, "per cent", "", xlim=(0, 100), **rewards)
     left.invert_yaxis()
     right.legend(loc="lower right")
-    figure.savefig(path, dpi=150)
+    style.save(figure, path)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ class Canvas:
 
         self._height = height
         self._figure = Figure(figsize=(width / 100, height / 100), dpi=100, facecolor=PAPER)
-        self._canvas = FigureCanvasAgg(self._figure)
+        self._canvas: Any = FigureCanvasAgg(self._figure)
         self._down = Affine2D().scale(1, -1).translate(0, height)
 
     def image(self, pixels: UInt8[np.ndarray, "height width 3"], top: int, left: int) -> None:

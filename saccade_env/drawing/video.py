@@ -73,14 +73,15 @@ def _gif(frames: Sequence[np.ndarray], seconds: float) -> bytes:
     mixed = sample.quantize(255 - len(THEME), kmeans=1).getpalette() or []
     palette = Image.new("P", (1, 1))
     palette.putpalette([*b"".join(bytes.fromhex(colour[1:]) for colour in THEME), *mixed])
-    stack = [
+    few = [
         Image.fromarray(pixels).quantize(palette=palette, dither=Image.Dither.NONE).convert("RGB")
         for pixels in frames
     ]
+    stack = np.stack([np.asarray(image) for image in few])
     times = [round(1000 * seconds)] * (len(frames) - 1) + [round(1000 * seconds * HOLD)]
     # Pillow, which imageio calls, takes a list of times only for several frames.
     duration = times if len(times) > 1 else times[0]
-    return iio.imwrite("<bytes>", np.stack(stack), extension=".gif", duration=duration, loop=0)
+    return iio.imwrite("<bytes>", stack, extension=".gif", duration=duration, loop=0)
 
 
 def _mp4(frames: Sequence[np.ndarray], seconds: float) -> bytes:

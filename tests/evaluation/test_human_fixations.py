@@ -102,7 +102,7 @@ def test_the_order_of_lines_does_not_matter(
         ([HEADER, "a,s,1,0,0", "", "a,s,2,left,0"], "line 4: row must be .*got 'left' .1 such"),
         ([HEADER, "a,s,1,0,nan", "a,s,2,0,nan"], "line 2: col must be .*got 'nan' .2 such"),
         ([HEADER, "a,s,1,0,inf"], "line 2: col must be a finite number; got 'inf'"),
-        ([HEADER, "a,s,,0,0"], "line 2: order must be a finite number; got ''"),
+        (["", HEADER, "a,s,,0,0"], "line 3: order must be a finite number; got ''"),
         ([HEADER, "a,,1,0,0"], "line 2: subject is empty"),
         ([HEADER, "a,s,1,0"], "line 2: 4 values for 5 columns"),
         ([HEADER, "a,s,1,0,0,7"], "line 2: 6 values for 5 columns"),

@@ -134,8 +134,9 @@ def _cells(path: Path) -> pd.DataFrame:
         line = 1 + data.count(b"\n", 0, error.start)
         raise ValueError(f"{path}, line {line}: this is no CSV file in UTF-8: {error}") from error
     try:
-        header = [name.strip() for name in next(reader, [])]
-        for cells in filter(None, reader):
+        rows = filter(None, reader)
+        header = [name.strip() for name in next(rows, [])]
+        for cells in rows:
             lines[reader.line_num] = [cell.strip() for cell in cells]
             if len(cells) != len(header):
                 found = f"{len(cells)} values for {len(header)} columns"
