@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -16,6 +17,10 @@ from torch import Tensor
 from saccade_env import geometry, images
 from saccade_env.classifiers.base import Classifier, Weights
 from saccade_env.policies import SaliencyPolicy
+
+# A busy machine is no fault of what is tested.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 # Several test processes share the cores; more threads than cores make every network crawl.
 torch.set_num_threads(1)
