@@ -156,7 +156,7 @@ class ActivationObservation(_Observing):
         return observers.Activation(task.classifier, periphery)  # type: ignore[arg-type]
 
 
-class VectorObservation(VectorWrapper[Any, Any, Any, Any, Any]):
+class VectorObservation(VectorWrapper):  # not generic before Gymnasium 1.3
     """Applies an observer to a :class:`saccade_env.SaccadeVectorEnv`."""
 
     def __init__(self, env: VectorEnv[Any, Any, Any], observer: Observer) -> None:
