@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
+from saccade_env.classifiers.base import Weights
 from saccade_env.core import Policy, View, open_cells
 from saccade_env.policies.map_cache import MapCache, description_of, picture_keys
 
@@ -29,6 +30,7 @@ class SaliencyPolicy(ABC):
         cache: Read maps from disk and keep them there, if the class allows it.
 
     Attributes:
+        weights: Of its network, None without.
         maps_version: 0 means that maps are never kept on disk. A class may set 1 if they depend
             on nothing but the pictures, ``weights``, and parameters that are public attributes;
             it must raise it whenever the same parameters come to give other maps. Subclasses do
@@ -37,6 +39,7 @@ class SaliencyPolicy(ABC):
 
     name: str
     sees_full_image: bool = True
+    weights: Weights | None = None
     maps_version: ClassVar[int] = 0
     _disk: MapCache | None = None
 

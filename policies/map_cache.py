@@ -45,7 +45,7 @@ def description_of(policy: Any) -> dict[str, Any] | None:
     """
     # Looked up in the class itself: a subclass that overrides saliency_map has other maps.
     version = vars(type(policy)).get("maps_version", 0)
-    weights = getattr(policy, "weights", None)
+    weights = policy.weights
     if not version or (weights and not re.fullmatch("[0-9a-f]{64}", weights.sha256)):
         return None
     described = describe_policy(policy)

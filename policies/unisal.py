@@ -7,19 +7,18 @@ Modeling", ECCV 2020 (weights Apache-2.0).
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from saccade_env.classifiers import weights
-from saccade_env.classifiers.base import Weights
 from saccade_env.errors import unknown_name
 from saccade_env.geometry import resize_map
 from saccade_env.images.normalise import normalise_imagenet
 from saccade_env.policies.base import SaliencyPolicy
-from saccade_env.policies.unisal_network import SOURCES, UNISAL
+from saccade_env.policies.unisal_network import SOURCES, UNISAL, Source
 
 _TOGETHER = 8  # pictures in one pass; more need more memory and are slower each
 
@@ -44,11 +43,10 @@ class UnisalPolicy(SaliencyPolicy):
 
     name = "unisal"
     maps_version = 1
-    weights: Weights
 
     def __init__(
         self,
-        source: Literal["DHF1K", "Hollywood", "UCFSports", "SALICON"] = "DHF1K",
+        source: Source = "DHF1K",
         static: bool = False,
         input_size: tuple[int, int] = (224, 384),
         *,

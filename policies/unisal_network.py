@@ -10,7 +10,7 @@ in evaluation mode. Modules are named as in the published weights, which thus lo
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -19,7 +19,8 @@ from torch.nn import functional as F
 
 from saccade_env.errors import unknown_name
 
-SOURCES = ("DHF1K", "Hollywood", "UCFSports", "SALICON")
+Source = Literal["DHF1K", "Hollywood", "UCFSports", "SALICON"]
+SOURCES: tuple[str, ...] = get_args(Source)
 PRIORS, WIDTH, KERNEL = 16, 256, 41
 Map = Float[Tensor, "batch _ _ _"]  # channels, rows, cols, which the layers change
 Images = Float[Tensor, "batch 3 height width"]  # RGB, by ImageNet's mean and deviation
