@@ -12,8 +12,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
+
+from saccade_env.rows import take_rows
+
+_SINGLE = {
+    "action_space": "single_action_space",
+    "observation_space": "single_observation_space",
+}
 
 
 class SB3VecEnv(VecEnv):
@@ -24,11 +32,15 @@ class SB3VecEnv(VecEnv):
     """
 
     def __init__(self, env: Any) -> None:
-        if env.metadata.get("autoreset_mode") != AutoresetMode.SAME_STEP:
-            raise ValueError("SB3VecEnv needs a vector env with AutoresetMode.SAME_STEP")
+        mode = env.metadata.get("autoreset_mode")
+        if mode != AutoresetMode.SAME_STEP:
+            raise ValueError(
+                "SB3VecEnv needs a vector env with AutoresetMode.SAME_STEP, the default of "
+                f"SaccadeVectorEnv; got {mode}"
+            )
         self.env: Any = env  # a VectorEnv, whose annotations know neither seeds nor frames a row
-        self.render_mode = env.render_mode
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+        self.metadata = env.metadata
 
     def reset(self) -> Any:
         """Reset every row, with the seeds and options set before."""
@@ -36,7 +48,7 @@ class SB3VecEnv(VecEnv):
         observation, infos = self.env.reset(seed=seeds, options=_merge(self._options))
         self._reset_seeds()
         self._reset_options()
-        self.reset_infos = self._per_row(infos)
+        self.reset_infos = [_row(infos, row) for row in range(self.num_envs)]
         return observation
 
     def step_async(self, actions: np.ndarray) -> None:
@@ -45,21 +57,25 @@ class SB3VecEnv(VecEnv):
     def step_wait(self) -> tuple[Any, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         """Step every row; a finished row's info holds ``terminal_observation``."""
         observation, rewards, terminated, truncated, infos = self.env.step(self._actions)
-        rows = self._per_row(infos)
-        for row in np.flatnonzero(terminated | truncated).tolist():
-            rows[row] = self._final_row(infos, row)
-            rows[row]["TimeLimit.truncated"] = bool(truncated[row] and not terminated[row])
-        return observation, rewards.astype(np.float32), terminated | truncated, rows
+        rows, ended = [_row(infos, row) for row in range(self.num_envs)], terminated | truncated
+        for row in np.flatnonzero(ended).tolist():
+            self.reset_infos[row] = rows[row]
+            final = _row(infos["final_info"], row)
+            rows[row] = {**rows[row], **final, "terminal_observation": infos["final_obs"][row]}
+        for row, info in enumerate(rows):
+            info["TimeLimit.truncated"] = bool(truncated[row] and not terminated[row])
+        return observation, rewards.astype(np.float32), ended, rows
 
     def close(self) -> None:
         self.env.close()
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """An attribute of the shared environment, once a row."""
-        if attr_name == "render_mode":
-            return [self.render_mode for _ in self._get_indices(indices)]
-        value = getattr(self._holder(attr_name), attr_name)
-        return [value for _ in self._get_indices(indices)]
+        """An attribute of every row, as of a single environment."""
+        rows, name = self._get_indices(indices), _SINGLE.get(attr_name, attr_name)
+        value = getattr(self._holder(name), name)
+        if name in ("images", "view"):
+            return [take_rows(value, torch.tensor([row])) for row in rows]
+        return [value[row] if name in ("np_random", "np_random_seed") else value for row in rows]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         """Set an attribute of the shared environment; rows cannot differ."""
@@ -70,23 +86,39 @@ class SB3VecEnv(VecEnv):
     def env_method(
         self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Call a batched method once and hand out its rows."""
+        """Call a batched method once and hand out its rows; ``reset`` is of these rows alone."""
+        rows = list(self._get_indices(indices))
+        if method_name == "reset":
+            return self._reset_rows(rows, *method_args, **method_kwargs)
         result = getattr(self._holder(method_name), method_name)(*method_args, **method_kwargs)
-        return [result[row] for row in self._get_indices(indices)]
+        return [None if result is None else result[row] for row in rows]
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
         """Whether the vector environment is inside such a wrapper, once a row."""
-        layers = self._layers()
-        wrapped = any(isinstance(layer, wrapper_class) for layer in layers)
+        wrapped = any(isinstance(layer, wrapper_class) for layer in self._layers())
         return [wrapped for _ in self._get_indices(indices)]
 
     def get_images(self) -> Sequence[np.ndarray | None]:
         """One frame a row."""
         return list(self.env.render() or [])
 
+    def _reset_rows(
+        self, rows: list[int], seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> list[tuple[Any, dict[str, Any]]]:
+        mask = np.isin(np.arange(self.num_envs), rows)
+        seeds = None if seed is None else [seed] * self.num_envs
+        observation, infos = self.env.reset(
+            seed=seeds, options={**(options or {}), "reset_mask": mask}
+        )
+        batched = isinstance(observation, dict)
+        return [
+            (_row(observation, row) if batched else observation[row], _row(infos, row))
+            for row in rows
+        ]
+
     def _layers(self) -> list[Any]:
         layers: list[Any] = [self.env]
-        while hasattr(layers[-1], "env"):
+        while layers[-1] is not self.env.unwrapped:
             layers.append(layers[-1].env)
         return layers
 
@@ -96,14 +128,15 @@ class SB3VecEnv(VecEnv):
                 return layer
         raise AttributeError(f"the environment has no attribute {name!r}")
 
-    def _per_row(self, infos: dict[str, Any]) -> list[dict[str, Any]]:
-        keys = [key for key in infos if not key.startswith(("_", "final_"))]
-        return [{key: infos[key][row] for key in keys} for row in range(self.num_envs)]
 
-    def _final_row(self, infos: dict[str, Any], row: int) -> dict[str, Any]:
-        final = infos["final_info"]
-        info = {key: final[key][row] for key in final if not key.startswith("_")}
-        return {**info, "terminal_observation": infos["final_obs"][row]}
+def _row(infos: dict[str, Any], row: int) -> dict[str, Any]:
+    """What Gymnasium's infos hold of one row: beside a key, ``_key`` may say which rows have it."""
+    return {
+        key: _row(value, row) if isinstance(value, dict) else value[row]
+        for key, value in infos.items()
+        if key not in ("final_obs", "final_info") and key[0] != "_"
+        if f"_{key}" not in infos or infos[f"_{key}"][row]
+    }
 
 
 def _merge(options: list[dict[str, Any]]) -> dict[str, Any] | None:

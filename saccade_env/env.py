@@ -19,8 +19,8 @@ from saccade_env.task import (
     Task,
     TaskHolder,
     TaskKeywords,
+    check_options,
     check_render_mode,
-    index_option,
 )
 
 
@@ -79,7 +79,7 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
             IndexError: There is no such picture.
             ValueError: The seed or an option is of the wrong kind.
         """
-        index = index_option(options)
+        index = check_options(options, "index").get("index")
         if index is not None:
             index = self._task.check_index(index)
         super().reset(seed=None if seed is None else check_whole("seed", seed, 0))

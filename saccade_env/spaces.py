@@ -59,10 +59,10 @@ def action_to_fixation(actions: Any, config: SaccadeConfig, rows: int) -> Int[Te
         ValueError: An action is out of range, not finite, or of the wrong shape or type.
     """
     values = np.asarray(actions)
-    if values.ndim and len(values) != rows:
-        raise ValueError(f"expected {rows} actions; got {len(values)}")
+    if values.shape[:1] != (rows,):
+        raise ValueError(f"expected {rows} actions; got {len(values) if values.ndim else values}")
     shape = () if config.action == "token" else (2,)
-    if values.ndim == 0 or values.shape[1:] != shape:
+    if values.shape[1:] != shape:
         raise ValueError(
             f"one action of kind {config.action!r} must have shape {shape}; "
             f"got {values.shape[1:]} in {values.tolist()}"

@@ -5,13 +5,15 @@ Both hold a :class:`Task` and a state; the rules are in ``core.py``, the spaces 
 
 from __future__ import annotations
 
-import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from numbers import Integral
+from pathlib import PurePath
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
 from jaxtyping import Int, UInt8
 from torch import Tensor
@@ -20,7 +22,7 @@ from typing_extensions import Unpack
 from saccade_env import classifiers, core, images
 from saccade_env.card import card
 from saccade_env.classifiers import AUTO, Classifier
-from saccade_env.config import Rules, SaccadeConfig, check_whole
+from saccade_env.config import Rules, SaccadeConfig
 from saccade_env.errors import unknown_name
 from saccade_env.geometry import grid_of
 from saccade_env.images import BrokenImageError, ImageSource, Picture, Spec
@@ -90,10 +92,11 @@ class Task:
             ValueError: It is no whole number.
         """
         count = len(self.source)
-        place = check_whole("index", index, -sys.maxsize)
-        if not -count <= place < count:
-            raise IndexError(f"index must be ≥ {-count} and < {count}; got {place}")
-        return place
+        whole = isinstance(index, Integral) and not isinstance(index, bool)
+        if whole and -count <= index < count:
+            return int(index)
+        kind = IndexError if whole else ValueError
+        raise kind(f"index must be a whole number ≥ {-count} and < {count}; got {index!r}")
 
     def draw(self, generator: np.random.Generator) -> Drawn:
         """Read a random picture; may run in another thread.
@@ -185,17 +188,18 @@ def check_device(device: str | torch.device) -> None:
         raise ValueError(f"device {str(device)!r} cannot be used: {reason}") from error
 
 
-def index_option(options: dict[str, Any] | None) -> Any:
-    """The ``index`` of reset's options, None without.
+def check_options(options: Any, *known: str) -> dict[str, Any]:
+    """A copy of reset's options.
 
     Raises:
-        ValueError: There is another option.
+        ValueError: They are no dict, or there is one that is not known.
     """
-    options = options or {}
-    for name in options:
-        if name != "index":
-            raise unknown_name("reset option", name, ["index"])
-    return options.get("index")
+    if not isinstance(options, Mapping | None):
+        raise ValueError(f"options must be a dict with any of {list(known)}; got {options!r}")
+    for name in options or {}:
+        if name not in known:
+            raise unknown_name("reset option", str(name), known)
+    return dict(options or {})
 
 
 def check_on_error(on_error: str) -> Literal["raise", "skip"]:
@@ -214,6 +218,19 @@ class TaskHolder:
 
     _task: Task
     _state: core.State | None = None
+    _spec: EnvSpec | None = None
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """How Gymnasium made it; paths are text there, as JSON holds them."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        if spec is not None:
+            values = spec.kwargs.items()
+            spec.kwargs = {k: str(v) if isinstance(v, PurePath) else v for k, v in values}
+        self._spec = spec
 
     @property
     def config(self) -> SaccadeConfig:
@@ -262,5 +279,5 @@ def check_render_mode(render_mode: str | None) -> str | None:
         ValueError: It is none of ``RENDER_MODES``.
     """
     if render_mode is not None and render_mode not in RENDER_MODES:
-        raise unknown_name("render mode", render_mode, RENDER_MODES)
+        raise unknown_name("render mode", str(render_mode), RENDER_MODES)
     return render_mode

@@ -34,8 +34,8 @@ from saccade_env.task import (
     Task,
     TaskHolder,
     TaskKeywords,
+    check_options,
     check_render_mode,
-    index_option,
 )
 
 Infos = dict[str, Any]
@@ -143,11 +143,11 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
             ResetNeeded: The first reset leaves out a row.
             ValueError: A seed or an option is of the wrong kind or number.
         """
-        options = dict(options or {})
-        mask = _check_mask(options.pop("reset_mask", None), self.num_envs)
+        options = check_options(options, "index", "reset_mask")
+        mask = _check_mask(options.get("reset_mask"), self.num_envs)
         seeds = _per_row(seed, self.num_envs, "seed", _check_seed, step=1)
-        index = index_option(options)
-        indices = _per_row(index, self.num_envs, "index", self._task.check_index, step=0)
+        index, check = options.get("index"), self._task.check_index
+        indices = _per_row(index, self.num_envs, "index", check, step=0)
         rows = np.flatnonzero(mask).tolist()
         if self._state is None and not mask.all():
             raise ResetNeeded(f"the first reset must begin every row; got a mask of rows {rows}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, get_args
 
 import pytest
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import entropy
 
 from saccade_env import core, rows
-from saccade_env.config import RewardKind, SaccadeConfig
+from saccade_env.config import RewardKind, Rules, SaccadeConfig
 
 CONFIG = SaccadeConfig(max_saccades=6)
 
@@ -48,6 +48,16 @@ def test_certainty_at_its_ends() -> None:
     sure = torch.zeros(1, 1000)
     sure[0, 3] = 200
     assert core.certainty(sure).item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("classes", [1, 2, 1000])
+def test_certainty_is_finite_for_all_finite_logits(dtype: Any, classes: int) -> None:
+    largest = torch.finfo(dtype).max
+    logits = torch.full((3, classes), -largest, dtype=dtype)
+    logits[0, 0], logits[2] = largest, largest
+    expected = [1, 0, 0] if classes > 1 else [1, 1, 1]
+    assert core.certainty(logits).tolist() == pytest.approx(expected, abs=1e-2)
 
 
 @given(st.lists(st.floats(0, 10), min_size=12, max_size=12).filter(lambda v: sum(v) > 1e-3))
@@ -236,8 +246,16 @@ def test_nan_is_refused(linear: Any) -> None:
         ({"action": "tokens"}, "unknown action 'tokens'. Did you mean 'token'"),
         ({"action": "grid", "stop_action": True}, "stop_action needs action='token'"),
         ({"grid": (0, 3)}, "at least one row"),
+        ({"fovea": True}, "fovea must be odd and ≤ 14; got True"),
+        ({"fovea": "3"}, "fovea must be odd and ≤ 14; got 3"),
+        ({"saccade_cost": "a"}, "saccade_cost must be finite and ≥ 0; got a"),
+        ({"stop_action": "maybe"}, "stop_action must be true or false; got 'maybe'"),
     ],
 )
 def test_configuration_refuses_contradictions(values: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SaccadeConfig(**values)
+
+
+def test_all_of_a_configuration_but_the_grid_may_be_set() -> None:
+    assert {"grid", *Rules.__annotations__} == {field.name for field in fields(SaccadeConfig)}

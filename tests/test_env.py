@@ -10,8 +10,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import stable_baselines3.common.env_checker as sb3_checker
+import torch
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env, data_equivalence
+from PIL import Image
 
 import saccade_env
 from saccade_env import (
@@ -21,6 +23,7 @@ from saccade_env import (
     SaliencyObservation,
     policies,
 )
+from saccade_env.images import BrokenImageError
 
 ACTIONS = (
     {"action": "token"},
@@ -135,6 +138,57 @@ def test_same_seed_same_trajectory(make: Any) -> None:
     assert all(data_equivalence(a, b, exact=True) for a, b in zip(first, second, strict=True))
 
 
+@pytest.mark.parametrize("index", [1.5, "a", np.nan, True, [1]])
+def test_what_is_no_index_or_seed_is_refused(make: Any, index: Any) -> None:
+    env = make()
+    with pytest.raises(ValueError, match="index must be a whole number ≥ -7 and < 7; got"):
+        env.reset(options={"index": index})
+    with pytest.raises(ValueError, match="seed must be a whole number ≥ 0; got"):
+        env.reset(seed=index)
+
+
+def test_info_holds_numpy_scalars(make: Any) -> None:
+    _, info = make().reset(seed=np.int64(3))
+    kinds = {key: value.dtype.kind for key, value in info.items()}
+    floats, truths = dict.fromkeys(["certainty", "visible_share"], "f"), ["correct", "action_mask"]
+    assert kinds == {"label": "i", "prediction": "i", **floats, **dict.fromkeys(truths, "b")}
+
+
+def test_actions_beyond_the_border_are_clipped(make: Any) -> None:
+    env = make(action="continuous")
+    env.reset(seed=0)
+    observation, *_ = env.step(np.nextafter(np.float32([1, -1]), np.float32([2, -2])))
+    assert observation["fixation"].tolist() == [13, 0]
+
+
+def test_another_default_type_changes_nothing(make: Any, monkeypatch: Any) -> None:
+    def episode() -> list[Any]:
+        env = PeripheryObservation(make(action="continuous", reward="correct"), size=8)
+        return [env.reset(seed=0), env.step(np.array([0.1, -0.4], np.float32))]
+
+    expected = episode()
+    try:
+        torch.set_default_dtype(torch.float64)
+        found = episode()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert all(data_equivalence(a, b, exact=True) for a, b in zip(found, expected, strict=True))
+
+
+def test_the_spec_can_be_written_made_again_and_copied(linear: Any, tmp_path: Any) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    keywords = {"images": tmp_path, "classifier": "efficientnet_lite0", "max_episode_steps": 4}
+    single = gym.make(saccade_env.ENV_ID, **keywords)
+    again = gym.envs.registration.EnvSpec.from_json(single.spec.to_json()).make()
+    assert again.spec == single.spec
+    vector = gym.make_vec(saccade_env.ENV_ID, 2, autoreset_mode="NextStep", **keywords)
+    spec = gym.envs.registration.EnvSpec.from_json(vector.spec.to_json())
+    assert gym.make_vec(spec).metadata["autoreset_mode"] == gym.vector.AutoresetMode.NEXT_STEP
+    given = gym.make(saccade_env.ENV_ID, images=tmp_path, classifier=linear)
+    for copied in (copy.deepcopy(given.spec), pickle.loads(pickle.dumps(given.spec))):
+        assert copied.make().reset(seed=0)[1]["label"] == -1
+
+
 def test_options_pick_the_picture(make: Any) -> None:
     env = make()
     labels = [env.reset(options={"index": i})[1]["label"] for i in range(7)]
@@ -238,8 +292,9 @@ def test_what_cannot_work_is_refused(linear: Any, make_linear: Any) -> None:
         SaccadeEnv("sample", "efficientnet")
     with pytest.raises(ValueError, match="do not give the grid"):
         SaccadeEnv("sample", make_linear(image_size=(320, 320)))
-    with pytest.raises(ValueError, match="device 'gpu' cannot be used"):
-        SaccadeEnv("sample", linear, device="gpu")
+    for device in ("gpu", "meta", 3.5):
+        with pytest.raises(ValueError, match=f"device '{device}' cannot be used"):
+            SaccadeEnv("sample", linear, device=device)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="on_error must be"):
         SaccadeEnv("sample", linear, on_error="ignore")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="unknown render mode 'human'"):
@@ -251,8 +306,6 @@ def test_what_cannot_work_is_refused(linear: Any, make_linear: Any) -> None:
 
 
 def test_rewards_with_labels_refuse_unlabelled_folders(linear: Any, tmp_path: Any) -> None:
-    from PIL import Image
-
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
     with pytest.raises(ValueError, match="'correct_certainty_gain' needs labelled images"):
         SaccadeEnv(tmp_path, linear, reward="correct_certainty_gain")
@@ -261,10 +314,6 @@ def test_rewards_with_labels_refuse_unlabelled_folders(linear: Any, tmp_path: An
 
 
 def test_broken_pictures_raise_or_are_skipped(linear: Any, tmp_path: Any) -> None:
-    from PIL import Image
-
-    from saccade_env.images import BrokenImageError
-
     Image.new("RGB", (64, 64)).save(tmp_path / "good.png")
     (tmp_path / "torn.jpg").write_bytes(b"no picture")
     env = SaccadeEnv(tmp_path, linear, on_error="skip")

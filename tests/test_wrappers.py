@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers import FilterObservation, FlattenObservation
 
 from saccade_env import (
     ActivationObservation,
@@ -45,6 +47,20 @@ def test_periphery_is_the_whole_picture_small(linear: Any) -> None:
     assert "tokens" in observation
     with pytest.raises(ValueError, match="size must be ≥ 1"):
         PeripheryObservation(SaccadeEnv("sample", linear), size=0)
+
+
+def test_what_a_wrapper_cannot_go_around_is_refused(linear: Any) -> None:
+    env = SaccadeEnv("sample", linear)
+    without = FilterObservation(env, ["revealed", "fixation"])
+    with pytest.raises(ValueError, match=r"ImageObservation needs a Dict with \['tokens'\] as"):
+        ImageObservation(without)
+    assert "periphery" in PeripheryObservation(without).reset(seed=0)[0]
+    with pytest.raises(ValueError, match="PeripheryObservation needs a Dict"):
+        PeripheryObservation(FlattenObservation(env))
+    with pytest.raises(TypeError, match=r"as in SyncVectorEnv\(\[lambda: BeliefObservation\("):
+        BeliefObservation(SyncVectorEnv([lambda: SaccadeEnv("sample", linear)]))
+    with pytest.raises(TypeError, match="BeliefObservation goes around a SaccadeEnv; got"):
+        BeliefObservation(gym.make("CartPole-v1"))
 
 
 def test_saliency_is_the_policys_map_scaled(linear: Any) -> None:

@@ -231,7 +231,7 @@ def _space(observer: Observer, env: Any, below: Any) -> gym.Space[Any]:
     changed = [key for key in observer.needs if given.get(key) != own[key]]
     if changed or not isinstance(below, gym.spaces.Dict):
         raise ValueError(
-            f"{type(observer).__name__} needs a Dict with {changed or 'named parts'} as the "
-            f"environment gives it, which a wrapper below it has changed; put it inside of {env}"
+            f"{type(observer).__name__}Observation needs a Dict with {changed or 'parts'} as the "
+            f"environment gives it, which a wrapper below has changed; put it inside of {env}"
         )
     return observer.space(below)

@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+from gymnasium.wrappers import FilterObservation
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecMonitor, VecNormalize
 
-from saccade_env import PeripheryObservation, SaccadeEnv, SaccadeVectorEnv
+from saccade_env import PeripheryObservation, SaccadeEnv, SaccadeVectorEnv, policies
 from saccade_env.agents import SB3VecEnv
 
 ROWS = 4
@@ -52,8 +55,6 @@ def test_equals_dummy_vec_env_with_seeds(linear: Any) -> None:
             assert (terminal[0] is None) == (terminal[1] is None)
             if terminal[0] is not None:
                 assert_same(*terminal)
-                assert mine.pop("TimeLimit.truncated") is theirs.pop("TimeLimit.truncated") is False
-            theirs.pop("TimeLimit.truncated", None)
             assert_same(mine, theirs)
 
 
@@ -75,6 +76,59 @@ def test_methods_and_attributes_reach_the_environment(linear: Any) -> None:
         native.set_attr("note", 1, indices=[0])
 
 
+def test_attributes_and_resets_are_of_a_row(linear: Any) -> None:
+    native, dummy = build(linear, stop_action=True)
+    for env in (native, dummy):
+        env.seed(5)
+        env.reset()
+    for name in ("action_space", "observation_space", "np_random_seed", "render_mode"):
+        left, right = native.get_attr(name, [1, 2]), dummy.get_attr(name, [1, 2])
+        assert left == right, name
+    assert len({id(generator) for generator in native.get_attr("np_random")}) == ROWS
+    assert native.get_attr("images")[2].equal(dummy.get_attr("images")[2])
+    assert native.get_attr("view", 3)[0].revealed.equal(dummy.get_attr("view", 3)[0].revealed)
+    left, right = (env.env_method("reset", seed=9, indices=[0, 3]) for env in (native, dummy))
+    for mine, theirs in zip(left, right, strict=True):
+        assert_same(mine[0], theirs[0])
+        assert_same(mine[1], theirs[1])
+    assert native.env_method("reset_policy", policies.create("centre")) == [None] * ROWS
+
+
+def test_metadata_make_videos_as_fast_as_they_are(linear: Any) -> None:
+    assert build(linear)[0].metadata["render_fps"] == SaccadeEnv.metadata["render_fps"] == 2
+
+
+def test_it_wraps_wrapped_vector_envs(linear: Any) -> None:
+    env = SaccadeVectorEnv(ROWS, "sample", linear, max_saccades=2)
+    native = SB3VecEnv(RecordEpisodeStatistics(PeripheryObservation(env, size=8)))
+    native.reset()
+    assert "episode" not in native.step(np.zeros(ROWS, int))[3][0]
+    _, _, ended, infos = native.step(np.ones(ROWS, int))
+    assert ended.all()
+    assert infos[1]["episode"]["l"] == 2
+    assert infos[1]["terminal_observation"]["saccades_left"] == 0
+    assert native.reset_infos[1]["visible_share"] == 0 < infos[1]["visible_share"]
+    assert not infos[1]["TimeLimit.truncated"]
+    limited = SB3VecEnv(SaccadeVectorEnv(1, "sample", linear, max_episode_steps=1))
+    limited.reset()
+    assert limited.step(np.zeros(1, int))[3][0]["TimeLimit.truncated"]
+
+
+def test_wrappers_of_sb3_take_the_observation(linear: Any) -> None:
+    env: Any = VecNormalize(VecFrameStack(build(linear, max_saccades=2)[0], 2))
+    assert env.reset()["saccades_left"].shape == (ROWS, 2)
+    for _ in range(3):
+        observation, *_ = env.step(np.arange(ROWS))
+    assert observation["tokens"].shape == (ROWS, 196, 2 * 768)
+    assert np.isfinite(observation["periphery"]).all()
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning:stable_baselines3")
+def test_the_default_periphery_suits_sb3s_network(linear: Any) -> None:
+    env = FilterObservation(PeripheryObservation(SaccadeEnv("sample", linear)), ["periphery"])
+    PPO("MultiInputPolicy", env, n_steps=4, batch_size=4, n_epochs=1).learn(4)
+
+
 def test_options_pick_pictures(linear: Any) -> None:
     native, _ = build(linear)
     native.set_options({"index": 2})
@@ -86,7 +140,7 @@ def test_another_autoreset_is_refused(linear: Any) -> None:
     other = SyncVectorEnv(
         [lambda: SaccadeEnv("sample", linear)], autoreset_mode=AutoresetMode.NEXT_STEP
     )
-    with pytest.raises(ValueError, match="SAME_STEP"):
+    with pytest.raises(ValueError, match="SAME_STEP, the default .* got AutoresetMode.NEXT_STEP"):
         SB3VecEnv(other)
 
 
