@@ -5,34 +5,28 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Image
+from stable_baselines3.common.vec_env import VecMonitor
 from tqdm.auto import tqdm
 
-from saccade_env.agents.checkpoint import random_states_kept
-from saccade_env.agents.held_back import Result
-from saccade_env.files import replacing
+from saccade_env.agents import checkpoint, held_back
+from saccade_env.agents.parts import Parts
+from saccade_env.agents.policy import AgentPolicy
+from saccade_env.agents.sb3_policies import Sb3Network
+from saccade_env.agents.sb3_zip import BEST, CARD, MODEL
+from saccade_env.agents.settings import Settings
+from saccade_env.card import plain
+from saccade_env.files import replacing, write_json
 
 EVALUATIONS = "evaluations.csv"
-
-
-class Every:
-    """Whether a multiple of a number of timesteps was reached since it was asked last."""
-
-    def __init__(self, timesteps: int, last: int) -> None:
-        self._timesteps, self._last = timesteps, last
-
-    def due(self, step: int) -> bool:
-        """Ask at a timestep; with ``last = -1`` it is due at 0 too."""
-        passed = step // self._timesteps > self._last // self._timesteps
-        self._last = step
-        return passed
 
 
 class BetweenRollouts(BaseCallback):
@@ -42,36 +36,38 @@ class BetweenRollouts(BaseCallback):
     FloatingPointError, and what was saved before stays.
 
     Args:
-        evaluate: Gives a result on held-back pictures.
-        save: Writes a checkpoint.
-        table: Where results are kept.
-        eval_every: Timesteps between evaluations.
-        save_every: Timesteps between checkpoints.
+        settings: How often, and where to.
+        parts: The held-back pictures, and what the agent observes of them.
+        card: Of the training.
+        monitor: Around the environment that is trained in.
         begun: Timestep at which this training was resumed, -1 if it is a new one.
+        lines: Results of evaluations before that.
     """
 
     def __init__(
         self,
-        evaluate: Callable[[], Result],
-        save: Callable[[], None],
-        table: Table,
-        eval_every: int,
-        save_every: int,
-        begun: int = -1,
+        settings: Settings,
+        parts: Parts,
+        card: dict[str, Any],
+        monitor: VecMonitor,
+        begun: int,
+        lines: list[dict[str, Any]],
     ) -> None:
         super().__init__()
-        self._evaluate, self._save, self._table = evaluate, save, table
-        self._evaluations, self._saves = Every(eval_every, begun), Every(save_every, begun)
-        self._evaluated = begun
+        self._settings, self._parts, self._card, self._monitor = settings, parts, card, monitor
+        self._lines, self._evaluated, self._asked = list(lines), begun, begun
         self.interrupted = False
+        if lines:
+            self._write_lines()
 
     def _on_rollout_start(self) -> None:
         # Here everything learnt from the last rollout is in the network, and no buffer is filled.
-        step = self._finite_step()
-        if self._evaluations.due(step):
-            self._log(step)
-        if self._saves.due(step) or self.interrupted:
+        check_finite(self.model)
+        if self._due(self._settings.eval_every):
+            self._evaluate()
+        if self._due(self._settings.save_every) or self.interrupted:
             self._save()
+        self._asked = self.model.num_timesteps
         if self.interrupted:
             raise KeyboardInterrupt
 
@@ -79,26 +75,71 @@ class BetweenRollouts(BaseCallback):
         return True
 
     def _on_training_end(self) -> None:
-        step = self._finite_step()
-        if step > self._evaluated:
-            self._log(step)
+        check_finite(self.model)
+        if self.model.num_timesteps > self._evaluated:
+            self._evaluate()
         self._save()
 
-    def _finite_step(self) -> int:
-        check_finite(self.model)
-        return self.model.num_timesteps
+    def _due(self, every: int) -> bool:
+        """Whether a multiple was reached since it was asked last; at 0 too, in a new training."""
+        return self.model.num_timesteps // every > self._asked // every
 
-    def _log(self, step: int) -> None:
-        with random_states_kept():
-            result = self._evaluate()
+    def _evaluate(self) -> None:
+        """Look at the held-back pictures, and write the model if it is the best so far.
+
+        The best has the highest mean accuracy, or reward where there are no labels.
+        """
+        parts, step = self._parts, self.model.num_timesteps
+        agent = AgentPolicy(Sb3Network(self.model), parts.observing(), stops=True)
+        with checkpoint.random_states_kept():
+            result = held_back.evaluate(agent, parts.held_back, parts.config, parts.classifier)
+        line = {"timesteps": step, **result.row()}
+        if not any(_quality(before) >= _quality(line) for before in self._lines):
+            self._write_model(BEST)
         self._evaluated = step
-        self._table.add({"timesteps": step, **result.row()})
+        self._lines.append(line)
+        self._write_lines()
         for key, value in result.row().items():
             self.logger.record(f"eval/{key}", value)
         for number, value in enumerate(result.certainty, 1):
             self.logger.record(f"eval/certainty_at_{number:02d}", float(value))
         self.logger.record("eval/scanpath", Image(result.frame, "HWC"), exclude=("csv", "stdout"))
         self.logger.dump(step)
+
+    def _save(self) -> None:
+        out, lines = self._settings.out, self._lines
+        steps, best = self.model.num_timesteps, max(lines, key=_quality, default={})
+        results = {"steps": steps, "evaluation": lines[-1] if lines else {}, "best": best}
+        write_json(out / CARD, plain({**self._card, **results}))
+        self._write_model(MODEL)
+        path, shared = out / checkpoint.CHECKPOINT, self._parts.shared
+        checkpoint.save(path, self.model, self._monitor, shared, self._card, lines)
+
+    def _write_model(self, name: str) -> None:
+        with replacing(self._settings.out / name) as part:
+            self.model.save(part, exclude=["_last_obs"])
+
+    def _write_lines(self) -> None:
+        with replacing(self._settings.out / EVALUATIONS) as part:
+            pd.DataFrame(self._lines).to_csv(part, index=False)
+
+    @contextmanager
+    def saving_on_interrupt(self) -> Iterator[None]:
+        """The first Ctrl-C lets the rollout end, to save a checkpoint then; the second does not."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # elsewhere Python takes no handler
+            return
+        before = signal.signal(signal.SIGINT, self._interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _interrupt(self, *_: Any) -> None:
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
+        tqdm.write("stopping after this rollout, to save; Ctrl-C again stops now", file=sys.stderr)
 
 
 def check_finite(model: Any) -> None:
@@ -116,50 +157,6 @@ def check_finite(model: Any) -> None:
             )
 
 
-class Table:
-    """Results of evaluations in a file, a line each.
-
-    Args:
-        path: A CSV file, which is written anew.
-        lines: Results so far, as the checkpoint has them.
-    """
-
-    def __init__(self, path: Path, lines: list[dict[str, Any]]) -> None:
-        self.path, self.lines = path, list(lines)
-        if lines:
-            self._write()
-
-    def add(self, line: dict[str, Any]) -> None:
-        """Add a line and write the file."""
-        self.lines.append(line)
-        self._write()
-
-    def _write(self) -> None:
-        with replacing(self.path) as part:
-            pd.DataFrame(self.lines).to_csv(part, index=False)
-
-
-class SaveOnInterrupt:
-    """The first Ctrl-C lets the rollout end, to save a checkpoint then; the second does not.
-
-    Args:
-        callback: Told that it shall save and stop.
-    """
-
-    def __init__(self, callback: BetweenRollouts) -> None:
-        self._callback = callback
-
-    def __enter__(self) -> None:
-        self._main = threading.current_thread() is threading.main_thread()
-        if self._main:  # elsewhere Python takes no handler
-            self._before = signal.signal(signal.SIGINT, self._interrupt)
-
-    def __exit__(self, *_: Any) -> None:
-        if self._main:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _interrupt(self, *_: Any) -> None:
-        if self._callback.interrupted:
-            raise KeyboardInterrupt
-        self._callback.interrupted = True
-        tqdm.write("stopping after this rollout, to save; Ctrl-C again stops now", file=sys.stderr)
+def _quality(line: dict[str, Any]) -> float:
+    """Mean accuracy, or the reward where there are no labels."""
+    return float(line["reward"] if np.isnan(line["accuracy"]) else line["accuracy"])

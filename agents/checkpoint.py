@@ -50,8 +50,8 @@ def save(
         model: An SB3 algorithm.
         monitor: Its ``VecMonitor`` around an :class:`SB3VecEnv`.
         shared: What the environment holds and is not to be kept, by names.
-        card: Handed back by :func:`read`, as are the results of
-        evaluations: so far.
+        card: Handed back by :func:`read`.
+        evaluations: Likewise, the results so far.
     """
     kept = {
         "card": card,
@@ -66,12 +66,14 @@ def save(
         torch.save(kept, part)
 
 
-def read(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
+def read(
+    path: Path, card: dict[str, Any] | None = None, device: str | torch.device = "cpu"
+) -> dict[str, Any]:
     """What :func:`save` wrote, tensors on a device.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is damaged, or of another version.
+        ValueError: It is damaged, of another version, or of another training than ``card`` tells.
     """
     if not path.exists():
         raise FileNotFoundError(
@@ -79,19 +81,10 @@ def read(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
         )
     with _whole(path):
         kept = torch.load(path, map_location=device, weights_only=False)
-        return {"path": path, **{key: kept[key] for key in _KEPT}}
-
-
-def read_same(path: Path, card: dict[str, Any], device: str) -> dict[str, Any]:
-    """The same, of a training that its card describes.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is damaged, or of another training.
-    """
-    kept = read(path, device)
-    now = json.loads(json.dumps(card))
-    for key, before in json.loads(json.dumps(kept["card"])).items():
+        kept = {"path": path, **{key: kept[key] for key in _KEPT}}
+        begun = json.loads(json.dumps(kept["card"]))
+    now = json.loads(json.dumps(card or begun))
+    for key, before in begun.items():
         if key not in ("versions", "demonstrations") and now.get(key) != before:
             raise ValueError(
                 f"{path} is of a training with another {key}: {before}, not {now.get(key)}; "

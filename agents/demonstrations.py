@@ -12,7 +12,7 @@ import json
 import math
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -205,9 +205,3 @@ def _difference(kept: dict[str, Any], about: dict[str, Any], key: str) -> str:
         part = next(k for k in one | other if one.get(k) != other.get(k))
         return f"{key}, {part}: {one.get(part)}, not {other.get(part)}"
     return f"{key}: {one}, not {other}"
-
-
-def rounds(paths: list[Path], keys: list[str], generator: np.random.Generator) -> Iterator[Round]:
-    """The rounds in random order."""
-    for place in generator.permutation(len(paths)):
-        yield read(paths[place], keys)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import math
+import operator
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
@@ -17,7 +19,6 @@ import yaml
 
 from saccade_env.agents.imitate import imitate
 from saccade_env.agents.net import TokenGridNet
-from saccade_env.agents.settings import Settings
 from saccade_env.errors import unknown_name
 
 ALGORITHMS = {
@@ -27,16 +28,9 @@ ALGORITHMS = {
     "recurrent-ppo": "sb3_contrib:RecurrentPPO",
 }
 _SHARED = ("network", "warm-start")  # sections that all algorithms share
-_OWN = (
-    "policy",
-    "env",
-    "seed",
-    "device",
-    "tensorboard_log",
-    "verbose",
-    "_init_setup_model",
-)  # set by us
-_OF_IMITATE = ("model", "paths", "seed", "progress", "masked")  # likewise
+# Set by us.
+_OWN = ("policy", "env", "seed", "device", "tensorboard_log", "verbose", "_init_setup_model")
+_OF_IMITATE = ("model", "paths", "seed", "progress", "masked")
 _COUNT, _SHARE, _WEIGHT = (1.0, math.inf), (0.0, 1.0), (0.0, math.inf)
 _ABOVE_0 = (1e-12, math.inf)
 # Smallest and largest value, as Stable-Baselines3 refuses few, and those late.
@@ -77,16 +71,6 @@ _KINDS = {
 }
 
 
-class LinearSchedule:
-    """A value that falls to 0 over the training."""
-
-    def __init__(self, initial: float) -> None:
-        self.initial = initial
-
-    def __call__(self, progress_remaining: float) -> float:
-        return progress_remaining * self.initial
-
-
 def algorithm(name: str) -> Any:
     """The class of an algorithm.
 
@@ -106,8 +90,15 @@ def algorithm(name: str) -> Any:
         ) from error
 
 
-def hyperparameters(settings: Settings) -> dict[str, dict[str, Any]]:
+def hyperparameters(
+    algo: str, given: Mapping[str, Any], file: Path | None = None
+) -> dict[str, dict[str, Any]]:
     """Those of the ``algorithm``, the ``network`` and the ``warm-start``, as plain data.
+
+    Args:
+        algo: One of :data:`ALGORITHMS`.
+        given: Single values: ``gamma``, ``network.channels``, ``warm-start.n_epochs``, …
+        file: A YAML file of the user's, over which these go.
 
     Raises:
         ImportError: The algorithm's package is missing.
@@ -116,22 +107,21 @@ def hyperparameters(settings: Settings) -> dict[str, dict[str, Any]]:
             sections; the message names file, section and key.
     """
     types = {
-        settings.algo: _types(algorithm(settings.algo), _OWN),
+        algo: _types(algorithm(algo), _OWN),
         "network": _types(TokenGridNet, ("observation_space", "stop_action")),
         "warm-start": {**_types(imitate, _OF_IMITATE), "asked": float},
     }
     own = _sections(Path(__file__).with_name("hyperparameters.yml"))
-    file = settings.hyperparameter_file
     users = _sections(file) if file else {}
     for section in users:
         if section not in own:
             raise unknown_name(f"section of {file}", section, own)
     chosen = {}
     for section, known in types.items():
-        inline = _of_section(settings.hyperparameters, section)
+        inline = _of_section(given, section)
         users_own = _checked(users.get(section, {}), known, f"{file}, {section}: ")
         chosen[section] = {**own[section], **users_own, **_checked(inline, known, "")}
-    return {"algorithm": chosen.pop(settings.algo), **chosen}
+    return {"algorithm": chosen.pop(algo), **chosen}
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:
@@ -152,7 +142,7 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
 def built(values: Mapping[str, Any]) -> dict[str, Any]:
     """Hyperparameters as Stable-Baselines3 takes them: ``lin_3e-4`` becomes a schedule."""
     return {
-        key: LinearSchedule(_scheduled(value)) if isinstance(value, str) else value
+        key: partial(operator.mul, _scheduled(value)) if isinstance(value, str) else value
         for key, value in values.items()
     }
 

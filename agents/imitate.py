@@ -15,7 +15,7 @@ from stable_baselines3.dqn.policies import DQNPolicy
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from saccade_env.agents.demonstrations import Round, rounds
+from saccade_env.agents.demonstrations import Round, read
 from saccade_env.agents.sb3_policies import Sb3Network
 
 
@@ -57,7 +57,8 @@ def imitate(
     with tqdm(total=total, unit="round", desc="imitating", disable=not progress) as bar:
         for _ in range(int(n_epochs)):
             values: list[float] = []
-            for seen in rounds(paths, keys, generator):
+            for place in generator.permutation(len(paths)):
+                seen = read(paths[place], keys)
                 rows = max(1, int(batch_size) // seen.asked.shape[1])
                 for part in _batches(seen, rows, generator):
                     values += _step(model, optimizer, asked, part, masked)
@@ -90,7 +91,8 @@ def _step(
     if asked.recurrent:
         value = _recurrent_loss(model.policy, part, asked.blank(len(part.asked)))
     else:
-        logits, _ = asked.logits({k: v[part.asked] for k, v in part.observations.items()})
+        observed = {k: v[part.asked] for k, v in part.observations.items()}
+        logits, _ = asked.logits(observed, asked.net.budget)
         value = _cross_entropy(logits, part, part.masks[part.asked] if masked else None)
     optimizer.zero_grad()
     value.backward()

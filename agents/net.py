@@ -85,10 +85,10 @@ class TokenGridNet(nn.Module):
         return self.grid[0] * self.grid[1] + self.stop_action
 
     def logits(
-        self, observation: Mapping[str, np.ndarray], state: None = None
+        self, observation: Mapping[str, np.ndarray], budget: int, state: None = None
     ) -> tuple[Float[Tensor, "batch actions"], None]:
         """Logits of an observation in NumPy, see :class:`saccade_env.agents.policy.Network`."""
-        device = self.norm.weight.device
+        self.budget, device = budget, self.norm.weight.device
         return self({k: torch.as_tensor(v, device=device) for k, v in observation.items()})[0], None
 
     def forward(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from saccade_env import SaccadeVectorEnv, images
 from saccade_env.agents.augment import Augmented, split
 from saccade_env.agents.observation import Observing
 from saccade_env.agents.settings import Settings
-from saccade_env.card import card, describe_policy
+from saccade_env.card import card, describe_policy, versions
 from saccade_env.classifiers import Classifier
 from saccade_env.config import SaccadeConfig
 from saccade_env.core import Policy
@@ -111,7 +110,6 @@ def run_card(settings: Settings, parts: Parts, hyperparameters: dict[str, Any]) 
     """
     observing, prior = parts.observing(), parts.observed["prior"]
     environment = card(parts.config, parts.classifier, parts.learnt)
-    versions = environment.pop("versions")
     return {
         "algo": settings.algo,
         "observation": {
@@ -130,18 +128,8 @@ def run_card(settings: Settings, parts: Parts, hyperparameters: dict[str, Any]) 
         "hyperparameters": hyperparameters,
         **environment,
         "held_back": {"count": len(parts.held_back), "identity": parts.held_back.identity},
-        "versions": {**versions, **_sb3_versions()},
+        "versions": versions("stable-baselines3", "sb3-contrib"),
     }
-
-
-def _sb3_versions() -> dict[str, str]:
-    found = {}
-    for name in ("stable-baselines3", "sb3-contrib"):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
 
 
 def _policy(make_policy: MakePolicy | None, name: str) -> Any:

@@ -34,19 +34,18 @@ class Network(Protocol):
 
     Attributes:
         stop_action: Whether the last logit ends the episode.
-        budget: Saccades an episode; set before it is asked.
     """
 
     stop_action: bool
-    budget: int
 
     def logits(
-        self, observation: Observation, state: Any = None
+        self, observation: Observation, budget: int, state: Any = None
     ) -> tuple[Float[Tensor, "batch actions"], Any]:
         """Logits of the actions, and what it remembers.
 
         Args:
             observation: NumPy arrays, batch first.
+            budget: Saccades of the episodes.
             state: What the last call of these episodes returned; None before the first saccade.
         """
 
@@ -159,8 +158,8 @@ class AgentPolicy:
         Raises:
             FloatingPointError: They are not finite.
         """
-        self._net.budget = view.fixations.shape[1]
-        logits, self._state = self._net.logits(self._observing(view), self._state)
+        observation, budget = self._observing(view), view.fixations.shape[1]
+        logits, self._state = self._net.logits(observation, budget, self._state)
         if not torch.isfinite(logits).all():
             rows = (~torch.isfinite(logits)).any(1).nonzero().flatten().tolist()
             raise FloatingPointError(f"agent {self.name!r} gave NaN or inf in rows {rows}")

@@ -183,19 +183,11 @@ class Sb3Network:
         self.net, self.recurrent = extractor.net, isinstance(extractor, GridPooledExtractor)
         self.stop_action = _stops(policy.observation_space, policy.action_space)
 
-    @property
-    def budget(self) -> int:
-        """Saccades an episode."""
-        return self.net.budget
-
-    @budget.setter
-    def budget(self, saccades: int) -> None:
-        self.net.budget = saccades
-
     def logits(
-        self, observation: Mapping[str, np.ndarray], state: Any = None
+        self, observation: Mapping[str, np.ndarray], budget: int, state: Any = None
     ) -> tuple[Float[Tensor, "batch actions"], Any]:
         """Logits (DQN's values; else up to a constant), and what the LSTM remembers."""
+        self.net.budget = budget
         tensors, _ = self._policy.obs_to_tensor(observation)
         if self._valued:
             return self._policy.q_net(tensors), None

@@ -14,25 +14,17 @@ import numpy as np
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import VecMonitor
 
-from saccade_env.agents import checkpoint, held_back
-from saccade_env.agents.callbacks import (
-    EVALUATIONS,
-    BetweenRollouts,
-    SaveOnInterrupt,
-    Table,
-    check_finite,
-)
+from saccade_env.agents import checkpoint
+from saccade_env.agents.callbacks import EVALUATIONS, BetweenRollouts, check_finite
 from saccade_env.agents.demonstrations import Demonstrations
 from saccade_env.agents.hyperparameters import algorithm, built, hyperparameters
 from saccade_env.agents.imitate import imitate
 from saccade_env.agents.parts import MakePolicy, Parts, open_parts, run_card
-from saccade_env.agents.policy import AgentPolicy
-from saccade_env.agents.sb3_policies import Sb3Network, policy_class
+from saccade_env.agents.sb3_policies import policy_class
 from saccade_env.agents.sb3_vec_env import SB3VecEnv
-from saccade_env.agents.sb3_zip import BEST, CARD, MODEL
+from saccade_env.agents.sb3_zip import BEST
 from saccade_env.agents.settings import Settings
-from saccade_env.card import plain
-from saccade_env.files import remove_temporaries, replacing, write_json
+from saccade_env.files import remove_temporaries
 
 DEMONSTRATIONS = "demonstrations"
 # What a training may have written when it was stopped before its first checkpoint.
@@ -65,13 +57,12 @@ def train(settings: Settings, make_policy: MakePolicy | None = None, resume: boo
         ValueError: A name or value is wrong, the resumed training had other settings, or its
             checkpoint is damaged.
     """
-    chosen = hyperparameters(settings)
+    chosen = hyperparameters(settings.algo, settings.hyperparameters, settings.hyperparameter_file)
     parts = open_parts(settings, make_policy)
     card = run_card(settings, parts, chosen)
     kept = None
     if resume:
-        path = settings.out / checkpoint.CHECKPOINT
-        kept = checkpoint.read_same(path, card, settings.device)
+        kept = checkpoint.read(settings.out / checkpoint.CHECKPOINT, card, settings.device)
     else:
         remove_temporaries(settings.out)
         _refuse_used(settings.out)
@@ -100,8 +91,6 @@ class _Run:
         self.monitor = VecMonitor(SB3VecEnv(env))
         self.model = _model(settings, chosen, self.monitor, None if kept else settings.seed)
         self.model.seed = settings.seed
-        self.begun = kept["fields"]["num_timesteps"] if kept else -1
-        self.table = Table(settings.out / EVALUATIONS, kept["evaluations"] if kept else [])
         self.cloned: list[float] = []
 
     def imitate(self, warm_start: dict[str, Any]) -> None:
@@ -120,29 +109,24 @@ class _Run:
 
     def learn(self) -> None:
         """Train to the end."""
-        settings, done = self.settings, max(self.begun, 0)
-        self._open_tensorboard()
-        between = BetweenRollouts(
-            self._evaluate, self._save, self.table, settings.eval_every, settings.save_every,
-            self.begun,
-        )  # fmt: skip
-        if self.kept:
-            checkpoint.restore(self.kept, self.model, self.monitor)
-        with SaveOnInterrupt(between):
-            self.model.learn(
-                max(settings.timesteps - done, 0),
-                callback=between,
-                reset_num_timesteps=not self.kept,
-                progress_bar=settings.progress,
-            )
-        self.monitor.close()
-
-    def _open_tensorboard(self) -> None:
-        logger = configure(str(self.settings.out / "tensorboard"), ["tensorboard"])
-        self.model.set_logger(logger)
+        settings, model, kept = self.settings, self.model, self.kept
+        logger = configure(str(settings.out / "tensorboard"), ["tensorboard"])
+        model.set_logger(logger)
         for number, loss in enumerate(self.cloned):
             logger.record("warm_start/cross_entropy", loss)
             logger.dump(number)
+        begun, lines = (kept["fields"]["num_timesteps"], kept["evaluations"]) if kept else (-1, [])
+        between = BetweenRollouts(settings, self.parts, self.card, self.monitor, begun, lines)
+        if kept:
+            checkpoint.restore(kept, model, self.monitor)
+        with between.saving_on_interrupt():
+            model.learn(
+                max(settings.timesteps - max(begun, 0), 0),
+                callback=between,
+                reset_num_timesteps=not kept,
+                progress_bar=settings.progress,
+            )
+        self.monitor.close()
 
     def _env(self) -> Any:
         return self.parts.env(self.settings.n_envs, self.settings.workers)
@@ -152,38 +136,6 @@ class _Run:
     ) -> tuple[np.ndarray, Any]:
         more = {"action_masks": masks} if self.masked else {}
         return self.model.predict(observation, state, starts, deterministic=False, **more)
-
-    def _evaluate(self) -> held_back.Result:
-        """Look at the held-back pictures, and write the model if it is the best so far.
-
-        The best has the highest mean accuracy, or reward where there are no labels.
-        """
-        parts = self.parts
-        agent = AgentPolicy(Sb3Network(self.model), parts.observing(), stops=True)
-        result = held_back.evaluate(agent, parts.held_back, parts.config, parts.classifier)
-        quality = _quality(result.row())
-        if not any(_quality(line) >= quality for line in self.table.lines):
-            self._write_model(self.settings.out / BEST)
-        return result
-
-    def _write_model(self, path: Path) -> None:
-        with replacing(path) as part:
-            self.model.save(part, exclude=["_last_obs"])
-
-    def _save(self) -> None:
-        out, model = self.settings.out, self.model
-        lines = self.table.lines
-        card = {**self.card, "steps": model.num_timesteps, "evaluation": lines[-1] if lines else {},
-                "best": max(lines, key=_quality, default={})}  # fmt: skip
-        write_json(out / CARD, plain(card))
-        self._write_model(out / MODEL)
-        path, shared = out / checkpoint.CHECKPOINT, self.parts.shared
-        checkpoint.save(path, model, self.monitor, shared, self.card, lines)
-
-
-def _quality(line: dict[str, Any]) -> float:
-    """Mean accuracy, or the reward where there are no labels."""
-    return float(line["reward"] if np.isnan(line["accuracy"]) else line["accuracy"])
 
 
 def _model(settings: Settings, chosen: dict[str, Any], env: Any, seed: int | None) -> Any:

@@ -67,10 +67,10 @@ def _is_record(value: Any) -> bool:
     return is_dataclass(value) and not isinstance(value, type)
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that results depend on."""
+def versions(*others: str) -> dict[str, str]:
+    """Versions of Python, of the packages that results depend on, and of others."""
     found = {"python": platform.python_version()}
-    for name in _DISTRIBUTIONS:
+    for name in (*_DISTRIBUTIONS, *others):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -107,7 +107,7 @@ def train(
     from dataclasses import fields
 
     from saccade_env.agents.checkpoint import CHECKPOINT
-    from saccade_env.agents.hyperparameters import parse_settings
+    from saccade_env.agents.hyperparameters import hyperparameters, parse_settings
     from saccade_env.agents.settings import Settings
     from saccade_env.agents.train import train as run
     from saccade_env.config import SaccadeConfig
@@ -116,6 +116,7 @@ def train(
     resumed = kept_on_interrupt(out, "the same command with --resume")
     with clear_errors(), resumed, _nothing_kept_before(out / CHECKPOINT):
         given = parse_settings(set_ or [])
+        hyperparameters(algo, given, config)
         source, judge = open_pair(images, classifier, device)
         task = SaccadeConfig(
             judge.grid,

@@ -20,7 +20,7 @@ ALL = {"periphery": 8, "belief": 5}
 
 
 def space_of(grid: Grid = (5, 6), patch: int = 4, budget: int = 10, **extras: Any) -> spaces.Dict:
-    return Observing(grid, patch, prior=CentrePolicy(grid), **{**ALL, **extras}).space(budget)
+    return Observing(grid, patch, prior=CentrePolicy(grid=grid), **{**ALL, **extras}).space(budget)
 
 
 def sample(space: spaces.Dict, batch: int = 3) -> dict[str, np.ndarray]:

@@ -87,7 +87,7 @@ def test_every_model_is_asked_in_one_way(linear: Any, sample: Any, algo: str) ->
     state: Any = None
     theirs: Any = None
     for _ in range(3):
-        logits, state = asked.logits(observation, state)
+        logits, state = asked.logits(observation, 4, state)
         assert logits.shape == (ROWS, 197)
         action, theirs = model.predict(observation, theirs, deterministic=True, **masks)
         open_ = torch.as_tensor(masks.get("action_masks", np.ones((ROWS, 197), bool)))
@@ -96,7 +96,6 @@ def test_every_model_is_asked_in_one_way(linear: Any, sample: Any, algo: str) ->
         masks = {"action_masks": env.action_masks()} if masks else {}
     assert asked.recurrent is (state is not None) is (algo == "recurrent-ppo")
     assert asked.stop_action
-    assert asked.budget == 4
 
 
 def test_models_on_other_policies_are_refused(linear: Any, sample: Any) -> None:

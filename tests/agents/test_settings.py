@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +61,7 @@ def test_hyperparameters_of_a_file_and_of_the_command_line(tmp_path: Path) -> No
     given = hyperparameters.parse_settings(
         ["learning_rate=lin_1e-3", "network.channels=8", "gamma=1e-1"]
     )
-    run = tiny(tmp_path, algo="ppo", hyperparameter_file=file, hyperparameters=given)
-    chosen = hyperparameters.hyperparameters(run)
+    chosen = hyperparameters.hyperparameters("ppo", given, file)
     assert chosen["network"] == {"channels": 8, "blocks": 2, "prior_weight": 2.0}
     assert chosen["algorithm"]["gamma"] == 0.1
     schedule = hyperparameters.built(chosen["algorithm"])["learning_rate"]
@@ -71,10 +69,10 @@ def test_hyperparameters_of_a_file_and_of_the_command_line(tmp_path: Path) -> No
     with pytest.raises(ValueError, match="must be key=value; got 'gamma'"):
         hyperparameters.parse_settings(["gamma"])
     with pytest.raises(ValueError, match="'gamma' must be a number ≥ 0 and ≤ 1; got 'abc'"):
-        hyperparameters.hyperparameters(replace(run, hyperparameters={"gamma": "abc"}))
+        hyperparameters.hyperparameters("ppo", {"gamma": "abc"})
     file.write_text("pop: {gamma: 0.5}\n")
     with pytest.raises(ValueError, match="Did you mean 'ppo'"):
-        hyperparameters.hyperparameters(run)
+        hyperparameters.hyperparameters("ppo", given, file)
 
 
 @pytest.mark.parametrize(

@@ -127,8 +127,7 @@ def test_policy_kwargs_reach_the_policy(tmp_path: Path, sample: Any, linear: Any
     assert kept["card"]["hyperparameters"]["algorithm"]["policy_kwargs"] == {"lstm_hidden_size": 16}
     train(run, resume=True)
     with pytest.raises(ValueError, match="unknown hyperparameter '_init_setup_model'"):
-        hyperparameters.hyperparameters(tiny(tmp_path, sample, linear,
-                                      hyperparameters={"_init_setup_model": False}))  # fmt: skip
+        hyperparameters.hyperparameters("ppo", {"_init_setup_model": False})
 
 
 def test_a_name_in_a_file_loads_no_pickle(
