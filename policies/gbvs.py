@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Float, UInt8
@@ -199,7 +199,7 @@ class GBVSPolicy(SaliencyPolicy):
         grid: Grid = (14, 14),
         device: Device = "cpu",
         cache: bool = True,
-        **fields: Any,
+        **fields: Annotated[Any, GBVSParameters],
     ) -> None:
         super().__init__(grid=grid, device=device, cache=cache)
         self.parameters = GBVSParameters(**fields)

@@ -4,8 +4,8 @@
 >>> env = gym.make("SaccadeImageNet-v0")
 >>> observation, info = env.reset(seed=0)
 
-Beside the names below, ``saccade_env.evaluate``, ``classifiers``, ``policies``, ``images``,
-``evaluation``, ``rendering``, ``Classifier`` and ``ImageSource`` are imported when first used.
+Importing this registers the environment; all names, such as ``saccade_env.SaccadeEnv``,
+``evaluate``, ``classifiers`` or ``policies``, are imported when first used.
 """
 
 from __future__ import annotations
@@ -15,23 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
-from saccade_env.config import SaccadeConfig
-from saccade_env.core import Outcome, Policy, State, View, saccade
-from saccade_env.env import SaccadeEnv
-from saccade_env.observe.wrappers import (
-    ActivationObservation,
-    BeliefObservation,
-    ImageObservation,
-    PeripheryObservation,
-    SaliencyObservation,
-)
-from saccade_env.vector_env import SaccadeVectorEnv
-
 if TYPE_CHECKING:
     from saccade_env import agents, classifiers, evaluation, images, policies, rendering
     from saccade_env.classifiers import Classifier
+    from saccade_env.config import SaccadeConfig
+    from saccade_env.core import Outcome, Policy, State, View, saccade
+    from saccade_env.env import SaccadeEnv
     from saccade_env.evaluation import evaluate
     from saccade_env.images import ImageSource
+    from saccade_env.observe.wrappers import (
+        ActivationObservation,
+        BeliefObservation,
+        ImageObservation,
+        PeripheryObservation,
+        SaliencyObservation,
+    )
+    from saccade_env.vector_env import SaccadeVectorEnv
 
 __all__ = [
     "ActivationObservation",
@@ -59,7 +58,15 @@ __all__ = [
 ]
 
 ENV_ID = "SaccadeImageNet-v0"
-_LAZY = {"evaluate": "evaluation", "Classifier": "classifiers", "ImageSource": "images"}
+_HOMES = {
+    "Classifier": "classifiers",
+    "ImageSource": "images",
+    "SaccadeConfig": "config",
+    "SaccadeEnv": "env",
+    "SaccadeVectorEnv": "vector_env",
+    "evaluate": "evaluation",
+    **dict.fromkeys(("Outcome", "Policy", "State", "View", "saccade"), "core"),
+}
 _ROOMS = ("agents", "classifiers", "evaluation", "images", "policies", "rendering")
 
 gym.register(
@@ -72,9 +79,10 @@ gym.register(
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return importlib.import_module(f"{__name__}.{name}")
-    if name in _LAZY:
-        return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _HOMES.get(name, "observe.wrappers")
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
 
 
 def __dir__() -> list[str]:

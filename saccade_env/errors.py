@@ -6,9 +6,18 @@ import difflib
 from collections.abc import Iterable
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> ValueError:
-    """Build the error for a misspelt name; it suggests the nearest known one, if one is near."""
+def unknown_name(kind: str, name: str, known: Iterable[str], of: str = "") -> ValueError:
+    """Build the error for a misspelt name; it suggests the nearest known one, if one is near.
+
+    Args:
+        kind: What the name is a name of: ``"policy"``.
+        name: As it came.
+        known: Names that would do.
+        of: What the names belong to, if to one thing: ``"policy 'dino'"``.
+    """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
+    lowered = {known.lower(): known for known in names}
+    near = [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered, n=1)]
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return ValueError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names)}.")
+    owner = f" of {of}" if of else ""
+    return ValueError(f"unknown {kind} {name!r}{owner}.{hint} Known: {', '.join(names) or 'none'}.")

@@ -2,50 +2,135 @@
 
 Classifiers and policies each keep a :class:`Registry`. Listing never imports what it lists. What
 builds them has parameters that a name may set first, and those of its surroundings (grid, device,
-image size) after a ``*``, by keyword alone.
+image size) after a ``*``, by keyword alone. In a name parameters are text, as in
+``"dino:layer=5,resolution=160x192"``; what they are is read off the signature.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-import re
-from collections.abc import Callable
+import inspect
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from saccade_env.errors import unknown_name
 
 
-def parse_spec(name: str) -> tuple[str, dict[str, Any]]:
-    """``"dino:layer=5,resolution=160x192"`` to a name and keywords.
-
-    Values are whole numbers, decimals, true or false, (height)x(width), else text.
+def parse_spec(name: str) -> tuple[str, dict[str, str]]:
+    """``"dino:layer=5,resolution=160x192"`` to a name and parameters, which stay text.
 
     Raises:
-        ValueError: A parameter is not of the form key=value.
+        ValueError: A parameter is not of the form key=value, or is given twice.
     """
-    base, _, tail = name.partition(":")
-    keywords: dict[str, Any] = {}
-    for pair in filter(None, tail.split(",")):
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise ValueError(f"parameter must be key=value; got {pair!r} in {name!r}")
-        keywords[key] = _value(value)
-    return base, keywords
+    base, colon, tail = name.partition(":")
+    parameters: dict[str, str] = {}
+    for pair in tail.split(",") if colon else ():
+        key, _, value = (part.strip() for part in pair.partition("="))
+        if not key or not value:
+            raise ValueError(f"a parameter must be key=value; got {pair!r} in {name!r}")
+        if key in parameters:
+            raise ValueError(f"parameter {key!r} is given twice in {name!r}")
+        parameters[key] = value
+    return base, parameters
 
 
-def _value(text: str) -> Any:
-    if re.fullmatch(r"-?\d+", text):
-        return int(text)
-    if re.fullmatch(r"\d+x\d+", text):
-        return tuple(int(side) for side in text.split("x"))
-    if text in ("true", "false"):
-        return text == "true"
-    try:
-        return float(text)
-    except ValueError:
-        return text
+def read_parameters(
+    build: Callable[..., Any], parameters: Mapping[str, str], owner: str, given: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Turn parameters into the values that a class or function takes.
+
+    Whole numbers, decimals, ``true`` and ``false``, ``160x192`` for two whole numbers, ``none``
+    and text are understood, as the annotation of the keyword asks for.
+
+    Args:
+        build: The class or function.
+        parameters: Text by name.
+        owner: What has these parameters, for messages: ``"policy 'dino'"``.
+        given: Keywords that the caller sets, and that the text may not.
+
+    Raises:
+        ValueError: There is no such parameter, or it takes no such value.
+    """
+    types = keywords_of(build)
+    written = {name: forms for name in types if (forms := _forms(types[name]))}
+    for name in parameters:
+        if name in given:
+            raise ValueError(f"parameter {name!r} of {owner} is fixed: a name cannot set it")
+        if name not in written:
+            raise unknown_name("parameter", name, written.keys() - {*given}, of=owner)
+    return {
+        name: _value(text, written[name], f"parameter {name!r} of {owner}")
+        for name, text in parameters.items()
+    }
+
+
+def keywords_of(build: Callable[..., Any]) -> dict[str, Any]:
+    """Types of the keywords that may be left out, by name.
+
+    Those are among them that ``**keywords`` pass on: from a class to its parent, from a function to
+    the class that it returns, or where ``Annotated[Any, there]`` says.
+    """
+    functions = [build]
+    if isinstance(build, type):
+        functions = [vars(one)["__init__"] for one in build.mro()[:-1] if "__init__" in vars(one)]
+    found: dict[str, Any] = {}
+    for function in functions:
+        signature = inspect.signature(function, eval_str=True)
+        parameters = signature.parameters.values()
+        found = {p.name: p.annotation for p in parameters if p.default is not p.empty} | found
+        passed_on = [p.annotation for p in parameters if p.kind is p.VAR_KEYWORD]
+        if not passed_on:
+            return found
+        if elsewhere := get_args(passed_on[0])[1:]:
+            return keywords_of(elsewhere[0]) | found
+    returned = signature.return_annotation
+    return keywords_of(returned) | found if isinstance(returned, type) else found
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(text)
+    return number
+
+
+def _pair(text: str) -> tuple[int, int]:
+    first, second = map(int, text.split("x"))
+    return first, second
+
+
+_FORMS: dict[Any, tuple[str, Callable[[str], Any]]] = {
+    NoneType: ("none", {"none": None}.__getitem__),
+    bool: ("true or false", {"true": True, "false": False}.__getitem__),
+    int: ("a whole number", int),
+    float: ("a number", _finite),
+    tuple[int, int]: ("two whole numbers as in 160x192", _pair),
+    str: ("text", str),
+}
+
+
+def _forms(hint: Any) -> dict[str, Callable[[str], Any]]:
+    """Ways to write a value of a type, by what they are called; empty where there is none."""
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    found = dict(form for kind, form in _FORMS.items() if kind in kinds)  # text comes last
+    for kind in kinds:
+        if get_origin(kind) is Literal:
+            choices = {str(choice): choice for choice in get_args(kind)}
+            found[" or ".join(choices)] = choices.__getitem__
+    return found if list(found) != ["none"] else {}
+
+
+def _value(text: str, forms: Mapping[str, Callable[[str], Any]], what: str) -> Any:
+    for read in forms.values():
+        try:
+            return read(text)
+        except (ValueError, KeyError):
+            continue
+    raise ValueError(f"{what} must be {' or '.join(forms)}; got {text!r}")
 
 
 @dataclass(frozen=True)
@@ -118,25 +203,33 @@ class Registry:
             return entry.blocked()
         return f"saccade-env download {entry.weights}"
 
+    def builder(
+        self, name: str, parameters: Mapping[str, str], given: Collection[str] = ()
+    ) -> Callable[..., Any]:
+        """What builds the thing called ``name`` from the keywords ``given``, all names checked.
+
+        Raises:
+            ValueError: No such name or parameter, or no such value; the message says which.
+            ImportError: A package it needs is missing; the message gives the install command.
+        """
+        entry, owner = self[name], f"{self.kind} {name!r}"
+        if reason := entry.blocked():
+            raise ImportError(f"{owner} {reason}")
+        module, _, attribute = entry.target.partition(":")
+        build: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+        own = dict(entry.defaults)
+        known = keywords_of(build)
+        for key in given:
+            if key not in known:
+                raise unknown_name("parameter", key, known, of=owner)
+        return partial(build, **own, **read_parameters(build, parameters, owner, [*own, *given]))
+
     def create(self, name: str, **keywords: Any) -> Any:
         """Build the thing called ``name``, which may hold parameters: see :func:`parse_spec`.
 
         Raises:
-            ValueError: No such name, or no such parameter; the message says which.
+            ValueError: No such name or parameter, or no such value; the message says which.
             ImportError: A package it needs is missing; the message gives the install command.
             WeightsError: Its weights cannot be had, or are not what they should be.
         """
-        name, parameters = parse_spec(name)
-        keywords = {**parameters, **keywords}
-        entry = self[name]
-        if reason := entry.blocked():
-            raise ImportError(f"{self.kind} {name!r} {reason}")
-        module, _, attribute = entry.target.partition(":")
-        build: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
-        try:
-            return build(**{**dict(entry.defaults), **keywords})
-        except TypeError as error:
-            wrong = re.search("unexpected keyword argument '(.+)'", str(error))
-            if not wrong or wrong[1] not in keywords:
-                raise
-            raise ValueError(f"{self.kind} {name!r} has no parameter {wrong[1]!r}") from error
+        return self.builder(*parse_spec(name), keywords)(**keywords)

@@ -110,52 +110,6 @@ def test_list() -> None:
     assert "ceiling" in next(line for line in output.splitlines() if "greedy-oracle" in line)
 
 
-def test_policy_parameters_are_read_as_what_they_are() -> None:
-    from saccade_env.registry import parse_spec
-
-    name, keywords = parse_spec("p:a=-1,b=0.15,c=true,d=160x192,e=max")
-    assert name == "p"
-    assert keywords == {"a": -1, "b": 0.15, "c": True, "d": (160, 192), "e": "max"}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["evaluate", "--images", "nowhere"], "nowhere does not exist"),
-        (["evaluate", "--images", "empty"], "empty"),
-        (["evaluate", "--policy", "focus-atention"], "Did you mean 'focus-attention'"),
-        (["evaluate", "--classifier", "efficientnet"], "Did you mean 'efficientnet_lite0'"),
-        (["evaluate", *QUICK, "--fovea", "4"], "fovea must be odd and ≤ 14; got 4"),
-        (["evaluate", *QUICK, "--fovea", "15"], "fovea must be odd and ≤ 14; got 15"),
-        (["evaluate", *QUICK, "--saccades", "0"], "max_saccades must be a whole number ≥ 1"),
-        (["evaluate", *QUICK, "--on-error", "hide"], "on_error must be 'raise' or 'skip'"),
-        (["evaluate", *QUICK, "--stop-at", "0.5;0.6"], "numbers separated by commas; got '0.5;"),
-        (["evaluate", *QUICK, "--stop-at", "50"], "must be certainties, 0 to 1; got [50.0]"),
-        (["evaluate", *QUICK, "--out", "file"], "file"),
-        (["evaluate", *QUICK, "--device", "gpu"], "device 'gpu'"),
-        (["evaluate", "--policy", "centre:layer"], "must be key=value; got 'layer'"),
-        (["evaluate", "--policy", "centre:layer=3"], "policy 'centre' has no parameter 'layer'"),
-        (["evaluate", "--images", "torn", *QUICK], "b.jpg"),
-        (["record", "--policy", "centre", "--out", "film.avi"], "film.avi"),
-        (["record", "--policy", "centre", "--index", "99"], "99"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_errors_are_one_clear_line(arguments: list[str], message: str) -> None:
-    Path("empty").mkdir()
-    Path("file").write_text("in the way")
-    Path("torn").mkdir()
-    shutil.copy(images.SAMPLE / "n07920052" / "coffee.jpg", "torn/a.jpg")
-    Path("torn/b.jpg").write_bytes(b"\xff\xd8\xff no more")
-    if "--classifier" not in arguments:
-        arguments = [*arguments, "--classifier", "efficientnet_lite0"]
-    code, output = call(*arguments)
-    assert code == 1
-    assert "error: " in output
-    assert message in output
-    assert "Traceback" not in output
-
-
 def test_one_broken_picture_among_good_ones_is_skipped_and_counted() -> None:
     shutil.copytree(images.SAMPLE, "mine", ignore=shutil.ignore_patterns("*.md"))
     Path("mine/n07920052/torn.jpg").write_bytes(b"\xff\xd8\xff no more")

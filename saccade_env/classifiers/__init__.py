@@ -97,8 +97,7 @@ def create(name: str | Classifier = AUTO, **keywords: Any) -> Classifier:
         return check_classifier(name)
     base, parameters = parse_spec(name)
     base = resolve_auto() if base == AUTO else base
-    keywords = {**parameters, **keywords}
-    mode = keywords.get("mode")
+    mode = keywords.get("mode", parameters.get("mode"))
     if mode is not None and not base.startswith("dino") and base in REGISTRY.entries:
         if mode == "kv_cache":
             raise ValueError(
@@ -107,8 +106,9 @@ def create(name: str | Classifier = AUTO, **keywords: Any) -> Classifier:
             )
         if mode != "recompute":
             raise unknown_name("classifier mode", str(mode), ("recompute", "kv_cache"))
-        del keywords["mode"]
-    return REGISTRY.create(base, **keywords)
+        for given in (keywords, parameters):
+            given.pop("mode", None)
+    return REGISTRY.builder(base, parameters, keywords)(**keywords)
 
 
 @lru_cache(maxsize=1)

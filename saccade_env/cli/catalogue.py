@@ -7,9 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from saccade_env.cli.console import (
-    clear_errors,
-)
 from saccade_env.cli.root import app
 from saccade_env.drawing.text import table
 
@@ -25,18 +22,17 @@ def download(
     """Download weights into the cache, or install them from a folder on an offline machine."""
     from saccade_env.classifiers import weights
 
-    with clear_errors():
-        if carried is not None:
-            _say_ready(weights.install(name, carried))
-            return
-        failed = []
-        for group in weights.names() if name == weights.ALL else [name]:
-            try:
-                _say_ready(weights.fetch(group))
-            except weights.WeightsError as error:  # the others may be had all the same
-                failed.append(str(error))
-        if failed:
-            raise weights.WeightsError("\nerror: ".join(failed))
+    if carried is not None:
+        _say_ready(weights.install(name, carried))
+        return
+    failed = []
+    for group in weights.names() if name == weights.ALL else [name]:
+        try:
+            _say_ready(weights.fetch(group))
+        except weights.WeightsError as error:  # the others may be had all the same
+            failed.append(str(error))
+    if failed:
+        raise weights.WeightsError("\nerror: ".join(failed))
 
 
 def _say_ready(paths: list[Path]) -> None:
@@ -75,7 +71,7 @@ def list_() -> None:
             here = entry.blocked() or ("download" if registry.missing(name) else "yes")
             here = "ceiling: sees the label" if entry.ceiling else here
             size = str(entry.size_mb or "")
-            shown.add_row(name, entry.summary, entry.licence, size, escape(here))
+            shown.add_row(name, escape(entry.summary), entry.licence, size, escape(here))
         console.print(shown)
     console.print(_agents())
     shown = table("Images", "name", "what it is", "licence", "MB", "here")

@@ -9,14 +9,13 @@ import typer
 
 from saccade_env.cli.console import (
     best,
-    clear_errors,
     default_folder,
     file_name,
     kept_on_interrupt,
     numbers,
     worth_showing,
 )
-from saccade_env.cli.making import policies_by_name, record_episode
+from saccade_env.cli.making import check_classifier_name, find, find_policies, record_episode
 from saccade_env.cli.options import (
     BatchSize,
     ClassifierName,
@@ -40,8 +39,9 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="Policy to evaluate; repeat for several. Parameters follow a colon, as in "
-            "'dino:layer=5'. Or the folder or zip of a trained agent: a zip is a pickle, so load "
-            "only what you trust. Default: all policies that are available.",
+            "'dino:layer=5'. Or the name or folder of a trained agent, or sb3:PATH for a model of "
+            "Stable-Baselines3: a pickle, so load only what you trust. Default: all policies that "
+            "are available.",
             show_default=False,
         ),
     ] = None,
@@ -75,7 +75,7 @@ def evaluate(
         ),
     ] = None,
     patience: Annotated[
-        int, typer.Option(help="Saccades in a row that must be certain before stopping.")
+        int, typer.Option(min=1, help="Saccades in a row that must be certain before stopping.")
     ] = 1,
 ) -> None:
     """Evaluate policies: a table, records, figures and a GIF.
@@ -87,55 +87,56 @@ def evaluate(
     from saccade_env import evaluation
     from saccade_env.config import SaccadeConfig
     from saccade_env.evaluation import report
-    from saccade_env.evaluation.metrics import THRESHOLDS
+    from saccade_env.evaluation.metrics import THRESHOLDS, check_rule
     from saccade_env.task import open_pair
 
-    console = Console()
-    with clear_errors():
-        thresholds = numbers(stop_at) if stop_at else THRESHOLDS
-        source, judge = open_pair(images, classifier, device)
-        config = SaccadeConfig(judge.grid, fovea, saccades)
-        policies = policies_by_name(policy, judge, seed, device)
-        folder = out or default_folder(
-            classifier if ":" in classifier else judge.name,
+    thresholds = THRESHOLDS if stop_at is None else numbers(stop_at)
+    check_rule(thresholds, patience)
+    check_classifier_name(classifier)
+    found = find_policies(policy, seed, device)
+    source, judge = open_pair(images, classifier, device)
+    config = SaccadeConfig(judge.grid, fovea, saccades)
+    policies = {name: build(judge.grid) for name, build in found.items()}
+    folder = out or default_folder(
+        classifier if ":" in classifier else judge.name,
+        source,
+        list(policies),
+        fovea=fovea,
+        saccades=saccades,
+        limit=limit,
+        seed=seed,
+    )
+    with kept_on_interrupt(folder):
+        result = evaluation.evaluate(
+            policies,
             source,
-            list(policies),
-            fovea=fovea,
-            saccades=saccades,
+            judge,
+            config,
             limit=limit,
             seed=seed,
+            batch_size=batch_size,
+            workers=workers,
+            device=device,
+            out=folder,
+            overwrite=overwrite,
+            on_error=on_error,
+            stop_at=thresholds,
+            patience=patience,
+            files=[f"scanpath-{file_name(name)}.gif" for name in policies] if gif else (),
         )
-        with kept_on_interrupt(folder):
-            result = evaluation.evaluate(
-                policies,
-                source,
-                judge,
-                config,
-                limit=limit,
-                seed=seed,
-                batch_size=batch_size,
-                workers=workers,
-                device=device,
-                out=folder,
-                overwrite=overwrite,
-                on_error=on_error,  # type: ignore[arg-type]
-                stop_at=thresholds,
-                patience=patience,
-                files=[f"scanpath-{file_name(name)}.gif" for name in policies] if gif else (),
-            )
-        report.show(result.summary, console)
-        written = [folder / name for name in ("records.parquet", "summary.json")]
-        figures = [folder / "figures" / name for name in ("accuracy.png", "stopping.png")]
-        written += [path for path in figures if path.exists()]
-        if gif:
-            winner = best(result.summary)
-            shown = worth_showing(result.records, winner)
-            index = next(i for i in range(len(source)) if source.id(i) == shown)
-            path = folder / f"scanpath-{file_name(winner)}.gif"
-            record_episode(source, judge, policies[winner], path, index, seed, fovea, saccades)
-            written.append(path)
-        for path in written:
-            console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+    report.show(result.summary, Console())
+    written = [folder / name for name in ("records.parquet", "summary.json")]
+    figures = [folder / "figures" / name for name in ("accuracy.png", "stopping.png")]
+    written += [path for path in figures if path.exists()]
+    if gif:
+        winner = best(result.summary)
+        shown = worth_showing(result.records, winner)
+        index = next(i for i in range(len(source)) if source.id(i) == shown)
+        path = folder / f"scanpath-{file_name(winner)}.gif"
+        record_episode(source, judge, policies[winner], path, index, seed, config)
+        written.append(path)
+    for path in written:
+        typer.echo(f"wrote {path}")
 
 
 @app.command()
@@ -143,12 +144,13 @@ def record(
     policy: Annotated[
         str,
         typer.Option(
-            help="Policy, with parameters after a colon if any. Or the folder or zip of a trained "
-            "agent: a zip is a pickle, so load only what you trust."
+            help="Policy, with parameters after a colon if any. Or the name or folder of a "
+            "trained agent, or sb3:PATH for a model of Stable-Baselines3: a pickle, so load only "
+            "what you trust."
         ),
     ],
     images: Images = None,
-    index: Annotated[int, typer.Option(help="Which picture of the images.")] = 0,
+    index: Annotated[int, typer.Option(min=0, help="Which picture of the images.")] = 0,
     out: Annotated[Path, typer.Option(help="A .gif or .mp4 file.")] = Path("scanpath.gif"),
     classifier: ClassifierName = "auto",
     fovea: Fovea = 3,
@@ -157,10 +159,16 @@ def record(
     device: Device = "cpu",
 ) -> None:
     """Record one episode of a policy as a GIF or MP4."""
+    from saccade_env.config import SaccadeConfig
+    from saccade_env.drawing import video
     from saccade_env.task import open_pair
 
-    with clear_errors():
-        source, judge = open_pair(images, classifier, device)
-        built = policies_by_name([policy], judge, seed, device)[policy]
-        record_episode(source, judge, built, out, index, seed, fovea, saccades)
-        typer.echo(f"wrote {out}")
+    video.encoder(out)  # refuses other suffixes before anything is played
+    check_classifier_name(classifier)
+    build = find(policy, seed, device)
+    source, judge = open_pair(images, classifier, device)
+    config = SaccadeConfig(judge.grid, fovea, saccades)
+    if index >= len(source):
+        raise ValueError(f"--index must be below {len(source)}, the number of images; got {index}")
+    record_episode(source, judge, build(judge.grid), out, index, seed, config)
+    typer.echo(f"wrote {out}")

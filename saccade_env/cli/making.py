@@ -2,73 +2,128 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from saccade_env.cli.console import note
+from saccade_env.config import SaccadeConfig
 from saccade_env.errors import unknown_name
-from saccade_env.registry import parse_spec
+from saccade_env.registry import parse_spec, read_parameters
+
+Grid = tuple[int, int]
+Build = Callable[[Grid], Any]  # a policy on a token grid
+_SB3 = "sb3"
+
+
+def find_policies(names: list[str] | None, seed: int, device: str) -> dict[str, Build]:
+    """What builds the policies and agents of these names; by default all that need no download.
+
+    Names and parameters are checked; nothing is loaded yet.
+
+    Raises:
+        ValueError: No such policy, parameter or value; the message says which.
+        ImportError: A package it needs is missing; the message gives the install command.
+        FileNotFoundError: A model of Stable-Baselines3 is not there.
+    """
+    from saccade_env import policies
+
+    if not names:
+        _say_what_is_missing(policies.REGISTRY)
+    return {name: find(name, seed, device) for name in names or policies.available()}
 
 
 def policies_by_name(
     names: list[str] | None, classifier: Any, seed: int, device: str
 ) -> dict[str, Any]:
-    """Policies and agents under the names given; by default all that need no download."""
-    from saccade_env import policies
-
-    if not names:
-        _say_what_is_missing(policies.REGISTRY)
-    make = maker(classifier, seed, device)
-    return {name: make(name) for name in names or policies.available()}
+    """The policies of :func:`find_policies` on the grid of a classifier."""
+    found = find_policies(names, seed, device)
+    return {name: build(classifier.grid) for name, build in found.items()}
 
 
-def fixed_maker(classifier: Any, seed: int, device: str) -> Callable[[str], Any]:
-    """Builds the policies of the registry alone, so that a name in a file can load nothing else."""
-    from saccade_env import policies
+def find(name: str, seed: int, device: str) -> Build:
+    """What builds a policy of the registry, a trained agent, or a model of Stable-Baselines3.
 
-    def make(name: str) -> Any:
-        base, keywords = parse_spec(name)
-        if base == "random":
-            keywords.setdefault("seed", seed)
-        return policies.create(base, grid=classifier.grid, device=device, **keywords)
-
-    return make
-
-
-def maker(classifier: Any, seed: int, device: str) -> Callable[[str], Any]:
-    """Builds policies by name, with parameters if any; or trained agents by name or path."""
+    An agent is known by its name, if it came with the package, or by its folder; a model by
+    ``sb3:PATH`` alone, since it is unpickled. Parameters follow a colon.
+    """
     from saccade_env import policies
     from saccade_env.agents import files
-
-    fixed = fixed_maker(classifier, seed, device)
-
-    def make(name: str) -> Any:
-        base, keywords = parse_spec(name)
-        if base in policies.REGISTRY.entries:
-            return fixed(name)
-        if base in files.available():
-            return _agent(files.folder_of(base), classifier.grid, fixed, device, **keywords)
-        if Path(base).exists():
-            return _agent(Path(base), classifier.grid, fixed, device, **keywords)
-        if Path(base).suffix or len(Path(base).parts) > 1:
-            raise FileNotFoundError(f"no such policy and no such file: {base}")
-        raise unknown_name("policy", base, [*policies.REGISTRY.entries, *files.available()])
-
-    return make
-
-
-def _agent(path: Path, grid: Any, make: Any, device: str, stops: bool = False, **wrong: Any) -> Any:
-    """A trained agent: of ours, or as Stable-Baselines3 saved it, which is unpickled."""
     from saccade_env.agents.policy import AgentPolicy
 
-    for name in wrong:
-        raise unknown_name("parameter of an agent", name, ["stops"])
-    if (path / "agent.json").exists():
-        return AgentPolicy.load(path, grid, make, device, stops)
-    from saccade_env.agents.sb3_zip import load_sb3
+    base, _, rest = name.partition(":")
+    if base in policies.REGISTRY.entries:
+        return _registered(name, seed, device)
+    load: Any = AgentPolicy.load
+    if base in files.available():
+        path, text = str(files.folder_of(base)), name
+    elif base == _SB3:
+        from saccade_env.agents.sb3_zip import load_sb3 as load
 
-    return load_sb3(path, grid, make, device, stops)
+        path, text = _path_and_parameters(rest)
+        if "trust" in inspect.signature(load).parameters:
+            load = partial(load, trust=True)
+        if not path:
+            raise FileNotFoundError(f"no such model of Stable-Baselines3: {rest!r}")
+    else:
+        path, text = _path_and_parameters(name)
+        if not os.path.isfile(os.path.join(path, files.DESCRIPTION)):
+            raise _no_such_policy(path, name, [*policies.REGISTRY.entries, *files.available()])
+    keywords = read_parameters(load, parse_spec(text)[1], f"agent {base!r}", ("grid", "device"))
+
+    def build(grid: Grid) -> Any:
+        prior = fixed_maker(grid, seed, device)
+        return load(Path(path), grid=grid, make_prior=prior, device=device, **keywords)
+
+    return build
+
+
+def check_classifier_name(name: str) -> None:
+    """Refuse a classifier that is none before the images are opened, which may be downloaded."""
+    from saccade_env import classifiers
+
+    base, _ = parse_spec(name)
+    if base != classifiers.AUTO:
+        classifiers.REGISTRY[base]
+
+
+def fixed_maker(grid: Grid, seed: int, device: str) -> Callable[[str], Any]:
+    """Builds the policies of the registry alone, so that a name in a file can load nothing else."""
+    return lambda name: _registered(name, seed, device)(grid)
+
+
+def _registered(name: str, seed: int, device: str) -> Build:
+    from saccade_env import policies
+
+    base, parameters = parse_spec(name)
+    if base == "random":
+        parameters.setdefault("seed", str(seed))
+    build = policies.REGISTRY.builder(base, parameters, ("grid", "device"))
+    return lambda grid: build(grid=grid, device=device)
+
+
+def _path_and_parameters(text: str) -> tuple[str, str]:
+    """The longest path in a text that is there, or none, and from its colon on what is left."""
+    ends = [len(text), *(place for place in range(len(text)) if text[place] == ":")]
+    for end in sorted(ends, reverse=True):
+        if os.path.exists(path := os.path.expanduser(text[:end])):
+            return path, text[end:]
+    return "", text
+
+
+def _no_such_policy(path: str, name: str, known: list[str]) -> Exception:
+    if not path and any(separator in name for separator in "/\\"):
+        return FileNotFoundError(f"no such policy and no such folder: {name}")
+    error = unknown_name("policy", name if path else name.partition(":")[0], known)
+    if not path:
+        return error
+    return ValueError(
+        f"{error} {path} here is no agent, as it holds no agent.json; a model of "
+        f"Stable-Baselines3 is loaded by '{_SB3}:{path}', which unpickles it: trust it"
+    )
 
 
 def _say_what_is_missing(registry: Any) -> None:
@@ -84,8 +139,7 @@ def record_episode(
     path: Path,
     index: int,
     seed: int,
-    fovea: int,
-    saccades: int,
+    config: SaccadeConfig,
 ) -> None:
     """Record one episode as a GIF or MP4."""
     from saccade_env import SaccadeEnv, rendering
@@ -93,8 +147,8 @@ def record_episode(
     env = SaccadeEnv(
         source,
         classifier,
-        fovea=fovea,
-        max_saccades=saccades,
+        fovea=config.fovea,
+        max_saccades=config.max_saccades,
         render_mode="rgb_array",
     )
     rendering.record(env, policy, path, seed=seed, index=index)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+
+def _odd(fovea: int) -> int:
+    if fovea % 2 == 0:
+        raise typer.BadParameter(f"{fovea} is not odd.")
+    return fovea
+
 
 Images = Annotated[
     str | None,
@@ -22,15 +29,19 @@ ClassifierName = Annotated[
         "'dino_vits16:mode=kv_cache,refresh_every=5'.",
     ),
 ]
-Fovea = Annotated[int, typer.Option(help="Side of the square fovea in tokens, odd.")]
-Saccades = Annotated[int, typer.Option(help="Saccades per image.")]
-Limit = Annotated[
-    int | None, typer.Option(help="Take a random sample of this many images.", show_default=False)
+Fovea = Annotated[
+    int, typer.Option(min=1, callback=_odd, help="Side of the square fovea in tokens, odd.")
 ]
-BatchSize = Annotated[int, typer.Option(help="Images per forward; changes no result.")]
+Saccades = Annotated[int, typer.Option(min=1, help="Saccades per image.")]
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, help="Take a random sample of this many images.", show_default=False),
+]
+BatchSize = Annotated[int, typer.Option(min=1, help="Images per forward; changes no result.")]
 Workers = Annotated[
     int | None,
     typer.Option(
+        min=0,
         help="Threads that decode ahead; changes no result. Default: one for 4 processors.",
         show_default=False,
     ),
@@ -39,7 +50,12 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Drop another run's records in the folder.")
 ]
 OnError = Annotated[
-    str, typer.Option(help="Images that cannot be read: 'raise' stops, 'skip' counts them.")
+    Literal["raise", "skip"],
+    typer.Option(help="Images that cannot be read: 'raise' stops, 'skip' counts them."),
 ]
-Seed = Annotated[int, typer.Option(help="Seeds the random policy and the choice of images.")]
+LARGEST_SEED = 2**32 - 1  # NumPy's and Stable-Baselines3's
+Seed = Annotated[
+    int,
+    typer.Option(min=0, max=LARGEST_SEED, help="Seeds the random policy and the choice of images."),
+]
 Device = Annotated[str, typer.Option(help="Torch device, such as cpu or cuda:0.")]

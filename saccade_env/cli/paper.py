@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Annotated, Any
 
 import typer
 
 from saccade_env.cli.console import clear_errors, kept_on_interrupt, whole_numbers
-from saccade_env.cli.making import maker
+from saccade_env.cli.making import find
 from saccade_env.cli.options import (
     BatchSize,
     ClassifierName,
@@ -57,7 +56,7 @@ def paper(
     from saccade_env.paper.settings import PaperSettings
 
     def make(name: str, grid: tuple[int, int]) -> Any:
-        return maker(SimpleNamespace(grid=grid), seed, device)(name)
+        return find(name, seed, device)(grid)
 
     with clear_errors(), kept_on_interrupt(out):
         figures = tuple(whole_numbers(only)) if only is not None else None

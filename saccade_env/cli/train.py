@@ -130,7 +130,7 @@ def train(
                "hyperparameters": given, "hyperparameter_file": config}  # fmt: skip
         named = [field.name for field in fields(Settings) if field.name in options]
         settings = Settings(**{**{name: options[name] for name in named}, **own})
-        run(settings, fixed_maker(judge, seed, device), resume)
+        run(settings, fixed_maker(judge.grid, seed, device), resume)
         typer.echo(f"wrote {out}: saccade-env evaluate --policy sb3:{out}, or export it; "
                    f"tensorboard --logdir {out}")  # fmt: skip
 

@@ -16,7 +16,7 @@ from saccade_env.config import SaccadeConfig
 from saccade_env.geometry import resize_map
 from saccade_env.paper.settings import PaperSettings
 from saccade_env.policies import SaliencyPolicy
-from saccade_env.registry import parse_spec
+from saccade_env.registry import parse_spec, read_parameters
 
 DEPTH = 3
 
@@ -59,9 +59,11 @@ def make_policy() -> Callable[..., Any]:
     """The real policies that are fast, and small ones in place of networks."""
 
     def make(name: str, grid: tuple[int, int]) -> Any:
-        base, keywords = parse_spec(name)
-        build: Any = SMALL.get(base)
-        return build(grid=grid, **keywords) if build else policies.create(name, grid=grid)
+        base, parameters = parse_spec(name)
+        if base not in SMALL:
+            return policies.create(name, grid=grid)
+        build: Any = SMALL[base]
+        return build(grid=grid, **read_parameters(build, parameters, base))
 
     return make
 

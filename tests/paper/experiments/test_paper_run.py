@@ -26,7 +26,7 @@ from saccade_env.paper.figures import Output, sections
 from saccade_env.paper.results import ATTENTION, RANDOM, Results, entropies_of
 from saccade_env.paper.settings import PaperSettings
 from saccade_env.policies.dino import DinoPolicy
-from saccade_env.registry import parse_spec
+from saccade_env.registry import parse_spec, read_parameters
 
 pytestmark = pytest.mark.slow  # every experiment or figure, for half a minute
 
@@ -274,11 +274,12 @@ def test_the_papers_own_path_with_a_small_dino(settings: Any, make_policy: Any) 
     shared = classifier((224, 224)).network
 
     def make(name: str, grid: tuple[int, int]) -> Any:
-        base, keywords = parse_spec(name)
+        base, parameters = parse_spec(name)
         if base == "unisal":
             raise WeightsError("no network here")
-        dino = base == "dino"
-        return DinoPolicy(shared, grid=grid, **keywords) if dino else make_policy(name, grid)
+        if base != "dino":
+            return make_policy(name, grid)
+        return DinoPolicy(shared, grid=grid, **read_parameters(DinoPolicy, parameters, base))
 
     results = run.run_paper(settings(classifier=classifier, limit=2), make)
     assert results.roles == {
