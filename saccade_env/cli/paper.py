@@ -64,7 +64,7 @@ def paper(
             images, out, preset, figures, classifier,
             policies=tuple(policies) if policies else None, limit=limit, seed=seed,
             batch_size=batch_size, workers=workers, device=device, overwrite=overwrite,
-            on_error=on_error, dry_run=dry_run,  # type: ignore[arg-type]
+            on_error=on_error, dry_run=dry_run,
         )  # fmt: skip
         run_paper(settings, make)
         if not dry_run:
