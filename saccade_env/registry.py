@@ -120,7 +120,7 @@ def _forms(hint: Any) -> dict[str, Callable[[str], Any]]:
     for kind in kinds:
         if get_origin(kind) is Literal:
             choices = {str(choice): choice for choice in get_args(kind)}
-            found[" or ".join(choices)] = choices.__getitem__
+            found[f"one of {', '.join(choices)}"] = choices.__getitem__
     return found if list(found) != ["none"] else {}
 
 

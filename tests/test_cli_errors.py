@@ -70,7 +70,7 @@ POLICIES = [
     ("centre:cache=maybe", "'cache' of policy 'centre' must be true or false; got 'maybe'"),
     ("greedy-oracle:stride=a", "must be a whole number; got 'a'"),
     ("greedy-oracle:stride=0", "stride must be ≥ 1; got 0"),
-    ("greedy-oracle:target=luck", "unknown target 'luck'"),
+    ("greedy-oracle:target=luck", "must be one of certainty_gain, "),
     ("greedy-oracle:classifier=resnet50", "unknown parameter 'classifier'"),
     ("gbvs:map_size=28", "must be two whole numbers as in 160x192; got '28'"),
     ("gbvs:sigma_activation=nan", "must be a number; got 'nan'"),
@@ -105,7 +105,7 @@ CLASSIFIERS = [
     ("efficientnet_lite0:image_size=100x100", "is fixed: a name cannot set it"),
     ("efficientnet_lite0:name=x", "unknown parameter 'name'"),
     ("efficientnet_lite0:patch_size=a", "must be a whole number; got 'a'"),
-    ("efficientnet_lite0:autocast=float8", "unknown autocast type 'float8'"),
+    ("efficientnet_lite0:autocast=float8", "must be none or one of bfloat16, float16; got"),
     ("efficientnet_lite0:compile=1", "must be true or false; got '1'"),
     ("efficientnet_lite0:mode=kv_cache", "is for vision transformers"),
     ("dino_vits16:name=dino_vitb16", "'name' of classifier 'dino_vits16' is fixed"),
@@ -127,7 +127,7 @@ NUMBERS = [
 ]
 OTHERS = [
     (["evaluate", *QUICK, "--on-error", "hide"], "'hide' is not one of 'raise', 'skip'"),
-    (["evaluate", *QUICK, "--images", ""], "unknown images ''"),
+    (["evaluate", *QUICK, "--images", ""], "images is an empty text"),
     (["evaluate", *QUICK, "--images", "nowhere"], "nowhere does not exist"),
     (["evaluate", *QUICK, "--images", "smaple"], "Did you mean 'sample'"),
     (["evaluate", *QUICK, "--images", "empty"], "empty"),
