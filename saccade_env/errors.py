@@ -15,9 +15,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str], of: str = "") -> Va
         known: Names that would do.
         of: What the names belong to, if to one thing: ``"policy 'dino'"``.
     """
-    names = sorted(known)
-    lowered = {known.lower(): known for known in names}
-    near = [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered, n=1)]
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    known = sorted(known)
     owner = f" of {of}" if of else ""
-    return ValueError(f"unknown {kind} {name!r}{owner}.{hint} Known: {', '.join(names) or 'none'}.")
+    listed = ", ".join(known) or "none"
+    return ValueError(f"unknown {kind} {name!r}{owner}.{nearest(name, known)} Known: {listed}.")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A sentence that suggests the known name that is meant; empty if none is near."""
+    lowered = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(name.lower(), lowered, n=1)
+    return f" Did you mean {lowered[near[0]]!r}?" if near else ""

@@ -18,7 +18,7 @@ from functools import partial
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from saccade_env.errors import unknown_name
+from saccade_env.errors import nearest, unknown_name
 
 
 def parse_spec(name: str) -> tuple[str, dict[str, str]]:
@@ -117,10 +117,8 @@ def _forms(hint: Any) -> dict[str, Callable[[str], Any]]:
     """Ways to write a value of a type, by what they are called; empty where there is none."""
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     found = dict(form for kind, form in _FORMS.items() if kind in kinds)  # text comes last
-    for kind in kinds:
-        if get_origin(kind) is Literal:
-            choices = {str(choice): choice for choice in get_args(kind)}
-            found[f"one of {', '.join(choices)}"] = choices.__getitem__
+    for choice in (c for kind in kinds if get_origin(kind) is Literal for c in get_args(kind)):
+        found[str(choice)] = {str(choice): choice}.__getitem__
     return found if list(found) != ["none"] else {}
 
 
@@ -130,7 +128,8 @@ def _value(text: str, forms: Mapping[str, Callable[[str], Any]], what: str) -> A
             return read(text)
         except (ValueError, KeyError):
             continue
-    raise ValueError(f"{what} must be {' or '.join(forms)}; got {text!r}")
+    expected = " or ".join(forms)
+    raise ValueError(f"{what} must be {expected}; got {text!r}.{nearest(text, forms)}")
 
 
 @dataclass(frozen=True)
