@@ -51,45 +51,49 @@ def read_parameters(
         build: The class or function.
         parameters: Text by name.
         owner: What has these parameters, for messages: ``"policy 'dino'"``.
-        given: Keywords that the caller sets, and that the text may not.
+        given: Keywords that the caller sets.
 
     Raises:
-        ValueError: There is no such parameter, or it takes no such value.
+        ValueError: There is no such parameter, a name cannot set it, or it takes no such value.
     """
-    types = keywords_of(build)
-    written = {name: forms for name in types if (forms := _forms(types[name]))}
+    known = keywords_of(build)
+    written = {
+        name: forms
+        for name, keyword in known.items()
+        if keyword.kind is not keyword.KEYWORD_ONLY
+        and name not in given
+        and (forms := _forms(keyword.annotation))
+    }
     for name in parameters:
-        if name in given:
-            raise ValueError(f"parameter {name!r} of {owner} is fixed: a name cannot set it")
+        if name not in known:
+            raise unknown_name("parameter", name, written, of=owner)
         if name not in written:
-            raise unknown_name("parameter", name, written.keys() - {*given}, of=owner)
+            raise ValueError(f"parameter {name!r} of {owner} cannot be set in a name")
     return {
         name: _value(text, written[name], f"parameter {name!r} of {owner}")
         for name, text in parameters.items()
     }
 
 
-def keywords_of(build: Callable[..., Any]) -> dict[str, Any]:
-    """Types of the keywords that may be left out, by name.
+def keywords_of(build: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """What may be set by keyword, by name, without what a function cannot do without.
 
-    Those are among them that ``**keywords`` pass on: from a class to its parent, from a function to
-    the class that it returns, or where ``Annotated[Any, there]`` says.
+    What ``**keywords`` pass on is among it: to the class's parent, or to what ``Annotated`` names.
     """
     functions = [build]
     if isinstance(build, type):
         functions = [vars(one)["__init__"] for one in build.mro()[:-1] if "__init__" in vars(one)]
-    found: dict[str, Any] = {}
+    found: dict[str, inspect.Parameter] = {}
     for function in functions:
-        signature = inspect.signature(function, eval_str=True)
-        parameters = signature.parameters.values()
-        found = {p.name: p.annotation for p in parameters if p.default is not p.empty} | found
+        parameters = inspect.signature(function, eval_str=True).parameters.values()
+        free = {p.name: p for p in parameters if p.default is not p.empty}
+        found = {**free, **{p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}, **found}
         passed_on = [p.annotation for p in parameters if p.kind is p.VAR_KEYWORD]
         if not passed_on:
-            return found
+            break
         if elsewhere := get_args(passed_on[0])[1:]:
             return keywords_of(elsewhere[0]) | found
-    returned = signature.return_annotation
-    return keywords_of(returned) | found if isinstance(returned, type) else found
+    return found
 
 
 def _finite(text: str) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable
 from functools import partial
@@ -61,11 +60,10 @@ def find(name: str, seed: int, device: str) -> Build:
     if base in files.available():
         path, text = str(files.folder_of(base)), name
     elif base == _SB3:
-        from saccade_env.agents.sb3_zip import load_sb3 as load
+        from saccade_env.agents.sb3_zip import load_sb3
 
         path, text = _path_and_parameters(rest)
-        if "trust" in inspect.signature(load).parameters:
-            load = partial(load, trust=True)
+        load = partial(load_sb3, trust=True)
         if not path:
             raise FileNotFoundError(f"no such model of Stable-Baselines3: {rest!r}")
     else:
