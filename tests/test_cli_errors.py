@@ -74,7 +74,7 @@ POLICIES = [
     ("greedy-oracle:target=luck", "'target' of policy 'greedy-oracle' must be certainty_gain or"),
     (
         "greedy-oracle:classifier=resnet50",
-        "'classifier' of policy 'greedy-oracle' cannot be set in a name",
+        "'classifier' of policy 'greedy-oracle' cannot be",
     ),
     ("gbvs:map_size=28", "must be two whole numbers as in 160x192; got '28'"),
     ("gbvs:sigma_activation=nan", "must be a number; got 'nan'"),
