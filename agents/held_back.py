@@ -52,7 +52,8 @@ def evaluate(
         config: The task.
         classifier: Judges what is revealed.
     """
-    count, parts, frames = len(source), [], []
+    count, parts = len(source), []
+    frames: list[np.ndarray] = []
     rows = min(count, _ROWS)
     for first in range(0, count, rows):
         # Always as many rows: the last picture fills up the last batch.

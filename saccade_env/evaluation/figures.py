@@ -59,8 +59,8 @@ def stopping(summary: dict[str, Any], path: Path) -> Path:
             across = [factor * value for value in (*curve[name], budget[name])]
             axes.plot(across, up, **look)
             axes.plot(across[-1:], up[-1:], marker="*", markersize=12, color=look["color"])
-    for axes, across in ((left, "mean saccades"), (right, "mean visible share (%)")):
-        style.dress(axes, "", across, "top-1 accuracy (%)", ylim=(0, 100))
+    for axes, label in ((left, "mean saccades"), (right, "mean visible share (%)")):
+        style.dress(axes, "", label, "top-1 accuracy (%)", ylim=(0, 100))
     title = f"stopped once certain (full budget: ★), {report.title(summary)}"
     return _finish(figure, left, title, path)
 
