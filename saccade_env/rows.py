@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Int
 from torch import Tensor
 
 Tree = TypeVar("Tree")
+
+
+@runtime_checkable
+class HasRows(Protocol):
+    """A memory that selects and replaces its episodes itself."""
+
+    def take_rows(self, rows: Int[Tensor, " some"]) -> Any:
+        """Those episodes."""
+
+    def replace_rows(self, rows: Int[Tensor, " some"], fresh: Any) -> Any:
+        """The same with ``fresh`` in place of these; it stays as it is."""
 
 
 def take_rows(tree: Tree, rows: Int[Tensor, " some"]) -> Tree:
@@ -31,13 +42,10 @@ def replace_rows(tree: Tree, rows: Int[Tensor, " some"], fresh: Tree) -> Tree:
 def _map(
     on_tensor: Callable[..., Tensor], on_own: Callable[..., Any], tree: Any, *others: Any
 ) -> Any:
-    """Apply to every tensor of nested tuples, named tuples, lists and dicts.
-
-    A memory with methods ``take_rows`` and ``replace_rows`` of its own is asked instead.
-    """
+    """Apply to every tensor of nested tuples, named tuples, lists and dicts; ask who has rows."""
     if isinstance(tree, Tensor):
         return on_tensor(tree, *others)
-    if hasattr(tree, "take_rows") and hasattr(tree, "replace_rows"):
+    if isinstance(tree, HasRows):
         return on_own(tree, *others)
     if isinstance(tree, dict):
         return {

@@ -173,13 +173,17 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
             ValueError: An action is out of range, or there is not one a row.
         """
         state, begins = self._running(), self._over.copy()
-        if begins.any() and (self._unread or self.autoreset_mode != AutoresetMode.NEXT_STEP):
+        waiting = begins.any()
+        if waiting and (self._unread or self.autoreset_mode != AutoresetMode.NEXT_STEP):
             raise ResetNeeded(
                 f"rows {np.flatnonzero(begins).tolist()} are over: call reset(), or "
                 "reset(options={'reset_mask': …}) with a mask of these rows"
             )
-        fixation = spaces.action_to_fixation(_blanked(actions, begins), self.config, self.num_envs)
-        fixation[torch.from_numpy(begins)] = self.config.num_tokens  # these stay as they are
+        if waiting:
+            actions = _blanked(actions, begins)
+        fixation = spaces.action_to_fixation(actions, self.config, self.num_envs)
+        if waiting:
+            fixation[torch.from_numpy(begins)] = self.config.num_tokens  # these stay as they are
         self._state, outcome = self._task.saccade(state, fixation)
         self._stepped = core.view(self._state)
         self._elapsed += 1
@@ -307,17 +311,16 @@ def _per_row(
 
 def _blanked(actions: Any, ignored: Bool[np.ndarray, " batch"]) -> Any:
     """Actions with those that are ignored replaced by one that is right."""
-    values = np.asarray(actions)
-    if not ignored.any() or len(values) != len(ignored):
-        return values
-    return np.where(ignored.reshape(-1, *[1] * (values.ndim - 1)), 0, values).astype(values.dtype)
+    values = np.array(actions)
+    if values.shape[:1] == ignored.shape:
+        values[ignored] = 0
+    return values
 
 
 def _of_rows(info: Infos, rows: Bool[np.ndarray, " batch"]) -> Infos:
     """Gymnasium's form: beside every key, ``_key`` says which rows have it; others have zeros."""
-    shown: Infos = {}
-    for key, value in info.items():
-        keep = rows.reshape(-1, *[1] * (value.ndim - 1))
-        shown[key] = value if rows.all() else np.where(keep, value, np.zeros_like(value))
-        shown[f"_{key}"] = rows.copy()
-    return shown
+    if not rows.all():
+        for key, value in info.items():
+            info[key] = np.zeros_like(value)
+            info[key][rows] = value[rows]
+    return {**info, **{f"_{key}": rows.copy() for key in info}}

@@ -38,9 +38,9 @@ class Observer(ABC):
     def space(self, single: spaces.Dict) -> spaces.Space[Any]:
         """Observation space of one environment."""
 
-    @abstractmethod
     def fixed(self, images: UInt8[Tensor, "batch 3 height width"]) -> np.ndarray:
-        """What depends on the pictures alone, [B, …]."""
+        """What depends on the pictures alone, [B, …]; nothing unless told otherwise."""
+        return np.zeros(len(images))
 
     def now(self, view: View, fixed: np.ndarray) -> np.ndarray:
         """What goes into the observation of this step: as a rule what the pictures fixed."""
@@ -63,9 +63,6 @@ class Image(Observer):
         height, width = (side * self.patch_size for side in self.grid)
         return spaces.Box(0, 255, (height, width, 3), np.uint8)
 
-    def fixed(self, images: Tensor) -> np.ndarray:
-        return np.zeros(len(images))
-
     def __call__(self, observation: Observation, now: np.ndarray) -> np.ndarray:
         hidden = observation["revealed"][..., None] == 0
         tokens = np.where(hidden, np.uint8(NEUTRAL), observation["tokens"])
@@ -73,44 +70,56 @@ class Image(Observer):
         return images.permute(0, 2, 3, 1).contiguous().numpy()
 
 
-class Periphery(Observer):
+class Extra(Observer):
+    """Something beside the rest, under a name.
+
+    Attributes:
+        name: Its key.
+        box: Its space.
+    """
+
+    name: str
+    box: spaces.Box
+
+    def space(self, single: spaces.Dict) -> spaces.Space[Any]:
+        return spaces.Dict({**single.spaces, self.name: self.box})
+
+    def __call__(self, observation: Observation, now: np.ndarray) -> Observation:
+        return {**observation, self.name: now.copy()}
+
+
+class Periphery(Extra):
     """The whole picture at low resolution, beside the rest.
 
     Raises:
         ValueError: ``size`` is below 1 pixel.
     """
 
+    name = "periphery"
+
     def __init__(self, size: int) -> None:
         if size < 1:
             raise ValueError(f"size must be ≥ 1 pixel; got {size}")
-        self.size = size
-
-    def space(self, single: spaces.Dict) -> spaces.Space[Any]:
-        box = spaces.Box(0, 255, (self.size, self.size, 3), np.uint8)
-        return spaces.Dict({**single.spaces, "periphery": box})
+        self.size, self.box = size, spaces.Box(0, 255, (size, size, 3), np.uint8)
 
     def fixed(self, images: Tensor) -> np.ndarray:
         small = F.interpolate(images.float(), (self.size, self.size), mode="area")
         return small.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
-    def __call__(self, observation: Observation, now: np.ndarray) -> Observation:
-        return {**observation, "periphery": now.copy()}
 
-
-class Saliency(Observer):
+class Saliency(Extra):
     """A policy's map, beside the rest.
 
     Raises:
         TypeError: The policy has no saliency maps.
     """
 
+    name = "saliency"
+
     def __init__(self, policy: HasMaps, grid: tuple[int, int]) -> None:
         if not isinstance(policy, HasMaps):
             raise TypeError(f"{policy!r} has no saliency_map(images) and maps(images)")
-        self.policy, self.grid = policy, grid
-
-    def space(self, single: spaces.Dict) -> spaces.Space[Any]:
-        return spaces.Dict({**single.spaces, "saliency": spaces.Box(0, 1, self.grid, np.float32)})
+        self.policy, self.box = policy, spaces.Box(0, 1, grid, np.float32)
 
     def fixed(self, images: Tensor) -> np.ndarray:
         maps = self.policy.maps(images).float()
@@ -118,36 +127,26 @@ class Saliency(Observer):
         scaled = (maps - low) / (high - low).clamp(min=torch.finfo(maps.dtype).tiny)
         return scaled.cpu().numpy()
 
-    def __call__(self, observation: Observation, now: np.ndarray) -> Observation:
-        return {**observation, "saliency": now.copy()}
 
-
-class Belief(Observer):
+class Belief(Extra):
     """What the classifier believes, beside the rest.
 
     Raises:
         ValueError: ``top`` is below 1 or above the number of classes.
     """
 
+    name = "belief"
+
     def __init__(self, top: int, classes: int | None = None) -> None:
         if not 1 <= top <= (classes or top):
             raise ValueError(f"top must be ≥ 1 and ≤ {classes} classes; got {top}")
-        self.top = top
-
-    def space(self, single: spaces.Dict) -> spaces.Space[Any]:
-        return spaces.Dict({**single.spaces, "belief": spaces.Box(0, 1, (2 + self.top,))})
-
-    def fixed(self, images: Tensor) -> np.ndarray:
-        return np.zeros(len(images))
+        self.top, self.box = top, spaces.Box(0, 1, (2 + top,), np.float32)
 
     def now(self, view: View, fixed: np.ndarray) -> np.ndarray:
         return belief(view, self.top).cpu().numpy()
 
-    def __call__(self, observation: Observation, now: np.ndarray) -> Observation:
-        return {**observation, "belief": now}
 
-
-class Activation(Observer):
+class Activation(Extra):
     """The class activation map of the foveated picture, beside the rest.
 
     Args:
@@ -158,6 +157,8 @@ class Activation(Observer):
         ValueError: The classifier is of another kind, or ``periphery`` is below 1.
     """
 
+    name = "activation"
+
     def __init__(self, classifier: Convolutional, periphery: int) -> None:
         if not isinstance(classifier, Convolutional):
             raise ValueError(
@@ -167,10 +168,7 @@ class Activation(Observer):
         if periphery < 1:
             raise ValueError(f"a foveated picture needs a periphery ≥ 1 pixel; got {periphery}")
         self.classifier, self.periphery = classifier, periphery
-
-    def space(self, single: spaces.Dict) -> spaces.Space[Any]:
-        box = spaces.Box(0, 1, self.classifier.grid, np.float32)
-        return spaces.Dict({**single.spaces, "activation": box})
+        self.box = spaces.Box(0, 1, classifier.grid, np.float32)
 
     def fixed(self, images: Tensor) -> np.ndarray:
         return torch.stack((images, blur(images, self.periphery)), 1).cpu().numpy()
@@ -179,9 +177,6 @@ class Activation(Observer):
         sharp, blurred = torch.from_numpy(fixed).unbind(1)
         picture = foveate(sharp, blurred, view.revealed.cpu(), self.classifier.patch_size)
         return activation_map(self.classifier, picture).cpu().numpy()
-
-    def __call__(self, observation: Observation, now: np.ndarray) -> Observation:
-        return {**observation, "activation": now}
 
 
 def extras(
