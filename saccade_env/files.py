@@ -82,11 +82,15 @@ def read_object(path: Path) -> dict[str, Any]:
         OSError: It cannot be read, or is no JSON object; the message names it.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would never end
+            raise OSError("it is no regular file")
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise OSError(f"{path} cannot be read: {error}") from error
+    except RecursionError as error:
+        raise OSError(f"{path} cannot be read: it is nested too deeply") from error
     if not isinstance(data, dict):
         raise OSError(f"{path} cannot be read: expected a JSON object; got {data!r:.40}")
     return data

@@ -59,6 +59,9 @@ class Task:
         classifier_mode: str | None = None,
         **rules: Unpack[Rules],
     ) -> None:
+        for name in rules.keys() - Rules.__annotations__:
+            known = {*Rules.__annotations__, *TaskKeywords.__annotations__, "images", "classifier"}
+            raise unknown_name("keyword", name, known)
         self.source, self.classifier = open_pair(images, classifier, device, classifier_mode)
         self.device = self.classifier.device
         self.config = SaccadeConfig(self.classifier.grid, **rules)

@@ -285,6 +285,11 @@ def test_environments_pickle(make: Any) -> None:
     assert data_equivalence(env.step(99), twin.step(99), exact=True)
 
 
+def test_a_misspelt_keyword_is_answered_by_the_nearest() -> None:
+    with pytest.raises(ValueError, match="unknown keyword 'foeva'. Did you mean 'fovea'"):
+        gym.make("SaccadeImageNet-v0", foeva=3)
+
+
 def test_what_cannot_work_is_refused(linear: Any, make_linear: Any) -> None:
     with pytest.raises(ValueError, match="fovea must be odd and ≤ 14; got 4"):
         SaccadeEnv("sample", linear, fovea=4)

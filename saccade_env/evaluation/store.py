@@ -155,10 +155,11 @@ class Store:
 
     def _open(self, names: Sequence[str]) -> None:
         same, self._own = _find(self.folder, self.run, self._overwrite, names)
+        for name in {*self._own, f"{PARTS}/"}:
+            _refuse_places(self.folder, name)
         if not same:
             _remove(self.folder, self._own)
             self._own = set()
-        _refuse_foreign(self.folder, f"{PARTS}/", self._own)
         own_parts = set(_parts(self.folder)) if self._own else set[Path]()
         for part in {*(self.folder / PARTS).glob("*.parquet")} - own_parts:
             _refuse_foreign(self.folder, f"{PARTS}/{part.name}", self._own)
@@ -236,14 +237,20 @@ def _parts(folder: Path) -> list[Path]:
     return sorted(path for path in parts if _PART.fullmatch(path.name))
 
 
-def _refuse_foreign(folder: Path, name: str, own: set[str]) -> None:
+def _refuse_places(folder: Path, name: str) -> None:
+    """Refuse a file or a link where a run has a folder: a link may lead to anybody's files."""
     path = folder / name
     for parent in [*path.parents][: len(Path(name).parts) - 1] + [path] * name.endswith("/"):
-        if os.path.lexists(parent) and not parent.is_dir():
+        if parent.is_symlink() or (os.path.lexists(parent) and not parent.is_dir()):
             raise FileExistsError(
                 f"{parent} is no folder, and the run writes into a folder of that name; choose "
                 "another output folder"
             )
+
+
+def _refuse_foreign(folder: Path, name: str, own: set[str]) -> None:
+    _refuse_places(folder, name)
+    path = folder / name
     if os.path.lexists(path) and name not in own and not name.endswith("/"):
         raise FileExistsError(
             f"{path} is not known to be a run's own, so it is left as it is; choose another output "
@@ -315,6 +322,8 @@ def _load(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     Raises:
         ValueError: It is damaged or foreign.
     """
+    if not path.is_file():  # a pipe would never end
+        raise ValueError("it is no regular file")
     try:
         with path.open("rb") as raw, pq.ParquetFile(raw, page_checksum_verification=True) as file:
             table = file.read()

@@ -213,6 +213,27 @@ def test_a_link_in_the_way_is_not_followed(tmp_path: Path) -> None:
     assert (out / "records.parquet").exists()
 
 
+@pytest.mark.parametrize("run", [RUN, OTHER])
+def test_a_folder_replaced_by_a_link_is_not_followed(run: dict[str, Any], tmp_path: Path) -> None:
+    out, elsewhere = filled(tmp_path / "out"), tmp_path / "elsewhere"
+    (out / "figures").rename(elsewhere)
+    (out / "figures").symlink_to(elsewhere)
+    before = contents(tmp_path)
+    with pytest.raises(FileExistsError, match="figures is no folder"):
+        Store(out, run, overwrite=True, files=NAMES)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", [store.RUN, store.RECORDS])
+def test_a_pipe_is_no_file_of_a_run(name: str, tmp_path: Path) -> None:
+    out = filled(tmp_path / "out")
+    (out / name).unlink()
+    os.mkfifo(out / name)
+    named = pytest.raises(OSError, match=f"{name} cannot be .*: it is no regular file")
+    with named, Store(out, RUN, files=NAMES) as opened:
+        opened.read()
+
+
 @pytest.fixture(scope="module")
 def made(sample: Any, linear: Any) -> pd.DataFrame:
     named = [policies.create("random"), policies.create("centre")]
