@@ -27,9 +27,6 @@ from saccade_env.paper.results import (
     name_of,
     number,
     of_policies,
-    policy_of,
-    records_of,
-    runs_of,
 )
 
 Verdict = Literal["yes", "no", "cannot tell"]
@@ -190,8 +187,8 @@ def pair(
     results: Results, experiment: str, first: str, second: str, column: str = "correct"
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A column of two roles' records, an image a row and a saccade a column, on the same images."""
-    records = records_of(results, experiment)
-    policies = [policy_of(results, role, records) for role in (first, second)]
+    records = results.of(experiment)
+    policies = [results.policy(role, records) for role in (first, second)]
     both = of_policies(records, *policies)
     if both.empty:
         raise NotRunError(f"{' and '.join(policies)} were run on different images")
@@ -205,8 +202,8 @@ def of_attention(results: Results, column: str) -> pd.DataFrame:
     Raises:
         NotRunError: It was not run, or with a single saccade.
     """
-    records = records_of(results, MAIN)
-    table = by_image(records, policy_of(results, ATTENTION, records), column)
+    records = results.of(MAIN)
+    table = by_image(records, results.policy(ATTENTION, records), column)
     if table.shape[1] < 2:
         raise NotRunError("there is a single saccade")
     return table
@@ -225,7 +222,7 @@ def lead(results: Results, experiment: str, first: str, second: str) -> Measured
 
 def at_sizes(measure: Callable[..., Measured], results: Results, **asked: Any) -> Measured:
     """An effect at the first of UNISAL's image sizes that was run; the note tells the others."""
-    name, *others = runs_of(results, *SIZES)
+    name, *others = results.which(*SIZES)
     found, where = measure(results, name, **asked), f"experiment “{name}”"
     for other in others:
         value, low, high = map(number, measure(results, other, **asked).interval)

@@ -29,60 +29,43 @@ FIGURES, TABLES = "figures", "tables"  # the folders beside the page
 ROWS_SHOWN = 200  # of a table; its CSV file has them all
 MISSING = "–"
 LARGEST_SVG = 300_000  # bytes; above, the PNG is shown
-_MIME = {".svg": "svg+xml", ".png": "png", ".gif": "gif", ".jpg": "jpeg", ".jpeg": "jpeg"}
+_KINDS = {".svg": "image/svg+xml", ".png": "image/png", ".csv": "text/csv;charset=utf-8"}
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One picture.
-
-    Args:
-        path_svg: Shown unless it is large. A GIF may stand here: it is shown, and ``path_png``
-            in its place in print and to who asked for less motion. None: there is only the other.
-        path_png: The same picture in pixels: PNG, GIF or JPEG.
-        alt: What a reader who cannot see the picture needs; never empty.
+    """One picture in two files, with what a reader who cannot see it needs.
 
     Raises:
-        ValueError: ``alt`` is empty, or a file is no picture that a browser shows.
+        ValueError: ``alt`` is empty.
     """
 
-    path_svg: Path | None
-    path_png: Path
+    svg: Path
+    png: Path
     alt: str
 
     def __post_init__(self) -> None:
         if not self.alt.strip():
-            raise ValueError(f"a figure needs a text for those who cannot see it: {self.path_png}")
-        for path in self.files:
-            if path.suffix.lower() not in _MIME:
-                raise ValueError(f"a figure must be one of {', '.join(_MIME)}; got {path}")
+            raise ValueError(f"a figure needs a text for those who cannot see it: {self.png}")
 
     @property
-    def files(self) -> list[Path]:
+    def files(self) -> tuple[Path, Path]:
         """What can be downloaded."""
-        return [path for path in (self.path_svg, self.path_png) if path]
+        return self.svg, self.png
 
     @property
     def shown(self) -> Path:
-        """The file that the page shows."""
-        first = self.files[0]
-        large = first.suffix.lower() == ".svg" and first.stat().st_size > LARGEST_SVG
-        return self.path_png if large else first
-
-    @property
-    def still(self) -> Path | None:
-        """What stands for a moving picture."""
-        moving = self.shown.suffix.lower() == ".gif" and self.shown != self.path_png
-        return self.path_png if moving else None
+        """The file that the page shows: the drawing, unless it is large."""
+        return self.png if self.svg.stat().st_size > LARGEST_SVG else self.svg
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Numbers behind a figure; ``path`` is their CSV file, made from the frame if None."""
+    """Numbers behind a figure, and their CSV file."""
 
     title: str
     frame: pd.DataFrame
-    path: Path | None = None
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -100,22 +83,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """Everything on the page; ``summary`` says what was run, name by name.
-
-    Raises:
-        ValueError: Two sections would have the same address on the page.
-    """
+    """Everything on the page; ``summary`` says what was run, name by name."""
 
     title: str
     summary: dict[str, str]
     warnings: Sequence[str] = ()
     findings: Sequence[Finding] = ()
     sections: Sequence[Section] = ()
-
-    def __post_init__(self) -> None:
-        counts = Counter(slug(section.key) for section in self.sections)
-        if twice := [key for key, count in counts.items() if count > 1]:
-            raise ValueError(f"section keys must differ; got {', '.join(twice)} more than once")
 
 
 def render(page: Page) -> str:
@@ -124,9 +98,8 @@ def render(page: Page) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
-        "csv": lambda table: _csv(table), "effect": _effect,
-        "embed": _embed, "grid": lambda table: _grid(table.frame),
-        "link": lambda path: f"{FIGURES}/{quote(path.name)}", "slug": slug,
+        "data": _data, "effect": _effect, "grid": _grid, "slug": slug,
+        "link": lambda path: f"{FIGURES}/{quote(path.name)}",
     }  # fmt: skip
     source = resources.files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8")
     return environment.from_string(source).render(
@@ -159,9 +132,10 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "section"
 
 
-def _embed(path: Path) -> str:
-    mime = _MIME[path.suffix.lower()]
-    return f"data:image/{mime};base64,{base64.b64encode(path.read_bytes()).decode()}"
+def _data(path: Path) -> str:
+    """A file as a data URI."""
+    kind = _KINDS[path.suffix]
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def _effect(finding: Finding) -> dict[str, str]:
@@ -173,34 +147,16 @@ def _effect(finding: Finding) -> dict[str, str]:
     }
 
 
-def _csv(table: Table) -> str:
-    """The file, or the frame if there is none, as a data URI."""
-    made = table.frame.to_csv(index=not _unnamed_rows(table.frame)).encode()
-    content = table.path.read_bytes() if table.path else made
-    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(content).decode()}"
-
-
 def _grid(frame: pd.DataFrame) -> dict[str, Any]:
     """Heads of columns, rows of cells, how many lead a row, and which columns are numbers."""
-    frame = frame.head(ROWS_SHOWN)
-    levels = 0 if _unnamed_rows(frame) else frame.index.nlevels
-    columns = [list(frame.index.get_level_values(level)) for level in range(levels)]
-    columns += [list(frame.iloc[:, place]) for place in range(frame.shape[1])]
-    columns = [[v.tolist() if hasattr(v, "tolist") else v for v in column] for column in columns]
+    flat = frame.head(ROWS_SHOWN).reset_index()
+    columns = [flat[name].tolist() for name in flat]
     return {
-        "heads": [*(str(n or "row") for n in frame.index.names[:levels]), *map(_head, frame)],
+        "heads": [str(name) for name in flat],
         "rows": list(zip(*map(cells, columns), strict=True)),
-        "leading": max(levels, 1),
+        "leading": frame.index.nlevels,
         "numeric": [all(_is_number(v) or _is_missing(v) for v in column) for column in columns],
     }
-
-
-def _unnamed_rows(frame: pd.DataFrame) -> bool:
-    return frame.index.equals(pd.RangeIndex(len(frame))) and frame.index.name is None
-
-
-def _head(name: Any) -> str:
-    return " · ".join(str(part) for part in name if part) if isinstance(name, tuple) else str(name)
 
 
 def cells(values: Sequence[Any]) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -43,6 +43,20 @@ Varied = dict[str, tuple[int, int]]  # policy → layer and resolution in pixels
 MakePolicy = Callable[..., Any]  # (name with parameters, grid) → policy
 STANDS_FOR = {"focus-attention": ATTENTION, "focus-saliency": DEEP}
 _ROLE_OF = {**{name: role for role, name in PAPERS.items()}, **STANDS_FOR}
+
+
+@runtime_checkable
+class HasLayers(Protocol):
+    """A policy that follows attention of the layer of its parameter ``layer``, -1 the last."""
+
+    layer: int
+
+
+@runtime_checkable
+class TakesSmallInputs(Protocol):
+    """One that computes its maps from inputs of its parameter ``resolution`` too, in pixels."""
+
+    patch_size: int
 
 
 @dataclass
@@ -111,6 +125,14 @@ class Cast:
         return judge.options.get("mode", "recompute") == "recompute" and all(
             file.url in who.weights.source for who, *files in shown for file in files
         )
+
+    @property
+    def depth(self) -> int:
+        """Layers of the policy that plays attention; 0 if it has none to choose from."""
+        name = self.roles.get(ATTENTION)
+        if name is None or not isinstance(self.policy_here(name), HasLayers):
+            return 0
+        return int(1 + self.policy_here(with_parameters(name, layer=-1)).layer)
 
     def _built(self, size: tuple[int, int]) -> Classifier:
         asked, device = self.settings.classifier, self.settings.device
@@ -244,27 +266,27 @@ class Programme:
 
     def _layers(self) -> Iterable[Run]:
         """Attention of every layer (figure 6), and then from small inputs, if the policy can."""
-        cast, name = self.cast, self.cast.roles.get(ATTENTION, "")
-        if not (name and hasattr(cast.policy_here(name), "layer")):
+        cast, name, depth = self.cast, self.cast.roles.get(ATTENTION, ""), self.cast.depth
+        if not depth:
             why = f"{name} has no layers to choose from" if name else "no policy follows attention"
             cast.notes.append(f"layers and resolutions are left out: {why}")
             return
         of_maps = self._sample(self.everything, self.preset.map_images)
         of_both = self._sample(of_maps, self.preset.both_images)
         source, fewer = Subset(self.source, of_maps), Subset(self.source, of_both)
-        patch = getattr(cast.policy_here(name), "patch_size", 0)
-        last = cast.policy_here(with_parameters(name, layer=-1)).layer
+        policy = cast.policy_here(name)
+        patch = policy.patch_size if isinstance(policy, TakesSmallInputs) else 0
         layers = {
             with_parameters(name, layer=layer): (layer, max(cast.image_size))
-            for layer in range(last + 1)
+            for layer in range(depth)
         }
         small = {
             with_parameters(name, layer=layer, resolution=side * patch): (layer, side * patch)
-            for side, layer in product(RESOLUTIONS if patch else (), range(last + 1))
+            for side, layer in product(RESOLUTIONS if patch else (), range(depth))
         }
         if not small:
             cast.notes.append(f"resolutions are left out: {name} has no maps from smaller inputs")
-        above, best = ({n: v for n, v in m.items() if v[0] == last} for m in (small, layers))
+        above, best = ({n: v for n, v in m.items() if v[0] == depth - 1} for m in (small, layers))
         for fovea in (FOVEA, 5) if self.preset.thorough else (FOVEA,):
             end = "" if fovea == FOVEA else f" fovea {fovea}"
             every = self._run(f"layers{end}", tuple(layers), source, fovea)

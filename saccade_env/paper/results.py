@@ -1,4 +1,4 @@
-"""What the paper's experiments found: plain tables, read by the parts that policies play.
+"""What the paper's experiments found: plain tables, asked by the parts that policies play.
 
 A folder holds ``run.json`` (what was run), ``results.json`` (what the tables mean) and ``runs/``
 with a folder of records a run. Whatever is missing is a :class:`NotRunError`.
@@ -7,7 +7,8 @@ with a folder of records a run. Whatever is missing is a :class:`NotRunError`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from saccade_env.geometry import Grid
 from saccade_env.registry import parse_spec
 
 RESULTS, RUNS = "results.json", "runs"
+_PICTURE = ("figure", "svg", "png", "alt")  # what is known of a picture that was drawn
 # Parts that policies play in the paper; which policy plays each depends on the weights at hand.
 ATTENTION, DEEP, CLASSICAL, RANDOM, CENTRE = (
     "attention", "deep saliency", "classical saliency", "random", "centre",
@@ -52,7 +54,9 @@ class NotRunError(LookupError):
 
 @dataclass(frozen=True)
 class Results:
-    """Tables of all experiments that were run.
+    """Tables of all experiments that were run, and what figures and findings ask of them.
+
+    Questions about what is not there raise a :class:`NotRunError`.
 
     Attributes:
         roles: Role → name of the policy in the records; a role that nothing plays is missing.
@@ -67,14 +71,121 @@ class Results:
         run: Classifier, weights, images, versions, seed, command, and ``paper_setting``: whether
             the networks are the paper's own.
         figures: Numbers of the figures that were asked for; empty means all.
+        folder: Where they were read.
     """
 
     roles: dict[str, str]
     records: dict[str, pd.DataFrame]
     settings: dict[str, pd.DataFrame] = field(default_factory=dict)
-    grids: dict[str, tuple[int, int]] = field(default_factory=dict)
+    grids: dict[str, Grid] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
     figures: tuple[int, ...] = ()
+    folder: Path = Path()
+
+    def of(self, experiment: str) -> pd.DataFrame:
+        """Records of an experiment."""
+        return self.records[self.which(experiment)[0]]
+
+    def which(self, *experiments: str) -> list[str]:
+        """Those of these experiments that were run; at least one."""
+        if there := [name for name in experiments if name in self.records]:
+            return there
+        names = [f"“{name}”" for name in experiments]
+        none = f"none of the experiments {', '.join(names)} was run"
+        raise NotRunError(f"the experiment {names[0]} was not run" if len(names) == 1 else none)
+
+    def entropies(self) -> pd.DataFrame:
+        """Map entropy in bits of the main experiment: ``image``, ``policy``, ``entropy``."""
+        records = self.of(MAIN)
+        if MAP_ENTROPY not in records:
+            raise NotRunError("the entropies of the maps were not computed")
+        first = records[(records["saccade"] == 1) & records[MAP_ENTROPY].notna()]
+        table = first[["image", "policy", MAP_ENTROPY]].rename(columns={MAP_ENTROPY: "entropy"})
+        return table.reset_index(drop=True)
+
+    def fovea(self, experiment: str) -> int:
+        """Side of the fovea in tokens."""
+        settings = self.settings.get(experiment, pd.DataFrame())
+        return int(settings["fovea"].iloc[0]) if "fovea" in settings else FOVEA
+
+    def policy(self, role: str, table: pd.DataFrame) -> str:
+        """The policy that plays a role in records, or in another table with policies."""
+        if role not in self.roles:
+            raise NotRunError(f"no policy plays the part “{role}”")
+        policy = self.roles[role]
+        if not (table["policy"] == policy).any():
+            raise NotRunError(f"{policy}, which plays “{role}”, was not run in this experiment")
+        return policy
+
+    def played(self, table: pd.DataFrame, roles: Sequence[str] = ROLES) -> dict[str, str]:
+        """Role → policy, of those that are in the table, in the order of the roles."""
+        there = set(table["policy"])
+        return {role: self.roles[role] for role in roles if self.roles.get(role) in there}
+
+    def pair(self, table: pd.DataFrame) -> list[str]:
+        """The policies that play attention and random, as far as they are in the table."""
+        if own := [*self.played(table, PAIR).values()]:
+            return own
+        raise NotRunError(f"neither attention nor random was run in “{MAIN}”")
+
+    def with_role(self, experiment: str, role: str) -> tuple[pd.DataFrame, str]:
+        """Records with a role's policy among them, taken from the main ones if need be."""
+        records = self.of(experiment)
+        if self.roles.get(role) not in set(records["policy"]):
+            main = self.of(f"fovea {self.fovea(experiment)}")
+            own = main[main["policy"] == self.policy(role, main)]
+            own = own[own["image"].isin(records["image"])]
+            records = pd.concat([records, own], ignore_index=True)
+        return records, self.roles[role]
+
+    def varied(self, experiment: str, *columns: str) -> pd.DataFrame:
+        """What was varied: ``policy`` and the columns as whole numbers, in order."""
+        there = policies_of(self.of(experiment))
+        settings = self.settings.get(experiment, pd.DataFrame())
+        if not {"policy", *columns} <= set(settings):
+            wanted = " and ".join(columns)
+            raise NotRunError(f"the settings of “{experiment}” do not tell the {wanted}")
+        own = settings[["policy", *columns]].dropna()
+        own = own[own["policy"].isin(there)].drop_duplicates("policy")
+        return own.astype(dict.fromkeys(columns, int)).sort_values([*columns], ignore_index=True)
+
+    def name(self, key: str) -> str:
+        """The name of a network of the run; empty if it is not told."""
+        return str(self.run.get(key, {}).get("name", ""))
+
+    def suspicion(self) -> str:
+        """Why the paper's classifier cannot be what it claims to be; empty if nothing speaks so.
+
+        Its publisher gives no hash, so that a file of its name may hold other weights.
+        """
+        main, name = self.records.get(MAIN), self.name("classifier")
+        if main is None or name not in _RIGHT_IN_FULL:
+            return ""
+        found = metrics.full_image(main)
+        if found["labelled_images"] < FEWEST or found["accuracy"] > _RIGHT_IN_FULL[name] - 0.2:
+            return ""
+        return (
+            f"{name_of(name)} is right on {percent(found['accuracy'])} of the full images here, "
+            f"and on {percent(_RIGHT_IN_FULL[name])} of ImageNet’s as it was published: these are "
+            "other weights, or other labels"
+        )
+
+    def networks(self) -> str:
+        """With which networks figures were made, and which are the paper's where others are."""
+        names = [self.name("classifier"), self.roles.get(ATTENTION, "")]
+        made = "Networks: " + (
+            " with ".join(name_of(name) for name in names if name) or "not named"
+        )
+        if self.run.get("paper_setting") is True and not self.suspicion():
+            return f"{made}, as in the paper."
+        others = [] if names == ["dino_vits16", PAPERS[ATTENTION]] else [name_of("dino_vits16")]
+        deep = self.roles.get(DEEP, PAPERS[DEEP])
+        if deep != PAPERS[DEEP]:
+            made += f" and {name_of(deep)}"
+            others.append(name_of(PAPERS[DEEP]))
+        if not others:
+            return f"{made}; other networks or weights of this run are not the paper’s."
+        return f"{made}; the paper uses {' and '.join(others)}."
 
 
 def load_results(out: str | Path) -> Results:
@@ -87,10 +198,10 @@ def load_results(out: str | Path) -> Results:
     folder = Path(out)
     if not (described := described_in(folder)):
         raise FileNotFoundError(f"{folder} holds no results of the paper ({RESULTS})")
-    try:
+    with _named(folder / RESULTS):
         experiments = described["experiments"]
         tables = {name: _table(folder, each) for name, each in experiments.items()}
-        there = {name: table for name, table in tables.items() if table is not None}
+        there = {name: table for name, table in tables.items() if len(table)}
         return Results(
             roles=described["roles"],
             records=there,
@@ -98,28 +209,42 @@ def load_results(out: str | Path) -> Results:
             grids={name: tuple(experiments[name]["grid"]) for name in there},
             run={**described["run"], "pictures": described["pictures"]},
             figures=tuple(described["figures"]),
+            folder=folder,
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise OSError(f"{folder / RESULTS} holds no results of the paper: {error!r}") from error
 
 
 def described_in(folder: Path) -> dict[str, Any]:
     """What ``results.json`` holds; empty if it is not there.
 
     Raises:
-        OSError: It is damaged; the message names it.
+        OSError: It is damaged, or not what its name says; the message names it.
     """
     try:
-        return read_object(folder / RESULTS)
+        found = read_object(folder / RESULTS)
     except FileNotFoundError:
         return {}
+    with _named(folder / RESULTS):
+        figures = [int(number) for number in found["figures"]]
+        pictures = [{key: drawn[key] for key in _PICTURE} for drawn in found["pictures"]]
+    return {**found, "figures": figures, "pictures": pictures}
 
 
-def _table(folder: Path, described: dict[str, Any]) -> pd.DataFrame | None:
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise OSError(
+            f"{path} does not hold what this package writes there ({error!r}); move it away, and "
+            "the same command makes it again"
+        ) from error
+
+
+def _table(folder: Path, described: dict[str, Any]) -> pd.DataFrame:
     """Rows of an experiment's policies, on the images that all its runs have."""
     homes = [folder / RUNS / name for name in described["runs"]]
     if not all(map(_is_whole, homes)):
-        return None
+        return pd.DataFrame()
     parts = [read_whole(home / RECORDS) for home in homes]
     common = set.intersection(*(set(part["image"]) for part in parts))
     table = pd.concat(parts, ignore_index=True)
@@ -139,96 +264,6 @@ def finished(home: Path) -> int:
     return len({image for path in files if path.exists() for image in read_whole(path)["image"]})
 
 
-def records_of(results: Results, experiment: str) -> pd.DataFrame:
-    """Records of an experiment.
-
-    Raises:
-        NotRunError: It was not run.
-    """
-    return results.records[runs_of(results, experiment)[0]]
-
-
-def runs_of(results: Results, *experiments: str) -> list[str]:
-    """Those of these experiments that were run.
-
-    Raises:
-        NotRunError: None was.
-    """
-    empty = pd.DataFrame()
-    if there := [name for name in experiments if not results.records.get(name, empty).empty]:
-        return there
-    names = [f"“{name}”" for name in experiments]
-    none = f"none of the experiments {', '.join(names)} was run"
-    raise NotRunError(f"the experiment {names[0]} was not run" if len(names) == 1 else none)
-
-
-def entropies_of(results: Results) -> pd.DataFrame:
-    """Map entropy in bits of the main experiment: ``image``, ``policy``, ``entropy``.
-
-    Raises:
-        NotRunError: It was not computed.
-    """
-    records = results.records.get(MAIN, pd.DataFrame())
-    if MAP_ENTROPY not in records:
-        raise NotRunError("the entropies of the maps were not computed")
-    first = records[(records["saccade"] == 1) & records[MAP_ENTROPY].notna()]
-    table = first[["image", "policy", MAP_ENTROPY]].rename(columns={MAP_ENTROPY: "entropy"})
-    return table.reset_index(drop=True)
-
-
-def grid_of(results: Results, experiment: str) -> Grid:
-    """(rows, cols) in tokens.
-
-    Raises:
-        NotRunError: The results do not tell.
-    """
-    if experiment not in results.grids:
-        raise NotRunError(f"the token grid of “{experiment}” is not known")
-    rows, cols = results.grids[experiment]
-    return int(rows), int(cols)
-
-
-def fovea_of(results: Results, experiment: str) -> int:
-    """Side of the fovea in tokens."""
-    settings = results.settings.get(experiment, pd.DataFrame())
-    if "fovea" not in settings:
-        return FOVEA
-    known = settings["fovea"].dropna()
-    return int(known.iloc[0]) if len(known) else FOVEA
-
-
-def policy_of(results: Results, role: str, table: pd.DataFrame) -> str:
-    """The policy that plays a role in records, or in another table with policies.
-
-    Raises:
-        NotRunError: None does.
-    """
-    if role not in results.roles:
-        raise NotRunError(f"no policy plays the part “{role}”")
-    policy = results.roles[role]
-    if not (table["policy"] == policy).any():
-        raise NotRunError(f"{policy}, which plays “{role}”, was not run in this experiment")
-    return policy
-
-
-def played(results: Results, table: pd.DataFrame) -> dict[str, str]:
-    """Role → policy, of those that are in the table, in the order of :data:`ROLES`."""
-    there = set(table["policy"])
-    return {role: results.roles[role] for role in ROLES if results.roles.get(role) in there}
-
-
-def pair_of(results: Results, table: pd.DataFrame) -> list[str]:
-    """The policies that play attention and random, as far as they are in the table.
-
-    Raises:
-        NotRunError: Neither is.
-    """
-    own = [policy for role, policy in played(results, table).items() if role in PAIR]
-    if not own:
-        raise NotRunError(f"neither attention nor random was run in “{MAIN}”")
-    return own
-
-
 def of_policies(table: pd.DataFrame, *policies: str) -> pd.DataFrame:
     """Rows of these policies, on the images that all of them were run on."""
     own = table[table["policy"].isin(policies)]
@@ -236,81 +271,10 @@ def of_policies(table: pd.DataFrame, *policies: str) -> pd.DataFrame:
     return own[own["image"].isin(counts.index[counts == len(set(policies))])]
 
 
-def with_role(results: Results, experiment: str, role: str) -> tuple[pd.DataFrame, str]:
-    """Records with a role's policy among them, taken from the main one of this fovea if need be.
-
-    Raises:
-        NotRunError: The experiment, or the policy in either, was not run.
-    """
-    records = records_of(results, experiment)
-    if results.roles.get(role) not in set(records["policy"]):
-        main = records_of(results, f"fovea {fovea_of(results, experiment)}")
-        own = main[main["policy"] == policy_of(results, role, main)]
-        records = pd.concat([records, own[own["image"].isin(records["image"])]], ignore_index=True)
-    return records, results.roles[role]
-
-
-def varied(results: Results, experiment: str, *columns: str) -> pd.DataFrame:
-    """What was varied: ``policy`` and the columns as whole numbers, in order.
-
-    Raises:
-        NotRunError: The experiment was not run, or its settings are not in the results.
-    """
-    there = policies_of(records_of(results, experiment))
-    settings = results.settings.get(experiment, pd.DataFrame())
-    if not {"policy", *columns} <= set(settings):
-        raise NotRunError(f"the settings of “{experiment}” do not tell the {' and '.join(columns)}")
-    own = settings[["policy", *columns]].dropna()
-    own = own[own["policy"].isin(there)].drop_duplicates("policy")
-    return own.astype(dict.fromkeys(columns, int)).sort_values([*columns], ignore_index=True)
-
-
-def suspicion(results: Results) -> str:
-    """Why the paper's classifier cannot be what it claims to be; empty if nothing speaks so.
-
-    Its publisher gives no hash, so that a file of its name may hold other weights.
-    """
-    main, name = results.records.get(MAIN), run_name(results.run, "classifier")
-    if main is None or name not in _RIGHT_IN_FULL:
-        return ""
-    found = metrics.full_image(main)
-    if found["labelled_images"] < FEWEST or found["accuracy"] > _RIGHT_IN_FULL[name] - 0.2:
-        return ""
-    return (
-        f"{name_of(name)} is right on {percent(found['accuracy'])} of the full images here, and on "
-        f"{percent(_RIGHT_IN_FULL[name])} of ImageNet’s as it was published: these are other "
-        "weights, or other labels"
-    )
-
-
-def networks(results: Results) -> str:
-    """With which networks figures were made, and which are the paper's where they are others."""
-    names = [run_name(results.run, "classifier"), results.roles.get(ATTENTION, "")]
-    made = "Networks: " + (" with ".join(name_of(name) for name in names if name) or "not named")
-    if results.run.get("paper_setting") is True and not suspicion(results):
-        return f"{made}, as in the paper."
-    others = [] if names == ["dino_vits16", PAPERS[ATTENTION]] else [name_of("dino_vits16")]
-    deep = results.roles.get(DEEP, PAPERS[DEEP])
-    if deep != PAPERS[DEEP]:
-        made += f" and {name_of(deep)}"
-        others.append(name_of(PAPERS[DEEP]))
-    if not others:
-        return f"{made}; other networks or weights of this run are not the paper’s."
-    return f"{made}; the paper uses {' and '.join(others)}."
-
-
 def name_of(policy: str) -> str:
     """How a network or policy is called in text."""
     head, mark, rest = policy.partition(":")
     return _NAMES.get(head, head) + (f" ({rest})" if mark else "")
-
-
-def run_name(run: Mapping[str, Any], key: str) -> str:
-    """The name of what was run, of a plain text or of a card; empty if it is not told."""
-    value = run.get(key) or ""
-    if isinstance(value, Mapping):
-        value = value.get("name") or value.get("source") or ""
-    return str(value)
 
 
 def percent(value: float, digits: int = 1) -> str:

@@ -7,7 +7,7 @@ that are read off them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +24,6 @@ from saccade_env.evaluation.store import Store, refuse_another
 from saccade_env.files import write_json
 from saccade_env.images import ImageSource, Preprocess
 from saccade_env.paper import figures, page
-from saccade_env.paper.figures import RECIPES, Output, pictures
 from saccade_env.paper.findings import RULE
 from saccade_env.paper.programme import Cast, MakePolicy, Programme, Run
 from saccade_env.paper.results import (
@@ -36,9 +35,6 @@ from saccade_env.paper.results import (
     finished,
     load_results,
     name_of,
-    networks,
-    run_name,
-    suspicion,
 )
 from saccade_env.paper.settings import PaperSettings
 from saccade_env.task import check_device
@@ -47,7 +43,6 @@ REPORT, FINDINGS = "report.html", "findings.json"
 HEADS = ("run", "images", "tokens", "policies", "saccades", "forwards", "done", "left")
 _PICTURES = 4  # of the sample, in a forward that is timed
 _DECODING_S = 0.005  # an image
-_PLAIN = ("preset", "limit", "seed", "command")  # of a run, shown as they are
 
 
 def run_paper(settings: PaperSettings, make_policy: MakePolicy) -> Results:
@@ -79,13 +74,15 @@ def run_paper(settings: PaperSettings, make_policy: MakePolicy) -> Results:
     own = [RESULTS, REPORT, FINDINGS, *(f"{RUNS}/{run.folder}/" for run in built.runs.values())]
     with Store(out, identity, settings.overwrite, own) as store:
         described, plan = described_in(out), make_plan(built)
-        asked = sorted({*described.get("figures", ()), *settings.figures})
+        asked = [
+            n for n in figures.RECIPES if n in (*described.get("figures", ()), *settings.figures)
+        ]
         drawn = {each["figure"]: each for each in described.get("pictures", ())}
         show(plan, built.cast.notes, console)
         store.write_json(RESULTS, _description(built, drawn, asked))
         _run_all(built, plan)
-        folder = Output(out, store.claim)
-        for picture in pictures.draw(built.cast, settings.figures, folder):
+        folder = figures.Output(out, store.claim)
+        for picture in figures.pictures.draw(built.cast, settings.figures, folder):
             drawn[picture["figure"]] = picture
         store.write_json(RESULTS, _description(built, drawn, asked))
         results = load_results(out)
@@ -301,29 +298,30 @@ def _description(
     return {
         "roles": built.cast.roles,
         "experiments": experiments,
-        "run": _card(built, None if asked == [*RECIPES] else tuple(asked)),
+        "run": _card(built, None if asked == [*figures.RECIPES] else tuple(asked)),
         "figures": asked,
         "pictures": [drawn[figure] for figure in sorted(drawn)],
     }
 
 
-def write_report(results: Results, folder: Output, warnings: Iterable[str] = ()) -> Path:
+def write_report(results: Results, out: figures.Output, warnings: Iterable[str] = ()) -> Path:
     """Write ``report.html``, ``findings.json``, ``figures/`` and ``tables/*.csv``.
 
     The same results give the same tables and findings.
 
     Args:
         results: Of the paper's experiments; what is missing is said in the report.
-        folder: Where it goes.
+        out: Where it goes.
         warnings: What the reader has to beware of, besides the notes of the run.
 
     Returns:
         The path of the page.
     """
-    found, doubt = figures.findings(results, results.figures), suspicion(results)
+    recipes, doubt = figures.asked(results.figures), results.suspicion()
+    found = [finding for recipe in recipes for finding in recipe.findings(results)]
     noted = [*([doubt] if doubt else []), *warnings, *results.run.get("notes", ())]
-    sections = figures.sections(results, folder)
-    write_json(folder.place(FINDINGS), page.findings_json(found, results.run))
+    sections = [recipe.section(results, out) for recipe in recipes]
+    write_json(out.place(FINDINGS), page.findings_json(found, results.run))
     made = page.Page(
         title="The paper’s analyses of saccades",
         summary=summary(results),
@@ -331,47 +329,24 @@ def write_report(results: Results, folder: Output, warnings: Iterable[str] = ())
         findings=found,
         sections=sections,
     )
-    return page.write(made, folder.place(REPORT))
+    return page.write(made, out.place(REPORT))
 
 
 def summary(results: Results) -> dict[str, str]:
     """What was run, name by name, as text."""
-    run = results.run
+    run, source = results.run, results.run.get("images", {})
+    counts = {name: table["image"].nunique() for name, table in results.records.items()}
+    versions = run.get("versions", {}).items()
     told = {
-        "networks": networks(results).removeprefix("Networks: "),
-        "weights": run_name(run, "weights") or _weights(run, "source"),
-        "weights hash": _weights(run, "sha256"),
-        "single crops": name_of(run_name(run, "crop_classifier")),
-        "images": _images(run.get("images")),
+        "networks": results.networks().removeprefix("Networks: "),
+        "weights": run.get("weights"),
+        "weights hash": run.get("classifier", {}).get("weights", {}).get("sha256"),
+        "single crops": name_of(results.name("crop_classifier")),
+        "images": source and f"{source['name']} (a folder of {source['count']} images)",
         "parts": ", ".join(f"{role}: {policy}" for role, policy in results.roles.items()),
-        "experiments": _experiments(results),
-        "versions": _joined(run.get("versions")),
-        **{name: str(run[name]) for name in _PLAIN if run.get(name) is not None},
+        "experiments": ", ".join(f"{name} ({count} images)" for name, count in counts.items()),
+        "versions": ", ".join(f"{name} {version}" for name, version in versions),
+        **{name: run.get(name) for name in ("preset", "limit", "seed", "command")},
         "verdicts": RULE,
     }
-    return {name: text for name, text in told.items() if text}
-
-
-def _experiments(results: Results) -> str:
-    return ", ".join(
-        f"{name} ({table['image'].nunique()} images)" for name, table in results.records.items()
-    )
-
-
-def _weights(run: Mapping[str, Any], key: str) -> str:
-    classifier = run.get("classifier")
-    weights = classifier.get("weights") if isinstance(classifier, Mapping) else None
-    return str(weights.get(key, "")) if isinstance(weights, Mapping) else ""
-
-
-def _images(images: Any) -> str:
-    if not isinstance(images, Mapping):
-        return str(images or "")
-    count = f" (a folder of {images['count']} images)" if "count" in images else ""
-    return f"{images.get('name', '')}{count}".strip()
-
-
-def _joined(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {item}" for name, item in value.items())
-    return str(value or "")
+    return {name: str(text) for name, text in told.items() if text not in (None, "", {})}

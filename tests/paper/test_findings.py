@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import runpy
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pytest
 
 from saccade_env.evaluation import metrics
 from saccade_env.evaluation.metrics.intervals import Interval
-from saccade_env.paper.figures import RECIPES, accuracy, certainty, findings
+from saccade_env.paper.figures import RECIPES, accuracy, asked, certainty
 from saccade_env.paper.findings import FEWEST, Finding, of_means, verdict_of, weakest
 from saccade_env.paper.results import (
     ATTENTION,
@@ -24,12 +24,15 @@ from saccade_env.paper.results import (
     DEEP,
     RANDOM,
     Results,
-    entropies_of,
 )
 
 CLAIMS = [claim for recipe in RECIPES.values() for claim in recipe.claims]
 Make = Callable[..., Results]
 SYNTHETIC = Path(__file__).with_name("synthetic.py")
+
+
+def findings(results: Results, only: Collection[int] = ()) -> list[Finding]:
+    return [finding for recipe in asked(only) for finding in recipe.findings(results)]
 
 
 def by_key(results: Results) -> dict[str, Finding]:
@@ -89,7 +92,7 @@ def test_effects_are_the_metrics(make_results: Make, planted: dict[str, Finding]
     )
     found = planted["classical-overtakes"]
     assert (found.effect, found.low, found.high) == pytest.approx([100 * v for v in lead])
-    relation = metrics.entropy_relation(entropies_of(results), results.records["fovea 3"])
+    relation = metrics.entropy_relation(results.entropies(), results.records["fovea 3"])
     assert planted["entropy-random"].effect == pytest.approx(relation.loc["random", "rho"])
 
 

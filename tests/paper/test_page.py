@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ from saccade_env.paper.page import Figure, Page, Section, Table
 
 ARXIV = "https://arxiv.org/abs/2603.09613"
 NASTY = '<script>alert("1 & 2")</script>'
-GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///ywAAAAAAQABAAACAUwAOw==")
 
 
 class Elements(HTMLParser):
@@ -65,18 +65,21 @@ def figure(figures: Path) -> Figure:
 
 
 @pytest.fixture
-def page(figure: Figure) -> Page:
+def page(figure: Figure, tmp_path: Path) -> Page:
     """All there is, with text that would break a page that does not escape."""
     frame = pd.DataFrame(
         np.linspace(0, 1, 40).reshape(2, 20), index=pd.Index(["dino", NASTY], name="policy")
     )
+    path = tmp_path / "tables" / f"{NASTY.replace('/', '')}.csv"
+    path.parent.mkdir()
+    path.write_text(frame.to_csv(), encoding="utf-8")
     return Page(
         title=f"Saccades {NASTY}",
         summary={"classifier": NASTY, "weights hash": "0f" * 32, "command": "saccade-env paper"},
         warnings=[NASTY],
         findings=[finding("yes"), finding("no", note=NASTY), finding("cannot tell", effect=None)],
         sections=[
-            Section("figure-3", NASTY, NASTY, NASTY, NASTY, [figure], [Table(NASTY, frame)]),
+            Section("figure-3", NASTY, NASTY, NASTY, NASTY, [figure], [Table(NASTY, frame, path)]),
             Section("figure-7", "Entropy", "", "", ""),
         ],
     )
@@ -90,9 +93,17 @@ def finding(verdict: Any, **changes: Any) -> Finding:
     return Finding(**{**values, "verdict": verdict, **changes})
 
 
-def one_table(table: Table) -> Elements:
-    section = Section("a", "A", "", "", "", tables=[table])
-    return Elements(pages.render(Page("P", {}, sections=[section])))
+@pytest.fixture
+def one_table(tmp_path: Path) -> Callable[[pd.DataFrame], Elements]:
+    """The elements of a page with one table."""
+
+    def build(frame: pd.DataFrame) -> Elements:
+        path = tmp_path / "every digit.csv"
+        path.write_text(frame.to_csv(), encoding="utf-8")
+        section = Section("a", "A", "", "", "", tables=[Table("Accuracy", frame, path)])
+        return Elements(pages.render(Page("P", {}, sections=[section])))
+
+    return build
 
 
 def test_every_picture_is_inside_the_page_and_has_a_text(page: Page) -> None:
@@ -140,36 +151,17 @@ def test_figures_can_be_downloaded_from_their_folder(page: Page) -> None:
 
 
 def test_a_large_drawing_is_shown_in_pixels(figure: Figure) -> None:
-    assert figure.path_svg
-    assert figure.shown == figure.path_svg
-    with figure.path_svg.open("a") as file:
+    assert figure.shown == figure.svg
+    with figure.svg.open("a") as file:
         file.write(" " * pages.LARGEST_SVG)
-    assert figure.shown == figure.path_png
+    assert figure.shown == figure.png
     assert len(figure.files) == 2
-
-
-def test_a_moving_picture_has_one_that_stands_still(figure: Figure, figures: Path) -> None:
-    moving = figures / "scanpath.gif"
-    moving.write_bytes(GIF)
-    shown = Figure(moving, figure.path_png, "A scanpath")
-    elements = Elements(
-        pages.render(Page("P", {}, sections=[Section("a", "", "", "", "", [shown])]))
-    )
-    assert elements.of("img")[0]["src"].startswith("data:image/gif;base64,")
-    assert elements.of("source")[0]["srcset"].startswith("data:image/png;base64,")
-    assert "prefers-reduced-motion" in elements.of("source")[0]["media"]
-    assert Figure(None, moving, "A scanpath").still is None
 
 
 @pytest.mark.parametrize("alt", ["", " \n"])
 def test_a_figure_without_a_text_is_refused(alt: str) -> None:
     with pytest.raises(ValueError, match=r"cannot see it: b\.png"):
         Figure(Path("a.svg"), Path("b.png"), alt)
-
-
-def test_a_figure_that_no_browser_shows_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"got a\.pdf"):
-        Figure(Path("a.pdf"), Path("b.png"), "A figure")
 
 
 def test_verdicts_are_words_and_counted(page: Page) -> None:
@@ -204,13 +196,7 @@ def test_empty_parts_say_so() -> None:
     assert not {"figure", "table", "img", "details"} & {tag for tag, _ in Elements(html).all}
 
 
-def test_sections_need_names_of_their_own() -> None:
-    sections = [Section(key, "", "", "", "") for key in ("figure 3", "Figure-3")]
-    with pytest.raises(ValueError, match="figure-3 more than once"):
-        Page("P", {}, sections=sections)
-
-
-def test_tables_are_folded_and_rounded_by_column() -> None:
+def test_tables_are_folded_and_rounded_by_column(one_table: Any) -> None:
     frame = pd.DataFrame(
         {
             "share": [0.12345, 2e-6], "percent": [12.345, float("nan")], "images": [50000, -7],
@@ -218,7 +204,7 @@ def test_tables_are_folded_and_rounded_by_column() -> None:
         },
         index=pd.Index([1, 2], name="saccade"),
     )  # fmt: skip
-    elements = one_table(Table("Accuracy", frame))
+    elements = one_table(frame)
     assert "open" not in elements.of("details")[0]
     assert elements.inside("summary") == ["Accuracy"]
     assert elements.inside("caption") == ["Accuracy, rounded"]
@@ -230,35 +216,28 @@ def test_tables_are_folded_and_rounded_by_column() -> None:
     assert second == ["2e−06", "–", "−7", "1", "no", "–"]
 
 
-def test_a_table_brings_its_csv_file(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"a": [0.123456789], "a, b": ["c"]})
-    for path, name in ((None, "every-digit.csv"), (tmp_path / "file.csv", "file.csv")):
-        if path:
-            path.write_text("a\n1\n")
-        link = next(
-            a for a in one_table(Table("Every digit!", frame, path)).of("a") if "csv" in str(a)
-        )
-        content = base64.b64decode(link["href"].split("base64,")[1]).decode()
-        assert content == (path.read_text() if path else 'a,"a, b"\n0.123456789,c\n')
-        assert link["download"] == name
+def test_a_table_brings_its_csv_file(one_table: Any) -> None:
+    frame = pd.DataFrame({"a": [0.123456789]}, index=pd.Index(["x, y"], name="policy"))
+    link = next(a for a in one_table(frame).of("a") if "csv" in str(a))
+    content = base64.b64decode(link["href"].split("base64,")[1]).decode()
+    assert content == 'policy,a\n"x, y",0.123456789\n'
+    assert link["download"] == "every digit.csv"
 
 
-def test_columns_and_rows_of_several_levels() -> None:
-    columns = pd.MultiIndex.from_product([["dino", "random"], [1, 2]])
-    index = pd.MultiIndex.from_tuples([("a", 3), ("b", 5)], names=["layer", None])
-    elements = one_table(Table("T", pd.DataFrame(np.ones((2, 4)), index=index, columns=columns)))
-    names = ["layer", "row", "dino · 1", "dino · 2", "random · 1", "random · 2"]
-    assert elements.inside("th") == [*names, "a", "3", "b", "5"]
+def test_rows_of_several_levels(one_table: Any) -> None:
+    index = pd.MultiIndex.from_tuples([("a", 3), ("b", np.nan)], names=["policy", "first"])
+    elements = one_table(pd.DataFrame({"x": [1, 2]}, index=index))
+    assert elements.inside("th") == ["policy", "first", "x", "a", "3", "b", "–"]
 
 
-def test_a_long_table_is_cut_and_says_so() -> None:
-    elements = one_table(Table("Long", pd.DataFrame({"a": range(1000), "b": 0.5})))
+def test_a_long_table_is_cut_and_says_so(one_table: Any) -> None:
+    elements = one_table(pd.DataFrame({"a": range(1000)}))
     assert len(elements.inside("td")) == pages.ROWS_SHOWN
-    assert elements.inside("caption") == ["Long, rounded; the first 200 of 1000 rows"]
+    assert elements.inside("caption") == ["Accuracy, rounded; the first 200 of 1000 rows"]
 
 
-def test_an_empty_table_is_no_error() -> None:
-    assert one_table(Table("T", pd.DataFrame())).inside("summary") == ["T"]
+def test_an_empty_table_is_no_error(one_table: Any) -> None:
+    assert one_table(pd.DataFrame()).inside("summary") == ["Accuracy"]
 
 
 def test_the_page_is_written_whole_or_not_at_all(
@@ -275,7 +254,7 @@ def test_the_page_is_written_whole_or_not_at_all(
     with pytest.raises(OSError, match="full"):
         pages.write(Page("Another", {}), path)
     assert path.read_text(encoding="utf-8") == before
-    assert {file.name for file in tmp_path.iterdir()} == {"figures", "report.html"}
+    assert {file.name for file in tmp_path.iterdir()} == {"figures", "report.html", "tables"}
 
 
 def test_a_figure_that_lies_elsewhere_is_refused(page: Page, tmp_path: Path) -> None:

@@ -18,16 +18,9 @@ from PIL import Image
 
 from saccade_env.drawing import style
 from saccade_env.evaluation import metrics
-from saccade_env.paper.figures import RECIPES, Output, findings, sections
+from saccade_env.paper.figures import RECIPES, Output, asked
 from saccade_env.paper.page import Section
-from saccade_env.paper.results import (
-    ATTENTION,
-    DEEP,
-    Results,
-    entropies_of,
-    networks,
-    suspicion,
-)
+from saccade_env.paper.results import ATTENTION, DEEP, Results
 from saccade_env.paper.run import write_report
 
 pytestmark = pytest.mark.slow  # every experiment or figure, for half a minute
@@ -35,6 +28,10 @@ pytestmark = pytest.mark.slow  # every experiment or figure, for half a minute
 Make = Callable[..., Results]
 SYNTHETIC = Path(__file__).with_name("synthetic.py")
 NUMBERS = [3, 4, 5, 6, 7, 10, 11, 17]
+
+
+def sections(results: Results, out: Output) -> list[Section]:
+    return [recipe.section(results, out) for recipe in asked(results.figures)]
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +83,6 @@ def test_sections_tell_what_was_measured(drawn: dict[str, Section], results: Res
 
 def read(section: Section, place: int, index: list[str]) -> pd.DataFrame:
     path = section.tables[place].path
-    assert path is not None
     assert path.parent.name == "tables"
     return pd.read_csv(path).set_index(index)
 
@@ -104,7 +100,7 @@ def test_tables_are_the_metrics(drawn: dict[str, Section], results: Results) -> 
         ("figure 4", 2): metrics.correct_counts(pair),
         ("figure 5", 0): metrics.certainty_where_full_right(main),
         ("figure 5", 1): metrics.certainty_by_first_correct(pair),
-        ("figure 7", 1): metrics.entropy_relation(entropies_of(results), main),
+        ("figure 7", 1): metrics.entropy_relation(results.entropies(), main),
         ("figure 11", 1): metrics.distance_from_first(main),
         ("figure 11", 2): metrics.unique_area(main, (18, 24), 3),
     }
@@ -132,21 +128,21 @@ def test_captions_name_the_networks(
             "EfficientNet-Lite0 with Focus attention and Focus saliency; the paper uses "
             "DINO ViT-S/16 and UNISAL."
         ) in section.caption
-    run = {"classifier": "dino_vits16", "paper_setting": True}
+    run = {"classifier": {"name": "dino_vits16"}, "paper_setting": True}
     roles = results.roles | {ATTENTION: "dino"}
     records = {"fovea 3": results.records["fovea 3"].replace("focus-attention", "dino")}
     own = replace(results, run=run, roles=roles, records=records, figures=(7,))
     (section,) = sections(own, Output(tmp_path))
     assert "DINO ViT-S/16 with DINO attention, as in the paper" in section.caption
     other = replace(own, run={**run, "paper_setting": False})
-    assert "with DINO attention and Focus saliency; the paper uses UNISAL." in networks(other)
+    assert "with DINO attention and Focus saliency; the paper uses UNISAL." in other.networks()
     random = replace(other, roles=roles | {DEEP: "unisal"})
-    assert "other networks or weights of this run are not the paper’s" in networks(random)
+    assert "other networks or weights of this run are not the paper’s" in random.networks()
     chance = own.records["fovea 3"].assign(full_prediction=5)
     random = replace(own, roles=random.roles, records={"fovea 3": chance})
-    assert "weights of this run are not the paper’s" in networks(random)
-    assert suspicion(random).startswith("DINO ViT-S/16 is right on 0.0 % of the full images here")
-    assert not suspicion(own)
+    assert "weights of this run are not the paper’s" in random.networks()
+    assert random.suspicion().startswith("DINO ViT-S/16 is right on 0.0 % of the full images here")
+    assert not own.suspicion()
     page = write_report(random, Output(tmp_path / "doubtful")).read_text(encoding="utf-8")
     assert "and on 77.0 % of ImageNet’s as it was published" in page
 
@@ -190,7 +186,7 @@ def test_a_single_saccade_is_drawn_too(make_results: Make, tmp_path: Path) -> No
     one = make_results(images=30, records={"fovea 3": main[main["saccade"] == 1]})
     for section in sections(replace(one, figures=(4, 5)), Output(tmp_path)):
         assert section.figures
-    assert {finding.verdict for finding in findings(one, [4])} == {"cannot tell"}
+    assert {finding.verdict for finding in RECIPES[4].findings(one)} == {"cannot tell"}
 
 
 @pytest.mark.parametrize("values", [[], [1.0], [1.0, 1.0, 1.0], [0.0, 0.1, 5.0, 5.05, 5.1]])
@@ -208,10 +204,11 @@ def report(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Path:
     picture = folder / "figures" / "scanpaths.png"
     picture.parent.mkdir()
     Image.new("RGB", (20, 20), "red").save(picture)
+    picture.with_suffix(".svg").write_text("<svg/>")
     drawn = {"figure": 8, "alt": "Scanpaths on four pictures."}
-    drawn |= dict.fromkeys(("svg", "png"), "figures/scanpaths.png")
+    drawn |= {kind: f"figures/scanpaths.{kind}" for kind in ("svg", "png")}
     run = {**results.run, "notes": ["no UNISAL"], "seed": 0, "pictures": [drawn]}
-    one = replace(results, run=run, figures=(7, 8))
+    one = replace(results, run=run, figures=(7, 8), folder=folder)
     first = write_report(one, Output(folder), ["few images"])
     before = {path: path.read_bytes() for path in written(folder)}
     write_report(one, Output(folder), ["few images"])

@@ -13,13 +13,11 @@ from saccade_env.evaluation import metrics
 from saccade_env.evaluation.metrics.tables import right_in_full, rows_of
 from saccade_env.paper.figures.parts import (
     Drawn,
-    Output,
+    Numbers,
     Recipe,
     accuracy_table,
     images_text,
     looks_of,
-    save,
-    table,
 )
 from saccade_env.paper.findings import (
     Claim,
@@ -31,21 +29,7 @@ from saccade_env.paper.findings import (
     of_means,
     pair,
 )
-from saccade_env.paper.results import (
-    ATTENTION,
-    MAIN,
-    PAIR,
-    RANDOM,
-    Results,
-    grid_of,
-    name_of,
-    pair_of,
-    percent,
-    played,
-    policy_of,
-    records_of,
-    runs_of,
-)
+from saccade_env.paper.results import ATTENTION, MAIN, PAIR, RANDOM, Results, name_of, percent
 
 _FOVEAS = (MAIN, "fovea 5")
 _COLOURS = (
@@ -64,9 +48,9 @@ CHANGES = {
 }  # fmt: skip
 
 
-def per_saccade(results: Results, folder: Output) -> Drawn:
+def per_saccade(results: Results) -> Drawn:
     """Accuracy and visible share per saccade, a row of panels a fovea (figure 3)."""
-    runs = runs_of(results, *_FOVEAS)
+    runs = results.which(*_FOVEAS)
     tables = {name: accuracy_table(results.records[name]) for name in runs}
     figure = style.figure(10, 4.1 * len(runs))
     grid = figure.subplots(len(runs), 2, squeeze=False)
@@ -74,20 +58,17 @@ def per_saccade(results: Results, folder: Output) -> Drawn:
         _fovea(results, name, tables[name], axes)
     missing = [f"“{name}” was not run." for name in _FOVEAS if name not in runs]
     shows = " ".join([*_reached(results, tables), *missing])
-    alt = f"Line charts of accuracy and visible share against the saccade. {shows}"
-    saved = save(figure, folder, "figure-3", alt)
-    numbers = table(
-        pd.concat(tables, names=["experiment"]), "Accuracy and visible share per saccade",
-        "figure-3", folder,
-    )  # fmt: skip
+    alt = "Line charts of accuracy and visible share against the saccade."
+    joined = pd.concat(tables, names=["experiment"])
+    numbers = Numbers("Accuracy and visible share per saccade", joined)
     caption = f"{images_text(results.records[runs[0]])} Thin lines: the other policies."
-    return Drawn(shows, [saved], [numbers], caption)
+    return Drawn(figure, alt, shows, [numbers], caption)
 
 
-def changes(results: Results, folder: Output) -> Drawn:
+def changes(results: Results) -> Drawn:
     """Cumulative accuracy, transitions and counts of correct saccades (figure 4)."""
-    records = records_of(results, MAIN)
-    own = pair_of(results, records)
+    records = results.of(MAIN)
+    own = results.pair(records)
     means, full = accuracy_table(records), metrics.full_image(records)
     pair = records[records["policy"].isin(own)]
     moves, counts = metrics.transitions(pair), metrics.correct_counts(pair)
@@ -104,16 +85,15 @@ def changes(results: Results, folder: Output) -> Drawn:
     shows = " ".join(_changed(policy, means, moves, full["accuracy"]) for policy in own)
     alt = (
         "Four charts: cumulative accuracy, in how many saccades an image is right, how many "
-        f"images change at each saccade and how many do not. {shows}"
+        "images change at each saccade and how many do not."
     )
-    saved = save(figure, folder, "figure-4", alt)
     numbers = [
-        table(means[[c for c in means if "cumul" in str(c)]], "Cumulative accuracy",
-              "figure-4-cumulative", folder),
-        table(moves, "Transitions per saccade", "figure-4-transitions", folder),
-        table(counts, "Counts of correct saccades", "figure-4-counts", folder),
-    ]  # fmt: skip
-    return Drawn(shows, [saved], numbers, f"{images_text(records)} Fovea of 3×3 tokens. {_COLOURS}")
+        Numbers("Cumulative accuracy", means.filter(like="cumul"), "cumulative"),
+        Numbers("Transitions per saccade", moves, "transitions"),
+        Numbers("Counts of correct saccades", counts, "counts"),
+    ]
+    caption = f"{images_text(records)} Fovea of 3×3 tokens. {_COLOURS}"
+    return Drawn(figure, alt, shows, numbers, caption)
 
 
 def _fovea(results: Results, name: str, found: pd.DataFrame, axes: Any) -> None:
@@ -139,7 +119,7 @@ def _reached(results: Results, tables: dict[str, pd.DataFrame]) -> tuple[str, st
 
 
 def _ends(results: Results, name: str, means: pd.Series) -> str:
-    own = [p for role, p in played(results, results.records[name]).items() if role in PAIR]
+    own = results.played(results.records[name], PAIR).values()
     return " and ".join(f"{percent(means[p].iloc[-1])} under {name_of(p)}" for p in own)
 
 
@@ -200,16 +180,16 @@ def steepness(results: Results) -> Measured:
 def fewer_tokens(results: Results, experiment: str) -> Measured:
     """Tokens that random fixations reveal more than attention, after the last saccade."""
     own, other = pair(results, experiment, RANDOM, ATTENTION, "visible_share")
-    rows, cols = grid_of(results, experiment)
+    rows, cols = results.grids[experiment]
     more = own.iloc[:, -1] - other.iloc[:, -1]
     return of_images(more, f"of {rows * cols} tokens, after the last saccade", rows * cols)
 
 
 def beyond_full(results: Results) -> Measured:
     """Images right at least once less images right in full."""
-    records = records_of(results, MAIN)
+    records = results.of(MAIN)
     correct = of_attention(results, "correct")
-    full = right_in_full(records, policy_of(results, ATTENTION, records)).astype(float)
+    full = right_in_full(records, results.policy(ATTENTION, records)).astype(float)
     return of_images(correct.max(axis=1) - full, "cumulative less full-image accuracy")
 
 

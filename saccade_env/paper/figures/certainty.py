@@ -1,17 +1,25 @@
-"""Figure 5: certainty along a scanpath."""
+"""Figures 5 and 7: certainty along a scanpath, and the entropy of the map that it follows."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
 from saccade_env.drawing import style
 from saccade_env.evaluation import metrics
-from saccade_env.evaluation.metrics.tables import right_in_full, rows_of
-from saccade_env.paper.figures.parts import Drawn, Output, Recipe, looks_of, save, table
+from saccade_env.evaluation.metrics.intervals import Interval
+from saccade_env.evaluation.metrics.tables import (
+    by_image,
+    cell,
+    policies_of,
+    right_in_full,
+    rows_of,
+)
+from saccade_env.paper.figures.parts import Drawn, Numbers, Recipe, images_text, looks_of
 from saccade_env.paper.findings import (
     Claim,
     Measured,
@@ -27,11 +35,12 @@ from saccade_env.paper.results import (
     MAIN,
     PAIR,
     RANDOM,
+    SAMPLES,
+    NotRunError,
     Results,
     name_of,
-    pair_of,
+    number,
     percent,
-    records_of,
 )
 
 FEW = 5  # images; a group of fewer is in the table alone
@@ -39,10 +48,10 @@ _NEVER = "#8a3ffc"
 _ROOM, _STEP = 2.4, 0.22  # saccades: for the labels, and between two marks of the full image
 
 
-def certainty(results: Results, folder: Output) -> Drawn:
+def certainty(results: Results) -> Drawn:
     """Certainty where the full image is right, and split by first correct saccade (figure 5)."""
-    records = records_of(results, MAIN)
-    own = pair_of(results, records)
+    records = results.of(MAIN)
+    own = results.pair(records)
     means = metrics.certainty_where_full_right(records)
     groups = metrics.certainty_by_first_correct(records[records["policy"].isin(own)])
     figure = style.figure(10, 7.8)
@@ -58,18 +67,19 @@ def certainty(results: Results, folder: Output) -> Drawn:
     shows = _certain(own, means, groups)
     alt = (
         "Above, certainty against the saccade for each policy; below, the same split into groups "
-        f"of images by the saccade at which they are first right. {shows}"
+        "of images by the saccade at which they are first right."
     )
     numbers = [
-        table(means, "Certainty where the full image is right", "figure-5-certainty", folder),
-        table(groups, "Certainty by saccade of first correct", "figure-5-groups", folder),
+        Numbers("Certainty where the full image is right", means, "certainty"),
+        Numbers("Certainty by saccade of first correct", groups, "groups"),
     ]
     caption = (
-        f"Images that the classifier gets right in full ({_count(means)}). Diamonds: certainty of "
-        f"the same group on the full image. Groups of fewer than {FEW} images are not drawn; "
-        "the intervals of the groups along the saccades are in the table."
+        f"Images that the classifier gets right in full ({means['images'].max():.0f} images). "
+        "Diamonds: certainty of the same group on the full image. Groups of fewer than "
+        f"{FEW} images are not drawn; the intervals of the groups along the saccades are in the "
+        "table."
     )
-    return Drawn(shows, [save(figure, folder, "figure-5", alt)], numbers, caption)
+    return Drawn(figure, alt, shows, numbers, caption)
 
 
 def _groups(axes: Any, groups: pd.DataFrame, policy: str) -> None:
@@ -134,10 +144,6 @@ def _first_against_late(groups: pd.DataFrame, policy: str) -> str:
     return f"Under {name_of(policy)} it then is {' and '.join(texts)}."
 
 
-def _count(means: pd.DataFrame) -> str:
-    return f"{means['images'].max():.0f} images"
-
-
 def near_full(results: Results) -> Measured:
     """Certainty at the last saccade less that on the full image, where that is right."""
     certainty = _full_right(results)
@@ -148,7 +154,7 @@ def near_full(results: Results) -> Measured:
 def more_certain(results: Results) -> Measured:
     """Attention's lead over random in certainty, where it is least."""
     own, other = pair(results, MAIN, ATTENTION, RANDOM, "certainty")
-    right = right_in_full(records_of(results, MAIN), results.roles[ATTENTION])
+    right = right_in_full(results.of(MAIN), results.roles[ATTENTION])
     return weakest((own - other).loc[right[own.index]])
 
 
@@ -182,12 +188,93 @@ def early_certain(results: Results) -> Measured:
 def _full_right(results: Results) -> pd.DataFrame:
     """Certainty of the images that the classifier gets right in full."""
     certainty = of_attention(results, "certainty")
-    right = right_in_full(records_of(results, MAIN), results.roles[ATTENTION])
+    right = right_in_full(results.of(MAIN), results.roles[ATTENTION])
     return certainty.loc[right[certainty.index]]
 
 
 def _first(results: Results) -> pd.Series:
-    return metrics.first_correct(records_of(results, MAIN), results.roles[ATTENTION])
+    return metrics.first_correct(results.of(MAIN), results.roles[ATTENTION])
+
+
+def entropy(results: Results) -> Drawn:
+    """Map entropy against the saccade of first correct classification (figure 7)."""
+    records, entropies = results.of(MAIN), results.entropies()
+    there = entropies[entropies["policy"].isin(policies_of(records))]
+    own = results.pair(there)
+    known = there[there["policy"].isin(own)]
+    means = metrics.entropy_by_first_correct(known, records)
+    relation = metrics.entropy_relation(known, records)
+    if means.empty:
+        raise NotRunError("no image has a label")
+    figure = style.figure(10, 4.4)
+    looks = looks_of(results, records)
+    for policy, axes in zip(own, figure.subplots(1, len(own), squeeze=False)[0], strict=True):
+        last = by_image(records, policy, "saccade").shape[1]
+        correlation = cast(pd.Series, relation.loc[policy])
+        _entropy(axes, rows_of(means, policy), correlation, looks[policy], last)
+    shows = _related(own, means, relation)
+    alt = "Mean entropy of the map of the images first right at each saccade."
+    numbers = [
+        Numbers("Map entropy by saccade of first correct", means, "groups"),
+        Numbers("Spearman correlation", relation, "correlation"),
+    ]
+    caption = f"{images_text(records)} Small numbers: images in each group."
+    return Drawn(figure, alt, shows, numbers, caption)
+
+
+def _entropy(
+    axes: Any, means: pd.DataFrame, relation: pd.Series, look: dict[str, Any], last: int
+) -> None:
+    means = means.reset_index()
+    means["place"] = means["first_correct"].fillna(last + 1)
+    for part, mark in ((means.dropna(), look["marker"]), (means[means.isna().any(axis=1)], "X")):
+        if not part.empty:
+            axes.errorbar(
+                part["place"], part["entropy"], style.errors(part, "entropy", 1), capsize=3,
+                color=look["color"], marker=mark, markersize=6, linestyle="none",
+            )  # fmt: skip
+    for _, row in means.iterrows():
+        axes.annotate(
+            f"{row['images']:.0f}", (row["place"], 0.02), xycoords=axes.get_xaxis_transform(),
+            ha="center", fontsize=7.5, color="#555555",
+        )  # fmt: skip
+    low, high = axes.get_ylim()
+    axes.set_ylim(low - 0.12 * (high - low), high + 0.05 * (high - low))
+    rho, *ends = (number(relation[key], 2) for key in ("rho", "low", "high"))
+    ticks = [*range(1, last + 1), last + 1]
+    title = f"{look['label']}: ρ = {rho} ({' to '.join(ends)})"
+    style.dress(
+        axes, title, "saccade of first correct classification",
+        "map entropy (bits)", xticks=ticks, xticklabels=[*map(str, ticks[:-1]), "never"],
+        xlim=(0.4, last + 1.6),
+    )  # fmt: skip
+
+
+def _related(own: list[str], means: pd.DataFrame, relation: pd.DataFrame) -> str:
+    texts, nevers = [], []
+    for policy in own:
+        rho, low, high = (number(cell(relation, policy, key), 2) for key in ("rho", "low", "high"))
+        texts.append(f"{rho} ({low} to {high}) for {name_of(policy)}")
+        group = rows_of(means, policy)
+        never = group[group.index.isna()]["entropy"]
+        if len(never):
+            nevers.append(f"{number(never.iloc[0], 2)} bits for {name_of(policy)}")
+    missed = f" Images that are never right have {' and '.join(nevers)}." if nevers else ""
+    return (
+        "Spearman’s correlation of map entropy and the saccade of first correct classification is "
+        f"{' and '.join(texts)}.{missed}"
+    )
+
+
+def relation(results: Results, role: str) -> Measured:
+    """Spearman's correlation of map entropy and saccade of first correct classification."""
+    records, entropies = results.of(MAIN), results.entropies()
+    policy = results.policy(role, records)
+    results.policy(role, entropies)
+    own = entropies[entropies["policy"] == policy]
+    row = cast(pd.Series, metrics.entropy_relation(own, records, SAMPLES).loc[policy])
+    note = f"{row['never_correct']:.0f} images that are never right are left out"
+    return Measured(Interval(row["rho"], row["low"], row["high"]), int(row["images"]), note)
 
 
 RECIPES = (
@@ -216,6 +303,23 @@ RECIPES = (
             Claim(
                 "early-most-certain", "Images that are right early are the most certain.",
                 "points", early_certain, (ATTENTION,),
+            ),
+        ),
+    ),
+    Recipe(
+        7, "entropy of the map",
+        "The more even an attention map, the slightly later an image is first right; for random "
+        "maps the relation is the opposite.",
+        (MAIN,), entropy,
+        (
+            Claim(
+                "entropy-attention",
+                "The more even the attention map, the slightly later an image is first right.",
+                "rho", partial(relation, role=ATTENTION), (ATTENTION,),
+            ),
+            Claim(
+                "entropy-random", "For random maps, the relation of entropy is the opposite.",
+                "rho", partial(relation, role=RANDOM), (RANDOM,), "below",
             ),
         ),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import product
+from itertools import cycle, product
 from typing import Any, cast
 
 import numpy as np
@@ -16,14 +16,12 @@ from saccade_env.evaluation import metrics
 from saccade_env.evaluation.metrics.intervals import Interval
 from saccade_env.paper.figures.parts import (
     Drawn,
-    Output,
+    Numbers,
     Recipe,
     accuracy_table,
     images_text,
     looks_of,
     mean_table,
-    save,
-    table,
 )
 from saccade_env.paper.findings import Claim, Measured, of_images
 from saccade_env.paper.results import (
@@ -35,12 +33,8 @@ from saccade_env.paper.results import (
     SAMPLES,
     NotRunError,
     Results,
-    fovea_of,
     of_policies,
     percent,
-    records_of,
-    varied,
-    with_role,
 )
 
 _OVER = "mean accuracy over all saccades"
@@ -50,7 +44,7 @@ COLUMNS = (
 )
 
 
-def one_by_one(results: Results, folder: Output) -> Drawn:
+def one_by_one(results: Results) -> Drawn:
     """Accuracy and visible share per layer, and per resolution (figure 6)."""
     rows, missing = [], []
     for end, kind in product(("", " fovea 5"), ("layer", "resolution")):
@@ -61,30 +55,29 @@ def one_by_one(results: Results, folder: Output) -> Drawn:
     if not rows:
         raise NotRunError("; ".join(missing))
     figure = style.figure(10, 3.9 * len(rows))
-    tables, texts = [], []
+    numbers, texts = [], []
     for (name, kind, records, settings), axes in zip(
         rows, figure.subplots(len(rows), 3, squeeze=False), strict=True
     ):
-        means, fovea = _means(results, records, settings), fovea_of(results, name)
+        means, fovea = _means(results, records, settings), results.fovea(name)
         beside = "" if fovea == FOVEA else f" (fovea {fovea})"
         _row(results, kind, beside, records, settings, means, axes)
         texts.append(_best(kind, beside, settings, means))
-        file = f"figure-6-{kind}" + (f"-fovea-{fovea}" if beside else "")
-        tables.append(table(means, f"Each {kind}{beside}", file, folder))
+        part = kind + (f" fovea {fovea}" if beside else "")
+        numbers.append(Numbers(f"Each {kind}{beside}", means, part))
     shows = " ".join([*texts, *(f"Not drawn, as {reason}." for reason in missing)])
     alt = (
         "Charts of accuracy against the saccade, mean accuracy and visible share for each "
-        f"{' and each '.join(dict.fromkeys(kind for _, kind, _, _ in rows))}. {shows}"
+        f"{' and each '.join(dict.fromkeys(kind for _, kind, _, _ in rows))}."
     )
-    saved = save(figure, folder, "figure-6", alt)
-    return Drawn(shows, [saved], tables, caption(rows[0][2]))
+    return Drawn(figure, alt, shows, numbers, caption(rows[0][2]))
 
 
 def _read(results: Results, name: str, kind: str) -> tuple[str, str, pd.DataFrame, pd.DataFrame]:
     """An experiment: its name, what is varied, records, and settings with that as ``value``."""
-    settings, records = varied(results, name, kind), records_of(results, name)
+    settings, records = results.varied(name, kind), results.of(name)
     with suppress(NotRunError):  # random fixations, for comparison
-        records, _ = with_role(results, name, RANDOM)
+        records, _ = results.with_role(name, RANDOM)
     return name, kind, records, settings.rename(columns={kind: "value"})
 
 
@@ -105,15 +98,10 @@ def _row(
     policies = list(settings["policy"])
     names = [_name(kind, value) for value in settings["value"]]
     own = accuracy_table(records[records["policy"].isin(list(means.index))])
+    varied = zip(policies, names, style.shades(policies), cycle("osD^v*PXhp<>"), strict=False)
     looks = {
         policy: {"color": shade, "label": name, "linewidth": 1.3, "marker": marker, "markersize": 3}
-        for policy, name, shade, marker in zip(
-            policies,
-            names,
-            style.shades(policies),
-            "osD^v*PXhp<>" * len(policies),
-            strict=False,
-        )
+        for policy, name, shade, marker in varied
     }
     for policy in [policy for policy in means.index if policy not in looks]:
         looks[policy] = looks_of(results, records)[policy] | {"markersize": 3}
@@ -186,11 +174,11 @@ def caption(records: pd.DataFrame) -> str:
     )
 
 
-def combined(results: Results, folder: Output) -> Drawn:
+def combined(results: Results) -> Drawn:
     """Accuracy and visible share of every layer at every resolution (figure 17)."""
     experiment = "layers and resolutions"
-    settings = varied(results, experiment, "resolution", "layer")
-    records = records_of(results, experiment)
+    settings = results.varied(experiment, "resolution", "layer")
+    records = results.of(experiment)
     found = mean_table(records, list(settings["policy"]))
     means = settings.set_index("policy").join(found).set_index(["resolution", "layer"])
     figure = style.figure(10, 1.9 + 0.75 * 2 * settings["resolution"].nunique())
@@ -204,10 +192,9 @@ def combined(results: Results, folder: Output) -> Drawn:
         f"pixels. The fewest tokens, {percent(visible.min())}, are revealed with layer {low + 1} "
         f"at {few} pixels."
     )
-    alt = f"Two heat maps, layers across and input resolutions down. {shows}"
-    saved = save(figure, folder, "figure-17", alt)
-    named = table(means, "Each layer at each resolution", "figure-17", folder)
-    return Drawn(shows, [saved], [named], caption(records))
+    alt = "Two heat maps, layers across and input resolutions down."
+    numbers = Numbers("Each layer at each resolution", means)
+    return Drawn(figure, alt, shows, [numbers], caption(records))
 
 
 def _heat(figure: Any, axes: Any, values: pd.DataFrame, label: str, when: str) -> None:
@@ -231,16 +218,16 @@ def _heat(figure: Any, axes: Any, values: pd.DataFrame, label: str, when: str) -
 
 def layer_lead(results: Results, layer: int) -> Measured:
     """Lead of the map of a layer, counted from 1, over random fixations."""
-    policy = _layer(varied(results, "layers", "layer"), layer)
-    records, random = with_role(results, "layers", RANDOM)
+    policy = _layer(results.varied("layers", "layer"), layer)
+    records, random = results.with_role("layers", RANDOM)
     return _lead(records, policy, random, _OVER)
 
 
 def rise_after(results: Results, layer: int) -> Measured:
     """Gain of the next layer, counted from 1, over this one, less the mean gain elsewhere."""
-    settings = varied(results, "layers", "layer")
+    settings = results.varied("layers", "layer")
     policies = [_layer(settings, either) for either in (layer, layer + 1)]
-    records = of_policies(records_of(results, "layers"), *settings["policy"])
+    records = of_policies(results.of("layers"), *settings["policy"])
     means = {name: metrics.correctness(records, name).mean(axis=1) for name in settings["policy"]}
     rise = means[policies[1]] - means[policies[0]]
     others = len(settings) - 2  # steps from a layer to the next, without this one
@@ -256,8 +243,8 @@ def rise_after(results: Results, layer: int) -> Measured:
 
 def close_resolution(results: Results, tokens: int) -> Measured:
     """Accuracy with the map of an input of few tokens a side, less that with the full one."""
-    settings = varied(results, "resolutions", "tokens")
-    records, small = records_of(results, "resolutions"), settings[settings["tokens"] == tokens]
+    settings = results.varied("resolutions", "tokens")
+    records, small = results.of("resolutions"), settings[settings["tokens"] == tokens]
     if small.empty:
         raise NotRunError(f"no map of an input of {tokens}×{tokens} tokens was followed")
     whole = settings.iloc[-1]

@@ -1,20 +1,20 @@
-"""What the figures have in common: a section each, with tables, captions and curves."""
+"""What the figures have in common: a record each, and tables that several are drawn from."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from saccade_env.drawing import style
 from saccade_env.evaluation import metrics
-from saccade_env.evaluation.metrics.intervals import interval_table
+from saccade_env.evaluation.metrics.intervals import by_policy
 from saccade_env.evaluation.metrics.tables import by_image, policies_of
 from saccade_env.files import write_text
-from saccade_env.paper.findings import Claim
+from saccade_env.paper.findings import Claim, Finding, judge
 from saccade_env.paper.page import FIGURES, TABLES, Figure, Section, Table
 from saccade_env.paper.results import (
     ATTENTION,
@@ -26,11 +26,10 @@ from saccade_env.paper.results import (
     NotRunError,
     Results,
     name_of,
-    networks,
-    played,
 )
 
 _LOOKS = dict(zip((ATTENTION, DEEP, CLASSICAL, CENTRE, RANDOM), style.LOOKS, strict=False))
+_ENDS = ("", "_low", "_high")  # of a mean, in the name of a column
 BANDS = "Bands and bars are 95 % bootstrap intervals over images."
 
 
@@ -50,14 +49,36 @@ class Output:
         self.claim(name)
         return self.folder / name
 
+    def save(self, figure: Any, name: str, alt: str) -> Figure:
+        """Write a figure as SVG and PNG into the folder of figures."""
+        svg, png = (self.place(f"{FIGURES}/{name}.{suffix}") for suffix in ("svg", "png"))
+        style.save(figure, svg, png)
+        return Figure(svg, png, alt)
 
-@dataclass(frozen=True)
-class Drawn:
-    """A figure with its text and numbers."""
 
+class Numbers(NamedTuple):
+    """A table behind a figure; ``part`` tells its file from those of the figure's others."""
+
+    title: str
+    frame: pd.DataFrame
+    part: str = ""
+
+
+class Drawn(NamedTuple):
+    """A figure with its text and numbers.
+
+    Attributes:
+        figure: The drawing, or files of one that was saved before.
+        alt: What is drawn, for who cannot see it.
+        shows: What is seen in it here.
+        numbers: What it is drawn from.
+        caption: Of what it is made.
+    """
+
+    figure: Any
+    alt: str
     shows: str
-    figures: Sequence[Figure]
-    tables: Sequence[Table]
+    numbers: Sequence[Numbers]
     caption: str
 
 
@@ -78,7 +99,7 @@ class Recipe:
     title: str
     paper: str
     experiments: tuple[str, ...]
-    draw: Callable[[Results, Output], Drawn]
+    draw: Callable[[Results], Drawn]
     claims: tuple[Claim, ...] = ()
 
     @property
@@ -86,25 +107,34 @@ class Recipe:
         """Its address in the report."""
         return f"figure {self.number}"
 
-    def section(self, results: Results, folder: Output) -> Section:
-        """The figure as a section of the report; if it cannot be drawn, one that says why."""
+    def findings(self, results: Results) -> list[Finding]:
+        """Its statements with their effects here."""
+        return [judge(claim, results, self.key) for claim in self.claims]
+
+    def section(self, results: Results, out: Output) -> Section:
+        """Write the figure and its tables; if it cannot be drawn, the section says why."""
         title = f"Figure {self.number}: {self.title}"
         try:
-            drawn = self.draw(results, folder)
+            drawn = self.draw(results)
         except NotRunError as error:
             return Section(self.key, title, f"There is no such figure: {error}.", self.paper, "")
+        name, figure = f"figure-{self.number}", drawn.figure
+        if not isinstance(figure, Figure):
+            figure = out.save(figure, name, f"{drawn.alt} {drawn.shows}")
+        tables = []
+        for title_, frame, part in drawn.numbers:
+            path = out.place(f"{TABLES}/{'-'.join([name, *part.split()])}.csv")
+            tables.append(Table(title_, frame, write_text(path, frame.to_csv())))
         bands = [BANDS] if self.experiments else []
-        caption = " ".join([drawn.caption, *bands, networks(results)]).strip()
-        return Section(
-            self.key, title, drawn.shows, self.paper, caption, drawn.figures, drawn.tables
-        )
+        caption = " ".join([drawn.caption, *bands, results.networks()])
+        return Section(self.key, title, drawn.shows, self.paper, caption, [figure], tables)
 
 
 def looks_of(
     results: Results, table: pd.DataFrame, bold: Sequence[str] = ()
 ) -> dict[str, dict[str, Any]]:
     """Policy → how it is drawn, the same in every figure; all but the ``bold`` roles are thin."""
-    roles = {policy: role for role, policy in played(results, table).items()}
+    roles = {policy: role for role, policy in results.played(table).items()}
     order = [*roles, *(policy for policy in policies_of(table) if policy not in roles)]
     return {
         policy: {"label": name_of(policy), **style.LINE}
@@ -120,44 +150,24 @@ def images_text(records: pd.DataFrame) -> str:
     return f"{labelled} images with labels."
 
 
-def table(frame: pd.DataFrame, title: str, name: str, folder: Output) -> Table:
-    """Numbers with their CSV file in the report's folder of tables."""
-    return Table(title, frame, write_text(folder.place(f"{TABLES}/{name}.csv"), frame.to_csv()))
-
-
-def save(figure: Any, folder: Output, name: str, alt: str) -> Figure:
-    """Write a figure as SVG and PNG into the report's folder of figures."""
-    svg, png = (folder.place(f"{FIGURES}/{name}.{suffix}") for suffix in ("svg", "png"))
-    style.save(figure, svg, png)
-    return Figure(svg, png, alt=alt)
-
-
 def accuracy_table(records: pd.DataFrame) -> pd.DataFrame:
     """Accuracy, cumulative accuracy and visible share with intervals, by policy and saccade."""
-    tables = {}
-    for policy in policies_of(records):
+
+    def parts(policy: str) -> dict[str, pd.DataFrame]:
         correct = metrics.correctness(records, policy)
-        parts = {
-            "accuracy": correct,
-            "cumulative_accuracy": correct.cummax(axis=1),
-            "visible_share": by_image(records, policy, "visible_share"),
-        }
-        tables[policy] = interval_table(parts, SAMPLES, 0)
-    return pd.concat(tables, names=["policy"])
+        visible = by_image(records, policy, "visible_share")
+        cumulative = correct.cummax(axis=1)
+        return {"accuracy": correct, "cumulative_accuracy": cumulative, "visible_share": visible}
+
+    return by_policy(records, parts, SAMPLES, 0)
 
 
 def mean_table(records: pd.DataFrame, policies: Sequence[str]) -> pd.DataFrame:
     """Accuracy over all saccades and visible share after the last one, a row a policy."""
     rows = {}
     for policy in policies:
-        visible = by_image(records, policy, "visible_share").iloc[:, -1]
-        found = {
-            "accuracy": metrics.bootstrap(records, policy),
-            "visible_share": metrics.interval(visible),
-        }
-        rows[policy] = {
-            f"{name}{end}": value
-            for name, bounds in found.items()
-            for end, value in zip(("", "_low", "_high"), bounds, strict=True)
-        }
+        accuracy = metrics.bootstrap(records, policy)
+        visible = metrics.interval(by_image(records, policy, "visible_share").iloc[:, -1])
+        names = [f"{name}{end}" for name in ("accuracy", "visible_share") for end in _ENDS]
+        rows[policy] = dict(zip(names, (*accuracy, *visible), strict=True))
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("policy")

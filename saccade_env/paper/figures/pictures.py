@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,8 +19,9 @@ from saccade_env import core, images
 from saccade_env.config import SaccadeConfig
 from saccade_env.drawing import frame as drawing
 from saccade_env.drawing import style
+from saccade_env.evaluation.rollout import follow
 from saccade_env.images import Preprocess
-from saccade_env.paper.figures.parts import Drawn, Output, Recipe, save
+from saccade_env.paper.figures.parts import Drawn, Output, Recipe
 from saccade_env.paper.page import FIGURES, Figure
 from saccade_env.paper.results import ATTENTION, NotRunError, Results, with_parameters
 
@@ -42,6 +42,7 @@ class Sample(NamedTuple):
     pixels: UInt8[Tensor, "batch 3 height width"]
     labels: Int[Tensor, " batch"]
     judge: Any
+    config: SaccadeConfig
     names: Sequence[str] | None  # of the classes, if they are ImageNet's
 
 
@@ -53,16 +54,14 @@ def draw(cast: Any, figures: Sequence[int], out: Output) -> list[dict[str, Any]]
         figures: Numbers; those that are no pictures, or that no policy is here for, are left out.
         out: Where they go.
     """
-    drawn, attends = [], ATTENTION in cast.roles
-    has_layers = attends and hasattr(cast.policy_here(cast.roles[ATTENTION]), "layer")
-    possible = {8: attends, 9: True, 12: True, 13: has_layers}
+    drawn, possible = [], {8: ATTENTION in cast.roles, 9: True, 12: True, 13: cast.depth > 0}
     if wanted := [number for number in figures if possible.get(number)]:
         sample = _sample(cast)
         for number in wanted:
             name, make = _MAKERS[number]
             figure, alt = make(cast, sample)
-            saved = save(figure, out, f"{number:02d}-{name}", alt)
-            svg, png = (f"{FIGURES}/{path.name}" for path in saved.files)
+            saved = out.save(figure, f"{number:02d}-{name}", alt)
+            svg, png = (f"{FIGURES}/{path.name}" for path in (saved.svg, saved.png))
             drawn.append({"figure": number, "svg": svg, "png": png, "alt": alt})
     return drawn
 
@@ -70,7 +69,7 @@ def draw(cast: Any, figures: Sequence[int], out: Output) -> list[dict[str, Any]]
 def _scanpaths(cast: Any, sample: Sample) -> tuple[Any, str]:
     """What attention has revealed after some saccades, and the class predicted then (figure 8)."""
     name = cast.roles[ATTENTION]
-    states = _rollout(cast.policy_here(name), sample, cast.settings.config)
+    states = _followed(cast, name, sample)
     shown = [saccade for saccade in _SHOWN if saccade <= len(states)]
     figure, axes = _panels(len(sample.pixels), len(shown))
     for row, col in np.ndindex(axes.shape):
@@ -84,7 +83,7 @@ def _scanpaths(cast: Any, sample: Sample) -> tuple[Any, str]:
 def _by_policy(cast: Any, sample: Sample) -> tuple[Any, str]:
     """What every policy has revealed in the end, and the class predicted then (figure 9)."""
     names = list(cast.roles.values())
-    ends = [_rollout(cast.policy_here(name), sample, cast.settings.config)[-1] for name in names]
+    ends = [_followed(cast, name, sample)[-1] for name in names]
     figure, axes = _panels(len(sample.pixels), len(names))
     for row, col in np.ndindex(axes.shape):
         _show_state(axes[row, col], ends[col], sample, row)
@@ -109,34 +108,24 @@ def _saliency_maps(cast: Any, sample: Sample) -> tuple[Any, str]:
 def _layers(cast: Any, sample: Sample) -> tuple[Any, str]:
     """The pictures and the attention of every layer (figure 13)."""
     name = cast.roles[ATTENTION]
-    depth = 1 + cast.policy_here(with_parameters(name, layer=-1)).layer
-    names = [with_parameters(name, layer=layer) for layer in range(depth)]
-    titles = [f"layer {1 + layer}" for layer in range(depth)]
+    names = [with_parameters(name, layer=layer) for layer in range(cast.depth)]
+    titles = [f"layer {1 + layer}" for layer in range(cast.depth)]
     return _show_maps(cast, sample, names, titles, f"Pictures and the maps of {name} by layer")
 
 
-def _rollout(policy: Any, sample: Sample, config: SaccadeConfig) -> list[core.State]:
+def _followed(cast: Any, name: str, sample: Sample) -> list[core.State]:
     """States after every saccade."""
-    config = config.on(sample.judge.grid)
-    place = torch.arange(len(sample.pixels), device=sample.pixels.device)
-    state = core.begin(sample.pixels, sample.labels, place, config, sample.judge)
-    core.reset_policy(policy, state, config, sample.judge)
-    states = []
-    for _ in range(config.max_saccades):
-        fixation = policy.act(core.view(state)).to(place.device)
-        state = core.saccade(state, fixation, config, sample.judge)[0]
-        states.append(state)
-    return states
+    policy = cast.policy_here(name)
+    return follow(sample.pixels, sample.labels, policy, sample.config, sample.judge)[1:]
 
 
 def _sample(cast: Any) -> Sample:
     """The chosen pictures at the main experiment's size."""
-    source = images.create("sample", Preprocess(cast.image_size))
-    judge: Any = cast.judge()
-    device = judge.device
-    pixels, labels = (tensor.to(device) for tensor in images.load_batch(source, _CHOICE))
+    source, judge = images.create("sample", Preprocess(cast.image_size)), cast.judge()
+    pixels, labels = (tensor.to(judge.device) for tensor in images.load_batch(source, _CHOICE))
     names = source.class_names if judge.num_classes == len(source.class_names) else None
-    return Sample(pixels, labels if names else labels * 0 + core.UNLABELLED, judge, names)
+    known = labels if names else torch.full_like(labels, core.UNLABELLED)
+    return Sample(pixels, known, judge, cast.settings.config.on(judge.grid), names)
 
 
 def _panels(rows: int, cols: int) -> tuple[Any, Any]:
@@ -174,9 +163,7 @@ def _relative(saliency: Float[np.ndarray, "rows cols"]) -> Float[np.ndarray, "ro
 
 
 def _show_state(axes: Any, state: core.State, sample: Sample, row: int) -> None:
-    config = SaccadeConfig(sample.judge.grid, 3, state.fixations.shape[1])
-    patch = sample.judge.patch_size
-    shown = drawing.moment(state, config, patch, sample.names, row)
+    shown = drawing.moment(state, sample.config, sample.judge.patch_size, sample.names, row)
     height, width = shown.image.shape[:2]
     axes.imshow(drawing.picture(shown, height, width))
     rows, cols = zip(*shown.fixations, strict=True)
@@ -200,12 +187,12 @@ def _pixels(image: UInt8[Tensor, "3 height width"]) -> UInt8[np.ndarray, "height
     return image.permute(1, 2, 0).cpu().numpy()
 
 
-def _shown(number: int, shows: str, note: str, results: Results, out: Output) -> Drawn:
+def _shown(number: int, shows: str, note: str, results: Results) -> Drawn:
     """What was drawn when the networks were at hand."""
     for drawn in results.run.get("pictures", ()):
-        if drawn["figure"] == number:
-            svg, png = (Path(out.folder / drawn[kind]) for kind in ("svg", "png"))
-            return Drawn(shows, [Figure(svg, png, drawn["alt"])], [], f"{_SAMPLE} {note}")
+        svg, png = (results.folder / drawn[kind] for kind in ("svg", "png"))
+        if drawn["figure"] == number and svg.exists() and png.exists():
+            return Drawn(Figure(svg, png, drawn["alt"]), "", shows, [], f"{_SAMPLE} {note}")
     raise NotRunError("no policy here has such pictures")
 
 

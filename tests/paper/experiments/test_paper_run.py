@@ -22,15 +22,15 @@ from saccade_env.classifiers.weights import WeightsError
 from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation import metrics
 from saccade_env.paper import run
-from saccade_env.paper.figures import Output, sections
-from saccade_env.paper.results import ATTENTION, RANDOM, Results, entropies_of
+from saccade_env.paper.figures import RECIPES, Output
+from saccade_env.paper.results import ATTENTION, RANDOM, Results
 from saccade_env.paper.settings import PaperSettings
 from saccade_env.policies.dino import DinoPolicy
 from saccade_env.registry import parse_spec, read_parameters
 
 pytestmark = pytest.mark.slow  # every experiment or figure, for half a minute
 
-PICTURES = ["figure 8", "figure 9", "figure 12", "figure 13"]
+PICTURES = [8, 9, 12, 13]
 DINO = ("dino", "focus-saliency", "gbvs", "random", "centre")
 
 
@@ -85,7 +85,7 @@ def test_wide_grids_are_used_to_their_edges(unbroken: Results) -> None:
 
 
 def test_entropies_and_crops(unbroken: Results) -> None:
-    entropies, crops = entropies_of(unbroken), unbroken.records["crops"]
+    entropies, crops = unbroken.entropies(), unbroken.records["crops"]
     entropies = entropies[entropies["policy"].isin(("dino", "random"))]
     assert list(entropies) == ["image", "policy", "entropy"]
     assert len(entropies) == 5 * 2
@@ -101,17 +101,17 @@ def test_entropies_and_crops(unbroken: Results) -> None:
 
 def test_pictures_come_from_the_sample_alone(unbroken: Results, whole: Any) -> None:
     drawn = unbroken.run["pictures"]
-    assert [picture["figure"] for picture in drawn] == [8, 9, 12, 13]
+    assert [picture["figure"] for picture in drawn] == PICTURES
     for picture in drawn:
         with Image.open(whole["out"] / picture["png"]) as image:
             assert min(image.size) > 400
         assert (whole["out"] / picture["svg"]).read_text().startswith("<?xml")
         assert picture["alt"].strip()
     assert "military uniform" in drawn[0]["alt"]
-    shown = [each for each in sections(unbroken, Output(whole["out"])) if each.key in PICTURES]
+    shown = [RECIPES[number].section(unbroken, Output(whole["out"])) for number in PICTURES]
     written = (whole["out"] / "report.html").read_text(encoding="utf-8")
     assert written.count("figures/13-layers.png") >= 1
-    assert [each.key for each in shown if each.figures] == PICTURES
+    assert all(section.figures for section in shown)
 
 
 def test_results_are_read_again_without_running(unbroken: Results, whole: Any) -> None:
