@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 import subprocess
@@ -183,36 +182,6 @@ def test_figures_may_be_asked_for_one_after_the_other(
     assert [picture["figure"] for picture in both.run["pictures"]] == [12]
     assert both.figures == (3, 4, 12), "the report shows what was made before, too"
     pd.testing.assert_frame_equal(first.records["fovea 3"], both.records["fovea 3"])
-
-
-def test_a_folder_with_another_run_is_refused_or_overwritten(
-    settings: Any, make_policy: Any
-) -> None:
-    run.run_paper(settings(only=(4,), policies=("random",)), make_policy)
-    with pytest.raises(FileExistsError, match="holds another run, with other seed"):
-        run.run_paper(settings(only=(7,), policies=("random",), seed=1), make_policy)
-    asked = settings(only=(12,), policies=("random",), seed=1, overwrite=True)
-    for old in ("figures/figure-4.svg", "tables/figure-4-counts.csv", "report.html"):
-        (asked.out / old).parent.mkdir(exist_ok=True)
-        (asked.out / old).touch()
-    (asked.out / "mine.txt").touch()
-    assert not run.run_paper(asked, make_policy).records
-    left = {path.name for path in asked.out.rglob("*") if path.is_file()}
-    assert left == {"mine.txt", "run.json", "results.json", "12-maps.svg", "12-maps.png"}
-    assert json.loads((asked.out / "results.json").read_text())["run"]["seed"] == 1
-
-
-def test_a_damaged_file_is_named_with_what_to_do(settings: Any, make_policy: Any) -> None:
-    asked = settings(only=(4,), policies=("random",))
-    run.run_paper(asked, make_policy)
-    damaged = asked.out / "runs/fovea-3/records.parquet"
-    whole = damaged.read_bytes()
-    damaged.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(OSError, match="records.parquet cannot be used: it is damaged"):
-        run.run_paper(asked, make_policy)
-    damaged.unlink()
-    run.run_paper(asked, make_policy)
-    assert damaged.read_bytes() == whole
 
 
 def test_broken_images_raise_or_are_left_out(
