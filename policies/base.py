@@ -1,4 +1,4 @@
-"""Policies that follow a saliency map: map → inhibition of return → argmax.
+"""Policies that follow a saliency map: map → inhibition of return (core.inhibit) → argmax.
 
 A map is ``[B, rows, cols]`` on the token grid, computed once per image; every saccade of the
 episode is chosen from it (paper, section on the attention map). Maps that cost more than to read
