@@ -12,9 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from saccade_env import classifiers, evaluation, images, policies
+from saccade_env import SaccadeConfig, classifiers, evaluate, images, policies
 from saccade_env.agents.train import Settings, train
-from saccade_env.config import SaccadeConfig
 from saccade_env.core import REWARDS
 from saccade_env.drawing import style
 
@@ -35,7 +34,7 @@ def main() -> None:
 
     oracles = {kind: policies.create("greedy-oracle", target=kind, stride=options.stride)
                for kind in REWARDS}  # fmt: skip
-    greedy = evaluation.evaluate(
+    greedy = evaluate(
         oracles, source, judge, SaccadeConfig(max_saccades=options.saccades), limit=options.limit,
         out=options.out / "greedy",
     ).summary["results"]  # fmt: skip

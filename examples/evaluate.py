@@ -5,9 +5,8 @@ python examples/evaluate.py
 
 from pathlib import Path
 
-from saccade_env import classifiers, policies
-from saccade_env.config import SaccadeConfig
-from saccade_env.evaluation import evaluate, report
+from saccade_env import SaccadeConfig, classifiers, evaluate, policies
+from saccade_env.evaluation import report
 
 
 def main(out: Path = Path("saccade-runs/example"), saccades: int = 10) -> None:

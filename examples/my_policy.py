@@ -11,8 +11,7 @@ import gymnasium as gym
 from torch import Tensor
 
 import saccade_env  # noqa: F401 - registers SaccadeImageNet-v0
-from saccade_env import geometry, policies, rendering
-from saccade_env.evaluation import evaluate
+from saccade_env import evaluate, geometry, policies, rendering
 
 
 class ContrastPolicy(policies.SaliencyPolicy):

@@ -9,10 +9,9 @@ tensorboard --logdir runs
 import argparse
 from pathlib import Path
 
-from saccade_env import evaluation, images, policies
+from saccade_env import SaccadeConfig, evaluate, images, policies
 from saccade_env.agents.sb3_zip import load_sb3
 from saccade_env.agents.train import Settings, train
-from saccade_env.config import SaccadeConfig
 
 
 def main() -> None:
@@ -41,7 +40,7 @@ def main() -> None:
     # Most of these it has seen; evaluations.csv tells of those that were held back.
     agent, source = load_sb3(options.out, trust=True), images.create(options.images)
     rivals = [agent, policies.create("random")]
-    result = evaluation.evaluate(rivals, source, "efficientnet_lite0", task, limit=100)
+    result = evaluate(rivals, source, "efficientnet_lite0", task, limit=100)
     for name, found in result.summary["results"].items():
         print(f"{name:8}", *(f"{accuracy:.0%}" for accuracy in found["accuracy"]))
     print("saved to", options.out, "- curves: tensorboard --logdir", options.out)

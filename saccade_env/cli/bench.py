@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from saccade_env.cli.console import clear_errors
 from saccade_env.cli.root import app
 from saccade_env.drawing.text import table
 
@@ -39,20 +38,19 @@ def bench(
     from saccade_env.files import check_writable, write_json
 
     console = Console()
-    with clear_errors():
-        if json_file is not None:
-            check_writable(json_file)
-        plan = benchmark.Plan.of(quick)
-        lines = list(benchmark.measure(plan, images))
-        if json_file is not None:
-            write_json(json_file, benchmark.as_json(lines))
-        console.print(lines_table(lines))
-        for line in lines:
-            typer.echo(f"{line.name}: {line.meaning}")
-        typer.echo(f"torch threads: {torch.get_num_threads()}")
-        console.print(cost_table(benchmark.cost_per_saccade(plan, images)))
-        if json_file is not None:
-            typer.echo(f"wrote {json_file}")
+    if json_file is not None:
+        check_writable(json_file)
+    plan = benchmark.Plan.of(quick)
+    lines = list(benchmark.measure(plan, images))
+    if json_file is not None:
+        write_json(json_file, benchmark.as_json(lines))
+    console.print(lines_table(lines))
+    for line in lines:
+        typer.echo(f"{line.name}: {line.meaning}")
+    typer.echo(f"torch threads: {torch.get_num_threads()}")
+    console.print(cost_table(benchmark.cost_per_saccade(plan, images)))
+    if json_file is not None:
+        typer.echo(f"wrote {json_file}")
 
 
 def lines_table(lines: Sequence[Line]) -> Any:

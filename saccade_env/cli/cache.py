@@ -17,7 +17,6 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from saccade_env.cache import cache_dir, locked
-from saccade_env.cli.console import clear_errors
 from saccade_env.cli.root import app
 from saccade_env.errors import unknown_name
 
@@ -73,16 +72,15 @@ def cache_info() -> None:
 
     from saccade_env.drawing.text import table
 
-    with clear_errors():
-        console, found = Console(), items()
-        shown = table("Cache", "file", "what", "entries", "MB")
-        for item in found:
-            entries = "" if item.entries is None else str(item.entries)
-            shown.add_row(item.path.name, escape(item.what), entries, _megabytes(item.size))
-        if found:
-            console.print(shown)
-        total = _megabytes(sum(item.size for item in found))
-        console.print(f"{total} MB in {cache_dir()}", highlight=False, markup=False, soft_wrap=True)
+    console, found = Console(), items()
+    shown = table("Cache", "file", "what", "entries", "MB")
+    for item in found:
+        entries = "" if item.entries is None else str(item.entries)
+        shown.add_row(item.path.name, escape(item.what), entries, _megabytes(item.size))
+    if found:
+        console.print(shown)
+    total = _megabytes(sum(item.size for item in found))
+    console.print(f"{total} MB in {cache_dir()}", highlight=False, markup=False, soft_wrap=True)
 
 
 @cache_app.command("clear")
@@ -91,12 +89,11 @@ def cache_clear(
     yes: Annotated[bool, typer.Option("--yes", help="Remove weights without asking.")] = False,
 ) -> None:
     """Remove what the cache holds; it is computed or downloaded again when needed."""
-    with clear_errors():
-        count = len([item for item in items(what) if item.kind == "weights"])
-        if count and not yes:
-            typer.confirm(f"remove {count} weights, to be downloaded when needed?", abort=True)
-        entries, size = clear(what)
-        typer.echo(f"removed {what}: entries {entries}, MB {_megabytes(size)}")
+    count = len([item for item in items(what) if item.kind == "weights"])
+    if count and not yes:
+        typer.confirm(f"remove {count} weights, to be downloaded when needed?", abort=True)
+    entries, size = clear(what)
+    typer.echo(f"removed {what}: entries {entries}, MB {_megabytes(size)}")
 
 
 def items(kind: str = ALL) -> list[Item]:

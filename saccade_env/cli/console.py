@@ -22,42 +22,6 @@ def note(message: Any, *_: Any, **__: Any) -> None:
 
 
 @contextmanager
-def clear_errors() -> Iterator[None]:
-    """Errors that the user can mend end in one line, as does Ctrl-C; a bug keeps its traceback."""
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        typer.secho("stopped", err=True)
-        raise typer.Exit(130) from error
-    except Exception as error:
-        if not isinstance(error, _mendable()):
-            raise
-        typer.secho(f"error: {str(error) or type(error).__name__}", fg="red", err=True)
-        raise typer.Exit(1) from error
-
-
-def _mendable() -> tuple[type[Exception], ...]:
-    """Wrong values, missing packages, and files that are not there, not whole or not what they say.
-
-    Encodings and JSON are among the ValueErrors, rights and locks among the OSErrors.
-    """
-    import zipfile
-
-    import pyarrow
-    import safetensors
-    import torch
-    import yaml
-
-    from saccade_env.classifiers.weights import WeightsError
-
-    files = (EOFError, zipfile.BadZipFile, yaml.YAMLError, safetensors.SafetensorError)
-    memory = (MemoryError, torch.cuda.OutOfMemoryError)
-    tables = (pyarrow.ArrowException,)
-    wrong = (ValueError, ImportError, OSError, FloatingPointError, WeightsError)
-    return (*wrong, *files, *tables, *memory)
-
-
-@contextmanager
 def kept_on_interrupt(folder: Path, how: str = "the same command") -> Iterator[None]:
     """Ctrl-C says what is kept and how to go on."""
     try:

@@ -15,7 +15,7 @@ from saccade_env.cli.console import (
     numbers,
     worth_showing,
 )
-from saccade_env.cli.making import check_classifier_name, find, find_policies, record_episode
+from saccade_env.cli.making import check_classifier, find, find_policies, record_episode
 from saccade_env.cli.options import (
     BatchSize,
     ClassifierName,
@@ -28,8 +28,14 @@ from saccade_env.cli.options import (
     Saccades,
     Seed,
     Workers,
+    as_path,
 )
 from saccade_env.cli.root import app
+
+POLICY = (
+    "Parameters follow a colon, as in 'dino:layer=5'. Or the name or folder of a trained agent, or "
+    "sb3:PATH for a model of Stable-Baselines3: a pickle, so load only what you trust."
+)
 
 
 @app.command()
@@ -38,10 +44,8 @@ def evaluate(
     policy: Annotated[
         list[str] | None,
         typer.Option(
-            help="Policy to evaluate; repeat for several. Parameters follow a colon, as in "
-            "'dino:layer=5'. Or the name or folder of a trained agent, or sb3:PATH for a model of "
-            "Stable-Baselines3: a pickle, so load only what you trust. Default: all policies that "
-            "are available.",
+            help=f"Policy to evaluate; repeat for several. {POLICY} "
+            "Default: all policies that are available.",
             show_default=False,
         ),
     ] = None,
@@ -56,6 +60,8 @@ def evaluate(
     out: Annotated[
         Path | None,
         typer.Option(
+            parser=as_path,
+            metavar="PATH",
             help="Output folder. Default: saccade-runs/ and a name made from the options, so that "
             "the same command goes on where it stopped.",
             show_default=False,
@@ -92,7 +98,7 @@ def evaluate(
 
     thresholds = THRESHOLDS if stop_at is None else numbers(stop_at)
     check_rule(thresholds, patience)
-    check_classifier_name(classifier)
+    check_classifier(classifier)
     found = find_policies(policy, seed, device)
     source, judge = open_pair(images, classifier, device)
     config = SaccadeConfig(judge.grid, fovea, saccades)
@@ -127,27 +133,23 @@ def evaluate(
     report.show(result.summary, Console())
     written = [folder / name for name in ("records.parquet", "summary.json")]
     figures = [folder / "figures" / name for name in ("accuracy.png", "stopping.png")]
-    written += [path for path in figures if path.exists()]
+    written += [figure for figure in figures if figure.exists()]
     if gif:
         winner = best(result.summary)
         shown = worth_showing(result.records, winner)
         index = next(i for i in range(len(source)) if source.id(i) == shown)
-        path = folder / f"scanpath-{file_name(winner)}.gif"
-        record_episode(source, judge, policies[winner], path, index, seed, config)
-        written.append(path)
-    for path in written:
-        typer.echo(f"wrote {path}")
+        film = folder / f"scanpath-{file_name(winner)}.gif"
+        record_episode(source, judge, policies[winner], film, index, seed, config)
+        written.append(film)
+    for file in written:
+        typer.echo(f"wrote {file}")
 
 
 @app.command()
 def record(
     policy: Annotated[
         str,
-        typer.Option(
-            help="Policy, with parameters after a colon if any. Or the name or folder of a "
-            "trained agent, or sb3:PATH for a model of Stable-Baselines3: a pickle, so load only "
-            "what you trust."
-        ),
+        typer.Option(help=f"Policy to record. {POLICY}"),
     ],
     images: Images = None,
     index: Annotated[int, typer.Option(min=0, help="Which picture of the images.")] = 0,
@@ -161,10 +163,12 @@ def record(
     """Record one episode of a policy as a GIF or MP4."""
     from saccade_env.config import SaccadeConfig
     from saccade_env.drawing import video
+    from saccade_env.files import check_writable
     from saccade_env.task import open_pair
 
     video.encoder(out)  # refuses other suffixes before anything is played
-    check_classifier_name(classifier)
+    check_writable(out)
+    check_classifier(classifier)
     build = find(policy, seed, device)
     source, judge = open_pair(images, classifier, device)
     config = SaccadeConfig(judge.grid, fovea, saccades)

@@ -7,9 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from saccade_env.cli.console import clear_errors
-from saccade_env.cli.making import policies_by_name
-from saccade_env.cli.options import ClassifierName, Device, Fovea, Images, Saccades, Seed
+from saccade_env.cli.making import check_classifier, find_policies
+from saccade_env.cli.options import ClassifierName, Device, Fovea, Images, Saccades, Seed, as_path
 from saccade_env.cli.root import app
 
 
@@ -62,9 +61,10 @@ def human(
     saccades: Saccades = 10,
     seed: Seed = 0,
     device: Device = "cpu",
-    out: Annotated[Path, typer.Option(help="Folder for maps.csv and scanpaths.csv.")] = Path(
-        "saccade-runs/human"
-    ),
+    out: Annotated[
+        Path,
+        typer.Option(parser=as_path, metavar="PATH", help="Folder for maps.csv and scanpaths.csv."),
+    ] = Path("saccade-runs/human"),
 ) -> None:
     """Compare policies with human fixations: their maps (NSS, AUC, KL, CC) and their scanpaths.
 
@@ -76,26 +76,25 @@ def human(
     from saccade_env.files import check_writable, write_text
     from saccade_env.task import open_pair
 
-    with clear_errors():
-        tables = [out / "maps.csv", out / "scanpaths.csv"]
-        for path in tables:
-            check_writable(path)
-        source, judge = open_pair(images, classifier, device)
-        looked = comparison.read_fixations(
-            fixations,
-            unit=unit,
-            image_size=source.image_size,
-            patch_size=judge.patch_size,
-            outside=outside,
-        )
-        policies = policies_by_name(policy, judge, seed, device)
-        config = SaccadeConfig(judge.grid, fovea, saccades)
-        found = comparison.compare(
-            policies, source, judge, looked, config, sigma=sigma, first=first
-        )
-        images_seen, people = looked["image"].nunique(), looked["subject"].nunique()
-        typer.echo(f"fixations: {len(looked)} on {images_seen} images by {people} subjects")
-        for path, table in zip(tables, found, strict=True):
-            write_text(path, table.to_csv(index=False))
-            typer.echo(table.round(3).to_string(index=False))
-            typer.echo(f"wrote {path}")
+    tables = [out / "maps.csv", out / "scanpaths.csv"]
+    for path in tables:
+        check_writable(path)
+    check_classifier(classifier)
+    built = find_policies(policy, seed, device)
+    source, judge = open_pair(images, classifier, device)
+    looked = comparison.read_fixations(
+        fixations,
+        unit=unit,
+        image_size=source.image_size,
+        patch_size=judge.patch_size,
+        outside=outside,
+    )
+    policies = {name: build(judge.grid) for name, build in built.items()}
+    config = SaccadeConfig(judge.grid, fovea, saccades)
+    found = comparison.compare(policies, source, judge, looked, config, sigma=sigma, first=first)
+    images_seen, people = looked["image"].nunique(), looked["subject"].nunique()
+    typer.echo(f"fixations: {len(looked)} on {images_seen} images by {people} subjects")
+    for path, table in zip(tables, found, strict=True):
+        write_text(path, table.to_csv(index=False))
+        typer.echo(table.round(3).to_string(index=False))
+        typer.echo(f"wrote {path}")

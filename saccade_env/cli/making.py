@@ -35,14 +35,6 @@ def find_policies(names: list[str] | None, seed: int, device: str) -> dict[str, 
     return {name: find(name, seed, device) for name in names or policies.available()}
 
 
-def policies_by_name(
-    names: list[str] | None, classifier: Any, seed: int, device: str
-) -> dict[str, Any]:
-    """The policies of :func:`find_policies` on the grid of a classifier."""
-    found = find_policies(names, seed, device)
-    return {name: build(classifier.grid) for name, build in found.items()}
-
-
 def find(name: str, seed: int, device: str) -> Build:
     """What builds a policy of the registry, a trained agent, or a model of Stable-Baselines3.
 
@@ -79,7 +71,7 @@ def find(name: str, seed: int, device: str) -> Build:
     return build
 
 
-def check_classifier_name(name: str) -> None:
+def check_classifier(name: str) -> None:
     """Refuse a classifier that is none before the images are opened, which may be downloaded."""
     from saccade_env import classifiers
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+
+def as_path(text: str | Path) -> Path:
+    """A path; an empty one, as of a variable that is not set, would be the folder one is in."""
+    if not str(text):
+        raise typer.BadParameter("it is empty: name a folder.")
+    return Path(text)
 
 
 def _odd(fovea: int) -> int:
@@ -53,9 +61,12 @@ OnError = Annotated[
     Literal["raise", "skip"],
     typer.Option(help="Images that cannot be read: 'raise' stops, 'skip' counts them."),
 ]
-LARGEST_SEED = 2**32 - 1  # NumPy's and Stable-Baselines3's
 Seed = Annotated[
     int,
-    typer.Option(min=0, max=LARGEST_SEED, help="Seeds the random policy and the choice of images."),
+    typer.Option(
+        min=0,
+        max=2**32 - 1,  # what NumPy and Stable-Baselines3 take
+        help="Of the random policy, the choice of images, and of training.",
+    ),
 ]
 Device = Annotated[str, typer.Option(help="Torch device, such as cpu or cuda:0.")]

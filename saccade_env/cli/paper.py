@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from saccade_env.cli.console import clear_errors, kept_on_interrupt, whole_numbers
-from saccade_env.cli.making import find
+from saccade_env.cli.console import kept_on_interrupt, whole_numbers
+from saccade_env.cli.making import check_classifier, find
 from saccade_env.cli.options import (
     BatchSize,
     ClassifierName,
@@ -19,13 +19,21 @@ from saccade_env.cli.options import (
     Overwrite,
     Seed,
     Workers,
+    as_path,
 )
 from saccade_env.cli.root import app
 
 
 @app.command()
 def paper(
-    out: Annotated[Path, typer.Option(help="Folder; the same command goes on where it stopped.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            parser=as_path,
+            metavar="PATH",
+            help="Folder; the same command goes on where it stopped.",
+        ),
+    ],
     images: Images = None,
     preset: Annotated[
         str, typer.Option(help="quick (fewer images where costly) or full.")
@@ -58,7 +66,8 @@ def paper(
     def make(name: str, grid: tuple[int, int]) -> Any:
         return find(name, seed, device)(grid)
 
-    with clear_errors(), kept_on_interrupt(out):
+    with kept_on_interrupt(out):
+        check_classifier(classifier)
         figures = tuple(whole_numbers(only)) if only is not None else None
         settings = PaperSettings(
             images, out, preset, figures, classifier,

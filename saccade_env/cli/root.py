@@ -10,22 +10,47 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from saccade_env.cli.console import clear_errors, note
+from saccade_env.cli.console import note
 
 
 class Commands(TyperGroup):
-    """Whatever the command: Ctrl-C and what the user can mend end in one line."""
+    """Whatever the command: Ctrl-C and what the user can mend end in one line; a bug does not."""
 
     def invoke(self, ctx: Any) -> Any:
-        with clear_errors():
+        try:
             return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            typer.secho("stopped", err=True)
+            raise typer.Exit(130) from error
+        except Exception as error:
+            if not isinstance(error, mendable()) and "allocate memory" not in str(error):
+                raise  # torch has no class for a CPU's memory that is full
+            typer.secho(f"error: {str(error) or type(error).__name__}", fg="red", err=True)
+            raise typer.Exit(1) from error
 
 
-app = typer.Typer(
-    cls=Commands,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
+def mendable() -> tuple[type[Exception], ...]:
+    """Wrong values, missing packages, and files that are not there, not whole or not what they say.
+
+    Encodings and JSON are among the ValueErrors, rights and locks among the OSErrors.
+    """
+    import zipfile
+
+    import pyarrow
+    import safetensors
+    import torch
+    import yaml
+
+    from saccade_env.classifiers.weights import WeightsError
+
+    files = (EOFError, zipfile.BadZipFile, yaml.YAMLError, safetensors.SafetensorError)
+    memory = (MemoryError, torch.cuda.OutOfMemoryError)
+    tables = (pyarrow.ArrowException,)
+    wrong = (ValueError, ImportError, OSError, FloatingPointError, WeightsError)
+    return (*wrong, *files, *tables, *memory)
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @app.callback()

@@ -9,15 +9,29 @@ from typing import Annotated
 
 import typer
 
-from saccade_env.cli.console import clear_errors, kept_on_interrupt
-from saccade_env.cli.making import fixed_maker
-from saccade_env.cli.options import ClassifierName, Device, Fovea, Images, Saccades, Workers
+from saccade_env.cli.console import kept_on_interrupt
+from saccade_env.cli.making import check_classifier, fixed_maker
+from saccade_env.cli.options import (
+    ClassifierName,
+    Device,
+    Fovea,
+    Images,
+    Saccades,
+    Seed,
+    Workers,
+    as_path,
+)
 from saccade_env.cli.root import app
 
 
 @app.command()
 def train(
-    out: Annotated[Path, typer.Option(help="Folder for model, card, curves and checkpoint.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            parser=as_path, metavar="PATH", help="Folder for model, card, curves and checkpoint."
+        ),
+    ],
     images: Images = None,
     classifier: ClassifierName = "auto",
     algo: Annotated[
@@ -89,9 +103,7 @@ def train(
         Path | None,
         typer.Option(help="Hyperparameters: a YAML file with a section for each algorithm."),
     ] = None,
-    seed: Annotated[
-        int, typer.Option(min=0, help="Of held-back pictures, network, episodes and exploration.")
-    ] = 0,
+    seed: Seed = 0,
     device: Device = "cpu",
     workers: Workers = None,
     resume: Annotated[
@@ -114,9 +126,10 @@ def train(
     from saccade_env.task import open_pair
 
     resumed = kept_on_interrupt(out, "the same command with --resume")
-    with clear_errors(), resumed, _nothing_kept_before(out / CHECKPOINT):
+    with resumed, _nothing_kept_before(out / CHECKPOINT):
         given = parse_settings(set_ or [])
         hyperparameters(algo, given, config)
+        check_classifier(classifier)
         source, judge = open_pair(images, classifier, device)
         task = SaccadeConfig(
             judge.grid,
@@ -161,6 +174,5 @@ def export(
     """
     from saccade_env.agents.sb3_zip import export as write
 
-    with clear_errors():
-        written = write(model, folder, trust=True)
-        typer.echo(f"wrote {written}: saccade-env evaluate --policy {written}")
+    written = write(model, folder, trust=True)
+    typer.echo(f"wrote {written}: saccade-env evaluate --policy {written}")
