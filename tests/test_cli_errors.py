@@ -184,7 +184,7 @@ def test_errors_are_one_clear_line(arguments: list[str], message: str) -> None:
     assert code in (1, 2), output
     assert message in output
     assert "Traceback" not in output
-    assert output.count("error: ") + output.count("Error ") == 1
+    assert output.count("error: ") + output.count("─ Error ─") == 1
     late = "torn" in arguments or "allocate" in message or arguments[0] == "human"
     assert late or not Path("saccade-runs").exists(), "nothing was begun"
 
