@@ -13,7 +13,7 @@ from saccade_env.agents.settings import Settings
 from saccade_env.card import card, describe_policy, versions
 from saccade_env.classifiers import Classifier
 from saccade_env.config import SaccadeConfig
-from saccade_env.core import Policy
+from saccade_env.core import HasMaps, Policy
 from saccade_env.images import ImageSource
 from saccade_env.observe.observers import BELIEF, extras
 from saccade_env.observe.wrappers import show
@@ -96,9 +96,11 @@ def open_parts(settings: Settings, make_policy: MakePolicy | None) -> Parts:
             f"reward {parts.config.reward!r} needs labelled images, and {held.name!r}, which is "
             "held back, has no labels"
         )
+    if observed["prior"] is not None and not isinstance(observed["prior"], HasMaps):
+        raise ValueError(f"policy {settings.prior!r} has no saliency map to observe")
     try:
         parts.observing()
-    except TypeError as error:  # a prior without a map, or an eye that is not convolutional
+    except TypeError as error:  # an eye that is not convolutional
         raise ValueError(f"the agent cannot observe that: {error}") from error
     return parts
 

@@ -111,7 +111,7 @@ def test_a_folder_with_something_else_offers_no_resume(
 
 def test_a_prior_without_a_map_is_refused(tmp_path: Path, sample: Any, linear: Any) -> None:
     run = tiny(tmp_path / "run", sample, linear, prior="greedy-oracle")
-    with pytest.raises(ValueError, match="saliency"):
+    with pytest.raises(ValueError, match="'greedy-oracle' has no saliency map"):
         train(run, policies.create)
     assert not run.out.exists()
 
