@@ -34,7 +34,6 @@ from saccade_env.paper.results import (
     with_parameters,
 )
 from saccade_env.paper.settings import PaperSettings
-from saccade_env.registry import parse_spec
 
 RESOLUTIONS = (10, 8, 6)  # tokens a side of the map's input: the paper's 10×10, two of ours
 SIZES = ((224, 384), (288, 384))  # UNISAL's, and the one that fits the paper's share of a crop
@@ -163,7 +162,7 @@ class Cast:
         """
         for name in self.settings.policies or ():
             self.policy_here(name)
-            role = _ROLE_OF.get(parse_spec(name)[0])
+            role = _ROLE_OF.get(name.partition(":")[0])  # a path may hold a colon too
             if role and role not in self.roles:
                 self.roles[role] = name
             elif name not in (*self.roles.values(), *self.extras):
