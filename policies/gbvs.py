@@ -81,6 +81,8 @@ class GBVSParameters:
             raise ValueError("gabor_orientations must hold a direction; got none")
         if not min(self.sigma_activation, self.sigma_normalisation, *self.map_size) > 0:
             raise ValueError(f"sigmas and map_size must be positive; got {self}")
+        if (cells := self.map_size[0] * self.map_size[1]) > 128 * 128:  # squared it fills memory
+            raise ValueError(f"map_size must hold up to {128 * 128} cells; got {cells}")
 
 
 @torch.no_grad()

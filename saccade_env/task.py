@@ -187,7 +187,7 @@ def check_device(device: str | torch.device) -> None:
     try:
         (torch.ones(1, device=device) + 1).item()
     except (RuntimeError, AssertionError, TypeError) as error:  # torch's, if it is not there
-        reason = str(error).splitlines()[0]
+        reason = "it holds no values" if "meta" in str(device) else str(error).splitlines()[0]
         raise ValueError(f"device {str(device)!r} cannot be used: {reason}") from error
 
 

@@ -38,6 +38,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("file").write_text("in the way")
     shutil.copy(images.SAMPLE / "n07920052" / "coffee.jpg", "torn/a.jpg")
     Path("torn/b.jpg").write_bytes(b"\xff\xd8\xff no more")
+    Path("pictures/n07920052").mkdir(parents=True)
+    shutil.copy("torn/a.jpg", "pictures/n07920052")
     return tmp_path
 
 
@@ -162,6 +164,11 @@ OTHERS = [
     (["record", *QUICK, "--index", "99"], "--index must be below 7"),
     (["record", *QUICK, "--index", "-1"], "'--index'"),
     (["record", *CNN], "Missing option '--policy'"),
+    (
+        ["record", *CNN, "--policy", "centre", "--images", "pictures", "--out", "pictures/x.gif"],
+        "lies in the folder of the images",
+    ),
+    (["evaluate", *QUICK, "--policy", "gbvs:map_size=100000x100000"], "map_size must hold up to"),
     (["download", "dino_vits17"], "Did you mean 'dino_vits16'"),
     (["download", "unisal", "--from", "nowhere"], "nowhere"),
     (["download", "unisal", "--from", "file"], "file"),

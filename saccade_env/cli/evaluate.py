@@ -164,6 +164,7 @@ def record(
     from saccade_env.config import SaccadeConfig
     from saccade_env.drawing import video
     from saccade_env.files import check_writable
+    from saccade_env.images import FolderSource
     from saccade_env.task import open_pair
 
     video.encoder(out)  # refuses other suffixes before anything is played
@@ -172,6 +173,10 @@ def record(
     build = find(policy, seed, device)
     source, judge = open_pair(images, classifier, device)
     config = SaccadeConfig(judge.grid, fovea, saccades)
+    if isinstance(source, FolderSource) and source.root.resolve() in out.resolve().parents:
+        raise ValueError(
+            f"{out} lies in the folder of the images and would count as one; take another --out"
+        )
     if index >= len(source):
         raise ValueError(f"--index must be below {len(source)}, the number of images; got {index}")
     record_episode(source, judge, build(judge.grid), out, index, seed, config)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import sys
 import warnings
-from typing import Any
+from importlib import metadata
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -53,8 +54,18 @@ def mendable() -> tuple[type[Exception], ...]:
 app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(metadata.version("saccade-env"))
+        raise typer.Exit
+
+
 @app.callback()
-def main() -> None:
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say it and stop.")
+    ] = False,
+) -> None:
     """Active vision on images: evaluate where to look, and record scanpaths."""
     warnings.showwarning = note
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file name may be in no known encoding

@@ -136,6 +136,8 @@ class Store:
         self._write(self.folder / RECORDS, records)
         for part in _parts(self.folder):
             part.unlink()
+        with suppress(OSError):  # it is not there, or not empty
+            (self.folder / PARTS).rmdir()
 
     def write_json(self, name: str, data: dict[str, Any]) -> Path:
         """Write plain data; NaN is refused, since JSON has none."""
