@@ -6,6 +6,7 @@ What cannot be run is said in the cast's notes, and nothing stands in its place.
 
 from __future__ import annotations
 
+import copy
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -371,7 +372,9 @@ def resized(source: ImageSource, image_size: tuple[int, int]) -> ImageSource:
     """The whole pictures at another (height, width), whatever their aspect (paper, figure 10)."""
     preprocess = Preprocess(image_size, mode="squash")
     if isinstance(source, FolderSource):
-        return FolderSource(source.root, preprocess, source.name)
+        other = copy.copy(source)  # scanned and hashed once
+        other.preprocess = preprocess
+        return other
     return _Squashed(source, preprocess)
 
 
