@@ -18,7 +18,6 @@ from PIL import Image
 
 from saccade_env import classifiers
 from saccade_env.classifiers import AUTO, Classifier, weights
-from saccade_env.classifiers.cnn import CnnClassifier
 from saccade_env.classifiers.crop import CropClassifier
 from saccade_env.classifiers.dino.network import NETWORKS
 from saccade_env.classifiers.weights_table import members
@@ -79,13 +78,16 @@ class Cast:
     notes: list[str] = field(default_factory=list)
     _judges: dict[tuple[int, int], Classifier] = field(default_factory=dict)
     _policies: dict[tuple[str, tuple[int, int]], Any] = field(default_factory=dict)
-    _cnn: CnnClassifier | None = None
 
     def judge(self, image_size: tuple[int, int] | None = None) -> Classifier:
         """The classifier for images of (height, width) pixels; by default the main experiment's."""
-        size = image_size or self.image_size
+        size, asked = image_size or self.image_size, self.settings.classifier
         if size not in self._judges:
-            self._judges[size] = self._built(size)
+            if isinstance(asked, str):
+                built = classifiers.create(asked, device=self.settings.device, image_size=size)
+            else:
+                built = asked(size) if callable(asked) else asked
+            self._judges[size] = built
         return self._judges[size]
 
     def judges(self, image_size: tuple[int, int]) -> bool:
@@ -104,12 +106,18 @@ class Cast:
         """A policy on the main experiment's grid."""
         return self.policy(name, self.judge().grid)
 
-    @property
-    def cropper(self) -> CnnClassifier:
+    @cached_property
+    def cropper(self) -> Any:
         """The network that judges single crops."""
-        if self._cnn is None:
-            self._cnn = self._built_cropper()
-        return self._cnn
+        asked, device = self.settings.crop_classifier, self.settings.device
+        if asked != AUTO:
+            return classifiers.create(asked, device=device) if isinstance(asked, str) else asked
+        if self._dino or weights.is_cached("resnet50"):
+            try:
+                return classifiers.create("resnet50", device=device)
+            except weights.WeightsError as error:
+                self.notes.append(f"single crops without ResNet-50, the paper's: {error}")
+        return classifiers.create("efficientnet_lite0", device=device)
 
     @property
     def papers_networks(self) -> bool:
@@ -133,23 +141,6 @@ class Cast:
         if name is None or not isinstance(self.policy_here(name), HasLayers):
             return 0
         return int(1 + self.policy_here(with_parameters(name, layer=-1)).layer)
-
-    def _built(self, size: tuple[int, int]) -> Classifier:
-        asked, device = self.settings.classifier, self.settings.device
-        if isinstance(asked, str):
-            return classifiers.create(asked, device=device, image_size=size)
-        return asked(size) if callable(asked) else asked
-
-    def _built_cropper(self) -> Any:
-        asked, device = self.settings.crop_classifier, self.settings.device
-        if asked != AUTO:
-            return classifiers.create(asked, device=device) if isinstance(asked, str) else asked
-        if self._dino or weights.is_cached("resnet50"):
-            try:
-                return classifiers.create("resnet50", device=device)
-            except weights.WeightsError as error:
-                self.notes.append(f"single crops without ResNet-50, the paper's: {error}")
-        return classifiers.create("efficientnet_lite0", device=device)
 
     @property
     def _dino(self) -> bool:

@@ -74,9 +74,8 @@ def run_paper(settings: PaperSettings, make_policy: MakePolicy) -> Results:
     own = [RESULTS, REPORT, FINDINGS, *(f"{RUNS}/{run.folder}/" for run in built.runs.values())]
     with Store(out, identity, settings.overwrite, own) as store:
         described, plan = described_in(out), make_plan(built)
-        asked = [
-            n for n in figures.RECIPES if n in (*described.get("figures", ()), *settings.figures)
-        ]
+        wanted = {*described.get("figures", ()), *settings.figures}
+        asked = [number for number in figures.RECIPES if number in wanted]
         drawn = {each["figure"]: each for each in described.get("pictures", ())}
         show(plan, built.cast.notes, console)
         store.write_json(RESULTS, _description(built, drawn, asked))

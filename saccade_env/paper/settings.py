@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,6 +12,7 @@ from saccade_env.classifiers import AUTO, Classifier
 from saccade_env.config import PAPER, SaccadeConfig
 from saccade_env.errors import unknown_name
 from saccade_env.images import ImageSource
+from saccade_env.images.feeding import check_workers
 from saccade_env.paper.figures import RECIPES
 from saccade_env.task import check_on_error
 
@@ -64,7 +65,7 @@ class PaperSettings:
         dry_run: Print the plan and stop.
 
     Raises:
-        ValueError: There is no such preset or figure, or a number is below 1.
+        ValueError: There is no such preset or figure, or a number is too small.
     """
 
     images: str | Path | ImageSource | None
@@ -88,11 +89,15 @@ class PaperSettings:
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise unknown_name("preset", self.preset, PRESETS)
-        for name in ("limit", "batch_size"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise ValueError(f"{name} must be ≥ 1; got {value}")
+        for name, least in (("limit", 1), ("batch_size", 1), ("seed", 0)):
+            if (value := getattr(self, name)) is not None and value < least:
+                raise ValueError(f"{name} must be ≥ {least}; got {value}")
+        check_workers(self.workers)
         check_on_error(self.on_error)
-        check_figures(self.figures)
+        for figure in self.figures:
+            if figure not in RECIPES:
+                known = ", ".join(map(str, RECIPES))
+                raise ValueError(f"there is no figure {figure} to make. Known: {known}.")
 
     @property
     def figures(self) -> tuple[int, ...]:
@@ -124,15 +129,3 @@ class PaperSettings:
         chosen += [("--policies", policy) for policy in self.policies or ()]
         pairs = [("--images", str(spec)), ("--out", str(self.out)), *chosen]
         return "saccade-env paper " + shlex.join(part for pair in pairs for part in pair)
-
-
-def check_figures(figures: Iterable[int]) -> None:
-    """Let figures pass that there are.
-
-    Raises:
-        ValueError: One is not; the message lists those that there are.
-    """
-    for figure in figures:
-        if figure not in RECIPES:
-            known = ", ".join(map(str, RECIPES))
-            raise ValueError(f"there is no figure {figure} to make. Known: {known}.")

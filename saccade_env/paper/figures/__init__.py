@@ -7,7 +7,7 @@ Figures 3 and 4 are in ``accuracy``, 5 and 7 in ``certainty``, 6 and 17 in ``lay
 from collections.abc import Collection
 
 from saccade_env.paper.figures import accuracy, certainty, layers, pictures, saliency
-from saccade_env.paper.figures.parts import Output, Recipe
+from saccade_env.paper.figures.recipe import Output, Recipe
 
 __all__ = ["RECIPES", "Output", "Recipe", "asked", "pictures"]
 

@@ -11,7 +11,7 @@ import pandas as pd
 from saccade_env.drawing import style
 from saccade_env.evaluation import metrics
 from saccade_env.evaluation.metrics.tables import right_in_full, rows_of
-from saccade_env.paper.figures.parts import (
+from saccade_env.paper.figures.recipe import (
     Drawn,
     Numbers,
     Recipe,

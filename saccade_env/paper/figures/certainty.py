@@ -19,7 +19,7 @@ from saccade_env.evaluation.metrics.tables import (
     right_in_full,
     rows_of,
 )
-from saccade_env.paper.figures.parts import Drawn, Numbers, Recipe, images_text, looks_of
+from saccade_env.paper.figures.recipe import Drawn, Numbers, Recipe, images_text, looks_of
 from saccade_env.paper.findings import (
     Claim,
     Measured,

@@ -21,7 +21,7 @@ from saccade_env.drawing import frame as drawing
 from saccade_env.drawing import style
 from saccade_env.evaluation.rollout import follow
 from saccade_env.images import Preprocess
-from saccade_env.paper.figures.parts import Drawn, Output, Recipe
+from saccade_env.paper.figures.recipe import Drawn, Output, Recipe
 from saccade_env.paper.page import FIGURES, Figure
 from saccade_env.paper.results import ATTENTION, NotRunError, Results, with_parameters
 

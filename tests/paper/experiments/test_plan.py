@@ -199,8 +199,15 @@ def test_errors_say_what_is_wrong(built: Any, settings: Any, tmp_path: Path) -> 
         settings(preset="quik")
     with pytest.raises(ValueError, match="device 'cuda:9' cannot be used"):
         built(device="cuda:9")
-    with pytest.raises(ValueError, match="limit must be ≥ 1; got 0"):
-        settings(limit=0)
+    for wrong in (
+        {"limit": 0},
+        {"batch_size": 0},
+        {"seed": -1},
+        {"workers": -1},
+        {"on_error": "x"},
+    ):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            settings(**wrong)
     with pytest.raises(ValueError, match="unknown policy 'rnadom'. Did you mean 'random'"):
         built(policies=("rnadom",))
     Image.new("RGB", (40, 30)).save(tmp_path / "a.png")

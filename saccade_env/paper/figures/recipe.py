@@ -1,4 +1,4 @@
-"""What the figures have in common: a record each, and tables that several are drawn from."""
+"""What is known of a figure, how it is written, and tables that several are drawn from."""
 
 from __future__ import annotations
 
