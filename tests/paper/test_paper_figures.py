@@ -154,7 +154,7 @@ def test_what_was_not_run_is_said(results: Results, tmp_path: Path) -> None:
         assert section.paper
     some = replace(
         results,
-        records={name: results.records[name] for name in ("fovea 3", "layers")},
+        records={name: results.records[name] for name in ("fovea 3", "layers", "crops")},
         roles={role: policy for role, policy in results.roles.items() if role != DEEP},
     )
     some = replace(some, figures=(3, 6, 10, 11, 17))
