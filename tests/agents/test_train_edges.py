@@ -18,6 +18,7 @@ from saccade_env import cli, images, policies
 from saccade_env.agents import checkpoint, hyperparameters
 from saccade_env.agents.sb3_zip import export
 from saccade_env.agents.train import Settings, train
+from saccade_env.policies import simple
 
 pytestmark = pytest.mark.filterwarnings("ignore::tqdm.TqdmExperimentalWarning")
 SMALL = {"network.channels": 8, "network.blocks": 1}
@@ -90,7 +91,7 @@ def test_demonstrations_are_shared_by_trainings_that_observe_less(
 def test_the_command_does_not_promise_what_it_has_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(policies, "create", lambda *_, **__: _Interrupted())
+    monkeypatch.setattr(simple.RandomPolicy, "act", _Interrupted().act)
     arguments = [
         "train", "--images", "sample", "--classifier", "efficientnet_lite0", "--algo", "ppo",
         "--warm-start", "random", "--out", str(tmp_path / "o"),
