@@ -256,7 +256,7 @@ def test_options_pick_pictures_and_bad_input_is_refused(linear: Any) -> None:
         SaccadeVectorEnv(2, "sample", linear).reset(options={"reset_mask": np.array([True, False])})
     with pytest.raises(ValueError, match="num_envs must be a whole number ≥ 1; got 0"):
         SaccadeVectorEnv(0, classifier=linear)
-    with pytest.raises(TypeError, match="fovae"):
+    with pytest.raises(ValueError, match="unknown keyword 'fovae'. Did you mean 'fovea'"):
         SaccadeVectorEnv(2, classifier=linear, fovae=3)
 
 
