@@ -41,7 +41,7 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
         device: Where the classifier runs ("cpu").
         on_error: ``"raise"`` for a picture that cannot be read, or ``"skip"`` to draw another.
         classifier_mode: For DINO, ``"recompute"`` (the paper's) or ``"kv_cache"``, faster and
-            another model: see ``classifiers/kv_cache.py``. By default as the classifier's name
+            another model: see ``classifiers/dino/kv_cache.py``. By default as the classifier's name
             says (``"dino_vits16:mode=kv_cache,refresh_every=5"``), else ``"recompute"``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What is asked of the paper's experiments, and which figures need which of them."""
+"""What is asked of the paper's experiments, and how much a preset runs."""
 
 from __future__ import annotations
 
