@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.metadata
 import pickle
 from typing import Any
 
@@ -336,4 +337,4 @@ def test_the_card_says_what_is_used(make: Any) -> None:
     assert card["images"]["name"] == "sample"
     assert len(card["images"]["identity"]) == 64
     assert card["config"]["grid"] == [14, 14]
-    assert card["versions"]["saccade-env"] == "0.1.0"
+    assert card["versions"]["saccade-env"] == importlib.metadata.version("saccade-env")
