@@ -18,6 +18,7 @@ class Noise:
     labels = "none"
     identity = "noise-seeded-by-index"
     preprocess = None
+    layout = "made up"
     class_names: list[str] = []  # noqa: RUF012
 
     def __len__(self) -> int:

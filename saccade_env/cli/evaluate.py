@@ -164,7 +164,7 @@ def record(
     from saccade_env.config import SaccadeConfig
     from saccade_env.drawing import video
     from saccade_env.files import check_writable
-    from saccade_env.images import FolderSource
+    from saccade_env.images import Collection
     from saccade_env.task import open_pair
 
     video.encoder(out)  # refuses other suffixes before anything is played
@@ -173,7 +173,7 @@ def record(
     build = find(policy, seed, device)
     source, judge = open_pair(images, classifier, device)
     config = SaccadeConfig(judge.grid, fovea, saccades)
-    if isinstance(source, FolderSource) and source.root.resolve() in out.resolve().parents:
+    if isinstance(source, Collection) and Path(source.root).resolve() in out.resolve().parents:
         raise ValueError(
             f"{out} lies in the folder of the images and would count as one; take another --out"
         )

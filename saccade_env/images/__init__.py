@@ -20,14 +20,17 @@ from saccade_env.config import UNLABELLED
 from saccade_env.errors import unknown_name
 from saccade_env.images.base import BrokenImageError, ImageSource, LabelKind, Picture
 from saccade_env.images.classes import class_names_imagenet, synset_ids_imagenet
-from saccade_env.images.folder import FolderSource
+from saccade_env.images.collection import Collection
+from saccade_env.images.decoding import decode
 from saccade_env.images.hub import imagenet, imagenette
-from saccade_env.images.preprocess import Preprocess, decode
+from saccade_env.images.layouts import open_path
+from saccade_env.images.preprocess import Preprocess
+from saccade_env.images.shards import is_pattern
 
 __all__ = [
     "CATALOGUE",
     "BrokenImageError",
-    "FolderSource",
+    "Collection",
     "ImageSource",
     "LabelKind",
     "Picture",
@@ -60,7 +63,8 @@ CATALOGUE: dict[str, tuple[str, str, str, str]] = {
         "6400",
         "your copy",
     ),
-    "PATH": ("a folder of class folders, or of pictures without labels", "", "", "yours"),
+    "PATH": ("class folders, a flat folder, Kaggle's tree, tar shards, tables", "", "", "yours"),
+    "hf:REPO[:SPLIT]": ("a data set of Hugging Face (extra hub)", "its own", "", "download"),
 }
 
 
@@ -74,16 +78,19 @@ def create(spec: Spec = None, preprocess: Preprocess | None = None, **keywords: 
 
     Args:
         spec: ``"sample"``, ``"imagenette"``, ``"imagenet:ROOT"``, the path of a folder (write
-            ``./sample`` for a folder of that name), or a source, which is returned as it is.
-            ``None`` means ``$SACCADE_IMAGENET`` if set, else the sample.
+            ``./sample`` for a folder of that name) or of tar shards, ``"hf:REPO[:SPLIT]"``, or a
+            source, which is returned as it is. ``None`` means ``$SACCADE_IMAGENET`` if set, else
+            the sample.
         preprocess: Brings each picture to one size; a ready source keeps its own.
-        **keywords: Handed to the builder: ``split`` and ``root``, or ``name``.
+        **keywords: Handed to the builder: ``labels`` and ``name``, see
+            :func:`~saccade_env.images.layouts.open_path`, or ``split`` and ``root``.
 
     Raises:
+        ImportError: A package is missing; the message gives the install command.
         OSError: A folder holds no picture or cannot be listed, a path is no folder, or a data set
             is not there and cannot be downloaded.
         ValueError: No known name and no existing path; the message suggests the nearest name. Or
-            what a folder holds is ambiguous, see :class:`FolderSource`.
+            what a folder holds is ambiguous.
         TypeError: ``spec`` is neither text nor a source; the message names what it lacks.
     """
     if spec is None:
@@ -93,14 +100,14 @@ def create(spec: Spec = None, preprocess: Preprocess | None = None, **keywords: 
     text = os.fsdecode(spec)
     kind, colon, root = text.partition(":")
     if text == "sample":
-        return FolderSource(SAMPLE, preprocess, **{"name": "sample", **keywords})
+        return open_path(SAMPLE, preprocess, **{"name": "sample", **keywords})
     if text == "imagenette":
         return imagenette(preprocess=preprocess, **keywords)
     if kind == "imagenet" and colon and root:
         return imagenet(root, preprocess=preprocess, **keywords)
-    if not os.path.exists(os.path.expanduser(text)):
+    if not (os.path.exists(os.path.expanduser(text)) or kind == "hf" or is_pattern(text)):
         raise _no_such_images(text)
-    return FolderSource(text, preprocess, **keywords)
+    return open_path(text, preprocess, **keywords)
 
 
 def load_batch(

@@ -46,6 +46,10 @@ class ImageSource(Protocol):
         """What labels mean: ImageNet-1k class indices, the source's own, or there are none."""
 
     @property
+    def layout(self) -> str:
+        """How the pictures are kept and what says their classes, in words for results."""
+
+    @property
     def class_names(self) -> list[str]:
         """Name of each label; empty without labels."""
 

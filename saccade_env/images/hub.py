@@ -1,4 +1,4 @@
-"""Data sets that ``torchvision`` knows how to fetch or unpack, as :class:`FolderSource`."""
+"""Data sets that ``torchvision`` knows how to fetch or unpack, as a collection."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from saccade_env.cache import cache_dir
-from saccade_env.images.folder import FolderSource
+from saccade_env.images.collection import Collection
+from saccade_env.images.layouts import open_path
 from saccade_env.images.preprocess import Preprocess
 
 Split = Literal["train", "val"]
@@ -19,13 +20,13 @@ def imagenette(
     root: str | os.PathLike[str] | None = None,
     split: Split = "val",
     preprocess: Preprocess | None = None,
-) -> FolderSource:
+) -> Collection:
     """Ten easy ImageNet classes at full size; 1.6 GB are downloaded the first time.
 
     Args:
         root: Holds, or will hold, the folder ``imagenette2``; by default :func:`cache_dir`.
         split: ``"val"`` or ``"train"``.
-        preprocess: See :class:`FolderSource`.
+        preprocess: Brings each picture to one size.
 
     Raises:
         OSError: It is not there and cannot be downloaded; the message says what to do.
@@ -43,18 +44,18 @@ def imagenette(
             f"(remove an incomplete {home / IMAGENETTE} first), or unpack imagenette2.tgz from "
             f"https://github.com/fastai/imagenette there, or use the images 'sample'"
         ) from error
-    return FolderSource(home / IMAGENETTE / split, preprocess, name="imagenette")
+    return open_path(home / IMAGENETTE / split, preprocess, name="imagenette")
 
 
 def imagenet(
     root: str | os.PathLike[str], split: Split = "val", preprocess: Preprocess | None = None
-) -> FolderSource:
+) -> Collection:
     """ImageNet-1k (ILSVRC 2012), unpacked by ``torchvision`` the first time.
 
     Args:
         root: Holds the archives as downloaded from image-net.org, or what was unpacked from them.
         split: ``"val"`` or ``"train"``.
-        preprocess: See :class:`FolderSource`.
+        preprocess: Brings each picture to one size.
 
     Raises:
         OSError: Neither is there; the message says what to do.
@@ -77,4 +78,4 @@ def imagenet(
             f"ILSVRC2012_img_{split}.tar from https://image-net.org there; if the pictures are in "
             f"class folders already, give that folder as images, such as '{home / split}'"
         ) from error
-    return FolderSource(folder, preprocess, name="imagenet")
+    return open_path(folder, preprocess, name="imagenet")

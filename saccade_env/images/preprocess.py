@@ -1,4 +1,4 @@
-"""From a file to a picture of fixed size: :func:`decode`, then :class:`Preprocess`.
+"""From an RGB picture to one of fixed size: :class:`Preprocess`.
 
 Sizes are (height, width). A box is Pillow's (left, top, right, bottom), in pixels of the source.
 """
@@ -7,26 +7,17 @@ from __future__ import annotations
 
 import math
 import operator
-import os
-import stat
-import threading
-import warnings
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from saccade_env.errors import unknown_name
-from saccade_env.files import printable
-from saccade_env.images.base import BrokenImageError
-
-# Named, because Pillow would otherwise also try formats that start other programs (EPS).
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "GIF", "AVIF")
+from saccade_env.images.decoding import to_rgb
 
 PreprocessMode = Literal["crop", "squash"]
 Box = tuple[float, float, float, float]
@@ -108,103 +99,6 @@ class Preprocess:
         y, x = size[0] / resized[0], size[1] / resized[1]
         bottom, right = (top + self.image_size[0]) * y, (left + self.image_size[1]) * x
         return left * x, top * y, min(right, size[1]), min(bottom, size[0])
-
-
-def decode(path: str | os.PathLike[str]) -> Image.Image:
-    """Read a picture file as RGB, upright as its EXIF orientation says.
-
-    Raises:
-        BrokenImageError: The file is missing, empty, truncated, no regular file, no picture, or
-            has more than ``PIL.Image.MAX_IMAGE_PIXELS`` pixels (looked up before anything is
-            decoded).
-    """
-    try:
-        with _hush:
-            return _decode(path)
-    except Exception as error:  # Pillow's decoders let through whatever their parsers trip over
-        raise BrokenImageError(f"cannot read {printable(path)}: {_reason(error)}") from error
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert an image of any mode to RGB, 8 bits a channel.
-
-    Grey is repeated in all channels, 16 bits lose the lower 8, and what is transparent turns
-    white.
-
-    Raises:
-        ValueError: Pixels are floats or need more than 16 bits, so their range is unknown.
-    """
-    if image.mode.startswith(("I", "F")):
-        image = Image.fromarray(_high_byte(image))
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), rgba)
-    return image.convert("RGB")
-
-
-class _Hush(threading.local):
-    """A filter for what Pillow warns of, such as odd EXIF data, in the thread that decodes.
-
-    ``warnings.catch_warnings`` would change the filters of other threads too.
-    """
-
-    decoding = False
-
-    def __enter__(self) -> None:
-        self.decoding = True
-        entry = ("ignore", None, Warning, self, 0)
-        if entry not in warnings.filters[:1]:  # or there are others before it by now
-            with suppress(ValueError):
-                warnings.filters.remove(entry)  # type: ignore[attr-defined]
-            warnings.filters.insert(0, entry)  # type: ignore[attr-defined]
-
-    def __exit__(self, *_: object) -> None:
-        self.decoding = False
-
-    def match(self, module: str) -> bool:
-        """Whether a warning that comes from this module is ignored."""
-        return self.decoding and module.startswith("PIL.")
-
-
-_hush = _Hush()
-
-
-def _decode(path: str | os.PathLike[str]) -> Image.Image:
-    found = os.stat(path)
-    if not stat.S_ISREG(found.st_mode):  # opening a FIFO would wait for somebody who writes
-        kind = "directory" if stat.S_ISDIR(found.st_mode) else "FIFO, socket or device"
-        raise ValueError(f"expected a regular file; it is a {kind}")
-    if not found.st_size:
-        raise ValueError("the file is empty")
-    with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
-        limit = Image.MAX_IMAGE_PIXELS  # Pillow itself only warns up to twice the limit
-        if limit is not None and image.width * image.height > limit:
-            raise ValueError(
-                f"{image.height}×{image.width} pixels are more than PIL.Image.MAX_IMAGE_PIXELS = "
-                f"{limit}; it may be a decompression bomb"
-            )
-        image.load()
-        with suppress(Exception):  # a spoilt EXIF block does not spoil the picture
-            ImageOps.exif_transpose(image, in_place=True)
-        return to_rgb(image)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return f"not a picture in a format known here ({', '.join(FORMATS)})"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
-
-
-def _high_byte(image: Image.Image) -> UInt8[np.ndarray, "height width"]:
-    values = np.asarray(image)
-    if image.mode.startswith("F") or values.min() < 0 or values.max() > 65535:
-        raise ValueError(
-            f"values from {values.min()} to {values.max()} (mode {image.mode}) have no known "
-            "range; expected 8 or 16 bits a channel"
-        )
-    return (values >> 8).astype(np.uint8)
 
 
 def _resize(rgb: Image.Image, box: Box, image_size: tuple[int, int]) -> Image.Image:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ _TEXTS = ".txt .md .rst .csv .tsv .json .jsonl .xml .html .yaml .yml .toml .log 
 _OF_SYSTEMS = ("lost+found", "$RECYCLE.BIN", "System Volume Information")
 
 
-class Listing(NamedTuple):
+class Found(NamedTuple):
     """What is in a folder.
 
     ``paths`` maps ids, sorted, to paths relative to the folder. An id is the path with forward
@@ -38,8 +39,12 @@ class Listing(NamedTuple):
     left_out: str
 
 
-def scan(root: Path) -> Listing:
+def scan(root: Path, classes: bool = True) -> Found:
     """List the pictures below ``root``.
+
+    Args:
+        root: The folder.
+        classes: Folders in it are classes, if there are any; False takes pictures wherever.
 
     Raises:
         FileNotFoundError: There is no such folder, or no picture in it.
@@ -52,16 +57,17 @@ def scan(root: Path) -> Listing:
         raise FileNotFoundError(f"no such folder: {root}")
     if not root.is_dir():
         raise NotADirectoryError(f"expected a folder of pictures; {root} is a file")
-    _refuse_splits(root)
-    readable = {*_PICTURES.split()} & Image.registered_extensions().keys()  # AVIF is optional
+    if classes:
+        _refuse_splits(root)
+    readable = _readable()
     left_out: Counter[str] = Counter()
     found = sorted(_walk(os.path.realpath(root), readable, left_out))
-    if in_classes := [each for each in found if _class(each.path)]:
+    if in_classes := [each for each in found if classes and _class(each.path)]:
         left_out["in no class folder"] = len(found) - len(in_classes)
     paths: dict[str, str] = {}  # by the real path; what is no link comes first
     for each in in_classes or found:
         other = paths.setdefault(each.real, each.path)
-        if _class(other) != _class(each.path):
+        if in_classes and _class(other) != _class(each.path):
             raise ValueError(
                 f"{root / each.path} and {root / other} are the same file, so its class is not "
                 "known; remove the link"
@@ -71,17 +77,17 @@ def scan(root: Path) -> Listing:
     if not paths:
         looked = f"looked for {', '.join(sorted(readable))}"
         raise FileNotFoundError(f"no picture in {root} ({looked}; left out: {counts or 'nothing'})")
-    listed = dict(sorted((_id(path), path) for path in paths.values()))
-    return Listing(listed, [id.partition("/")[0] for id in listed if in_classes], counts)
+    listed = dict(sorted((id_of(path), path) for path in paths.values()))
+    return Found(listed, [id.partition("/")[0] for id in listed if in_classes], counts)
 
 
-class _Found(NamedTuple):
+class _Picture(NamedTuple):
     linked: bool
     path: str
     real: str
 
 
-def _walk(root: str, readable: set[str], left_out: Counter[str]) -> Iterator[_Found]:
+def _walk(root: str, readable: Set[str], left_out: Counter[str]) -> Iterator[_Picture]:
     folders, outputs = [""], set[str]()
     been: set[tuple[str, str]] = set()  # classes and the real folders reached in them by links
     while folders:
@@ -110,9 +116,25 @@ def _walk(root: str, readable: set[str], left_out: Counter[str]) -> Iterator[_Fo
             elif kind != stat.S_IFREG:
                 left_out["that is no regular file"] += 1
             elif entry.is_symlink():
-                yield _Found(True, path, os.path.realpath(entry.path))
+                yield _Picture(True, path, os.path.realpath(entry.path))
             else:
-                yield _Found(linked, path, os.path.join(real, entry.name))
+                yield _Picture(linked, path, os.path.join(real, entry.name))
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file of this name counts as a picture."""
+    return os.path.splitext(name)[1].lower() in _readable()
+
+
+@lru_cache(maxsize=1)
+def _readable() -> frozenset[str]:
+    return frozenset({*_PICTURES.split()} & Image.registered_extensions().keys())  # or no AVIF
+
+
+def folders_in(root: Path) -> list[str]:
+    """Visible folders in a folder, but for those that commands of this package write."""
+    found = (entry.name for entry in _entries(str(root)) if _kind(entry) == stat.S_IFDIR)
+    return sorted({*found}.difference(OUTPUTS))
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
@@ -135,14 +157,12 @@ def _kind(entry: os.DirEntry[str]) -> int:
 
 
 def _refuse_splits(root: Path) -> None:
-    folders = {entry.name for entry in _entries(str(root)) if _kind(entry) == stat.S_IFDIR}
-    if not folders.difference(OUTPUTS) <= {*SPLITS}:
+    folders = folders_in(root)
+    if not folders or not {*folders} <= {*SPLITS}:
         return
-    for name in sorted(folders.difference(OUTPUTS), key=SPLITS.index):
-        if any(_kind(entry) == stat.S_IFDIR for entry in _entries(str(root / name))):
-            raise ValueError(
-                f"{root} holds the splits {', '.join(sorted(folders))}; choose {root / name}"
-            )
+    for name in sorted(folders, key=SPLITS.index):
+        if folders_in(root / name) or len(folders) == 1:
+            raise ValueError(f"{root} holds the splits {', '.join(folders)}; choose {root / name}")
 
 
 def _class(path: str) -> str:
@@ -153,6 +173,7 @@ def _holds(folder: str, inner: str) -> bool:
     return os.path.join(inner, "").startswith(os.path.join(folder, ""))
 
 
-def _id(path: str) -> str:
+def id_of(path: str) -> str:
+    """What a path relative to the folder is called."""
     escaped = path.replace("\\", "\\\\") if os.sep == "/" else path.replace(os.sep, "/")
     return files.printable(escaped)

@@ -6,7 +6,6 @@ What cannot be run is said in the cast's notes, and nothing stands in its place.
 
 from __future__ import annotations
 
-import copy
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +21,7 @@ from saccade_env.classifiers.crop import CropClassifier
 from saccade_env.classifiers.dino.network import NETWORKS
 from saccade_env.classifiers.weights_table import members
 from saccade_env.config import SaccadeConfig
-from saccade_env.images import FolderSource, ImageSource, Picture, Preprocess
+from saccade_env.images import Collection, ImageSource, Picture, Preprocess
 from saccade_env.images.derived import Derived, Subset, sample
 from saccade_env.paper.results import (
     ATTENTION,
@@ -362,10 +361,8 @@ class _Squashed(Derived):
 def resized(source: ImageSource, image_size: tuple[int, int]) -> ImageSource:
     """The whole pictures at another (height, width), whatever their aspect (paper, figure 10)."""
     preprocess = Preprocess(image_size, mode="squash")
-    if isinstance(source, FolderSource):
-        other = copy.copy(source)  # scanned and hashed once
-        other.preprocess = preprocess
-        return other
+    if isinstance(source, Collection):
+        return source.resized(preprocess)
     return _Squashed(source, preprocess)
 
 
@@ -387,7 +384,5 @@ def class_sizes(source: ImageSource, indices: Sequence[int]) -> tuple[int, int, 
 
 
 def _class_of(source: ImageSource, index: int) -> Any:
-    # A folder tells without decoding the picture.
-    if isinstance(source, FolderSource):
-        return source.id(index).partition("/")[0]
-    return source[index].label
+    # A collection tells without decoding the picture.
+    return source.label(index) if isinstance(source, Collection) else source[index].label

@@ -98,7 +98,7 @@ def test_imagenet_as_torchvision_unpacked_it(tmp_path):
     torch.save((names, []), tmp_path / "meta.bin")  # as torchvision writes it from the devkit
     source = imagenet(tmp_path)
     assert (source.name, source.labels, len(source)) == ("imagenet", "imagenet", 2)
-    assert source.root == tmp_path / "val"
+    assert source.root == str(tmp_path / "val")
     train = images.create(f"imagenet:{tmp_path}", Preprocess((16, 16)), split="train")
     assert train[1].label == 497
     assert train.image_size == (16, 16)

@@ -14,7 +14,7 @@ import torch
 
 from saccade_env import images
 from saccade_env.core import UNLABELLED
-from saccade_env.images import SAMPLE, FolderSource, ImageSource, Picture, Preprocess
+from saccade_env.images import SAMPLE, Collection, ImageSource, Picture, Preprocess
 from saccade_env.images.derived import Subset
 
 SMALL = Preprocess((32, 48))
@@ -28,6 +28,7 @@ class Noise:
     labels = "none"
     identity = "0" * 64
     preprocess = None
+    layout = "made up"
     class_names: list[str] = []  # noqa: RUF012
 
     def __len__(self) -> int:
@@ -84,7 +85,7 @@ def test_a_name_wins_over_a_folder_of_that_name(tmp_path, monkeypatch):
     assert len(images.create("./sample")) == 1
 
 
-@pytest.mark.parametrize("source", [Noise(), FolderSource(SAMPLE, SMALL)], ids=["own", "folder"])
+@pytest.mark.parametrize("source", [Noise(), images.create(SAMPLE, SMALL)], ids=["own", "folder"])
 def test_a_source_is_returned_as_it_is(source):
     assert isinstance(source, ImageSource)
     assert images.create(source) is source
@@ -121,14 +122,14 @@ def test_a_source_says_what_it_lacks(monkeypatch):
 
 
 def test_a_source_is_taken_without_reading_its_files(monkeypatch):
-    monkeypatch.setattr(FolderSource, "identity", property(lambda self: 1 / 0))
+    monkeypatch.setattr(Collection, "identity", property(lambda self: 1 / 0))
     half = Subset(images.create("sample"), [0, 2])
     assert images.create(half) is half
 
 
 def test_available_names_what_create_takes():
     table = images.available()
-    assert list(table) == ["sample", "imagenette", "imagenet:ROOT", "PATH"]
+    assert list(table) == ["sample", "imagenette", "imagenet:ROOT", "PATH", "hf:REPO[:SPLIT]"]
     assert all(text and "\n" not in text for text in table.values())
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from saccade_env import evaluate, policies
-from saccade_env.images import SAMPLE, FolderSource, Preprocess
+from saccade_env import evaluate, images, policies
+from saccade_env.images import SAMPLE, Preprocess
 from saccade_env.images.scan import scan
 
 CAT, FISH = "n02123045", "n01443537"
@@ -42,7 +42,7 @@ def test_a_link_to_the_folder_itself_in_a_flat_one(fill, tmp_path):
     link(fill(tmp_path, "a.jpg", "b.jpg") / "loop", Path("."))
     link(tmp_path / "self.jpg", tmp_path / "self.jpg")
     with pytest.warns(UserWarning, match="left out: 1 link to a folder"):
-        source = FolderSource(tmp_path)
+        source = images.create(tmp_path)
     assert (len(source), source.labels) == (3, "none")  # the link to itself is a broken picture
 
 
@@ -65,7 +65,7 @@ def test_links_to_other_places_are_followed(fill, tmp_path):
     link(tmp_path / "root" / FISH / "c.jpg", tmp_path / "else" / "c.jpg")
     ids, left_out = listed(tmp_path / "root")
     assert (ids, left_out) == ([f"{FISH}/c.jpg", f"{FISH}/more/deep/b.jpg", f"{CAT}/a.jpg"], "")
-    assert len(FolderSource(tmp_path / "root")[0].image) == 3
+    assert len(images.create(tmp_path / "root")[0].image) == 3
 
 
 @pytest.mark.parametrize("name", ["a-link.jpg", "z-link.jpg"])
@@ -139,7 +139,7 @@ def test_names_that_are_not_utf8(fill, tmp_path):
             shutil.copy(SAMPLE / CAT / "chelsea.jpg", folder + name)
     except OSError:
         pytest.skip("this file system takes no such names")
-    source = FolderSource(tmp_path, Preprocess((16, 16)))
+    source = images.create(tmp_path, Preprocess((16, 16)))
     found = [picture.id for picture in source]
     assert found == [source.id(i) for i in range(4)]
     assert sorted(found) == sorted(["\\xff\\xe9.jpg", "a\\xff.jpg", "a\\\\xff.jpg", "é\n.jpg"])
@@ -147,11 +147,11 @@ def test_names_that_are_not_utf8(fill, tmp_path):
     assert len(source.identity) == 64
     os.rename(folder + names[0], folder + b"broken\xff.heic")
     with pytest.warns(UserWarning, match=r"left out: 1 \.heic"):
-        FolderSource(tmp_path)
+        images.create(tmp_path)
     os.mkdir(folder + b"\xff")
     shutil.copy(SAMPLE / CAT / "chelsea.jpg", folder + b"\xff/a.jpg")
-    with pytest.warns(UserWarning, match="class folder"):
-        source = FolderSource(tmp_path)
+    with pytest.warns(UserWarning, match="is no ImageNet-1k"):
+        source = images.create(tmp_path)
     assert (source.class_names, source.id(0)) == (["\\xff"], "\\xff/a.jpg")
 
 
