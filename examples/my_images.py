@@ -18,7 +18,7 @@ class Noise:
     labels = "none"
     identity = "noise-seeded-by-index"
     preprocess = None
-    layout = "made up"
+    description: dict[str, str] = {}  # noqa: RUF012
     class_names: list[str] = []  # noqa: RUF012
 
     def __len__(self) -> int:

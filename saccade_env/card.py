@@ -36,7 +36,7 @@ def card(config: SaccadeConfig, classifier: Classifier, source: ImageSource) -> 
             "name": source.name,
             "count": len(source),
             "labels": source.labels,
-            "layout": source.layout,
+            **source.description,
             "image_size": list(source.image_size),
             "preprocess": repr(source.preprocess),
             "identity": source.identity,

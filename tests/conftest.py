@@ -110,7 +110,7 @@ class InMemory:
         self.name, self.image_size, self.labels = "sample", source.image_size, source.labels
         self.identity, self.class_names = source.identity, source.class_names
         self.preprocess = source.preprocess
-        self.layout = source.layout
+        self.description = source.description
         self._pictures = [source[i] for i in range(len(source))]
 
     def __len__(self) -> int:

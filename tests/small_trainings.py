@@ -30,7 +30,7 @@ class BrightPatches:
     name, image_size, labels, identity = "bright patches", (48, 48), "own", "bright"
     class_names = ("nothing", "red", "green", "blue")
     preprocess = None
-    layout = "made up"
+    description: dict[str, str] = {}  # noqa: RUF012
 
     def __len__(self) -> int:
         return 96

@@ -15,13 +15,20 @@ from saccade_env.cli.console import (
     numbers,
     worth_showing,
 )
-from saccade_env.cli.making import check_classifier, find, find_policies, record_episode
+from saccade_env.cli.making import (
+    check_classifier,
+    find,
+    find_policies,
+    open_images,
+    record_episode,
+)
 from saccade_env.cli.options import (
     BatchSize,
     ClassifierName,
     Device,
     Fovea,
     Images,
+    Labels,
     Limit,
     OnError,
     Overwrite,
@@ -41,6 +48,7 @@ POLICY = (
 @app.command()
 def evaluate(
     images: Images = None,
+    labels: Labels = None,
     policy: Annotated[
         list[str] | None,
         typer.Option(
@@ -100,7 +108,7 @@ def evaluate(
     check_rule(thresholds, patience)
     check_classifier(classifier)
     found = find_policies(policy, seed, device)
-    source, judge = open_pair(images, classifier, device)
+    source, judge = open_pair(open_images(images, labels), classifier, device)
     config = SaccadeConfig(judge.grid, fovea, saccades)
     policies = {name: build(judge.grid) for name, build in found.items()}
     folder = out or default_folder(
@@ -152,6 +160,7 @@ def record(
         typer.Option(help=f"Policy to record. {POLICY}"),
     ],
     images: Images = None,
+    labels: Labels = None,
     index: Annotated[int, typer.Option(min=0, help="Which picture of the images.")] = 0,
     out: Annotated[Path, typer.Option(help="A .gif or .mp4 file.")] = Path("scanpath.gif"),
     classifier: ClassifierName = "auto",
@@ -171,7 +180,7 @@ def record(
     check_writable(out)
     check_classifier(classifier)
     build = find(policy, seed, device)
-    source, judge = open_pair(images, classifier, device)
+    source, judge = open_pair(open_images(images, labels), classifier, device)
     config = SaccadeConfig(judge.grid, fovea, saccades)
     if isinstance(source, Collection) and Path(source.root).resolve() in out.resolve().parents:
         raise ValueError(

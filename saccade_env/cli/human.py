@@ -7,8 +7,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from saccade_env.cli.making import check_classifier, find_policies
-from saccade_env.cli.options import ClassifierName, Device, Fovea, Images, Saccades, Seed, as_path
+from saccade_env.cli.making import check_classifier, find_policies, open_images
+from saccade_env.cli.options import (
+    ClassifierName,
+    Device,
+    Fovea,
+    Images,
+    Labels,
+    Saccades,
+    Seed,
+    as_path,
+)
 from saccade_env.cli.root import app
 
 
@@ -31,6 +40,7 @@ def human(
         ),
     ],
     images: Images = None,
+    labels: Labels = None,
     policy: Annotated[
         list[str] | None,
         typer.Option(help="Policy to compare; repeat for several. Default: all available."),
@@ -81,7 +91,7 @@ def human(
         check_writable(path)
     check_classifier(classifier)
     built = find_policies(policy, seed, device)
-    source, judge = open_pair(images, classifier, device)
+    source, judge = open_pair(open_images(images, labels), classifier, device)
     looked = comparison.read_fixations(
         fixations,
         unit=unit,

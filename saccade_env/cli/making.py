@@ -71,6 +71,13 @@ def find(name: str, seed: int, device: str) -> Build:
     return build
 
 
+def open_images(spec: str | None, labels: str | None) -> Any:
+    """The images of the shared options."""
+    from saccade_env import images
+
+    return images.create(spec, **({} if labels is None else {"labels": labels}))
+
+
 def check_classifier(name: str) -> None:
     """Refuse a classifier that is none before the images are opened, which may be downloaded."""
     from saccade_env import classifiers

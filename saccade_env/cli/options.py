@@ -24,8 +24,16 @@ def _odd(fovea: int) -> int:
 Images = Annotated[
     str | None,
     typer.Option(
-        help="'sample' (shipped pictures), 'imagenette' (downloads), 'imagenet:ROOT', or a folder. "
-        "Default: $SACCADE_IMAGENET if set, else the sample.",
+        help="'sample' (shipped pictures), 'imagenette' (downloads), 'imagenet:ROOT', 'hf:REPO', "
+        "a folder, or tar shards. Default: $SACCADE_IMAGENET if set, else the sample.",
+        show_default=False,
+    ),
+]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        help="File of picture names and classes, or how numbers and names are to be read: "
+        "class-indices, ilsvrc-ids, class-names, own, …; or FILE:READING. Default: by looking.",
         show_default=False,
     ),
 ]

@@ -14,6 +14,7 @@ from saccade_env.cli.options import (
     ClassifierName,
     Device,
     Images,
+    Labels,
     Limit,
     OnError,
     Overwrite,
@@ -35,6 +36,7 @@ def paper(
         ),
     ],
     images: Images = None,
+    labels: Labels = None,
     preset: Annotated[
         str, typer.Option(help="quick (fewer images where costly) or full.")
     ] = "quick",
@@ -71,7 +73,7 @@ def paper(
         figures = tuple(whole_numbers(only)) if only is not None else None
         settings = PaperSettings(
             images, out, preset, figures, classifier,
-            policies=tuple(policies) if policies else None, limit=limit, seed=seed,
+            labels=labels, policies=tuple(policies) if policies else None, limit=limit, seed=seed,
             batch_size=batch_size, workers=workers, device=device, overwrite=overwrite,
             on_error=on_error, dry_run=dry_run,
         )  # fmt: skip

@@ -10,12 +10,13 @@ from typing import Annotated
 import typer
 
 from saccade_env.cli.console import kept_on_interrupt
-from saccade_env.cli.making import check_classifier, fixed_maker
+from saccade_env.cli.making import check_classifier, fixed_maker, open_images
 from saccade_env.cli.options import (
     ClassifierName,
     Device,
     Fovea,
     Images,
+    Labels,
     Saccades,
     Seed,
     Workers,
@@ -33,6 +34,7 @@ def train(
         ),
     ],
     images: Images = None,
+    labels: Labels = None,
     classifier: ClassifierName = "auto",
     algo: Annotated[
         str, typer.Option(help="ppo, maskable-ppo, dqn or recurrent-ppo.")
@@ -130,7 +132,7 @@ def train(
         given = parse_settings(set_ or [])
         hyperparameters(algo, given, config)
         check_classifier(classifier)
-        source, judge = open_pair(images, classifier, device)
+        source, judge = open_pair(open_images(images, labels), classifier, device)
         task = SaccadeConfig(
             judge.grid,
             fovea,

@@ -106,10 +106,14 @@ def title(summary: dict[str, Any]) -> str:
     """What was evaluated, in one line."""
     full, config = summary["full_image"], summary["config"]
     fovea, (rows, cols) = config["fovea"], config["grid"]
+    kept = summary["images"]
+    read = (
+        f" ({kept['layout']}, labels: {kept['labels_read_as']})" if "labels_read_as" in kept else ""
+    )
     mode = " (KV cache)" if summary["classifier"].get("mode") == "kv_cache" else ""
     return (
         f"{summary['classifier']['name']}{mode} on {full['images']} images of "
-        f"{summary['images']['name']}, {fovea}×{fovea} fovea, {rows}×{cols} tokens"
+        f"{kept['name']}{f' ({read})' * bool(read)}, {fovea}×{fovea} fovea, {rows}×{cols} tokens"
     )
 
 

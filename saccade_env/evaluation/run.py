@@ -16,7 +16,7 @@ from saccade_env import core
 from saccade_env.card import card, describe_policy
 from saccade_env.classifiers import AUTO, Classifier
 from saccade_env.config import PAPER, SaccadeConfig
-from saccade_env.evaluation import agreement
+from saccade_env.evaluation import agreement, label_check
 from saccade_env.evaluation.metrics import THRESHOLDS, check_rule
 from saccade_env.evaluation.records import MAP_ENTROPY, check_records, join, records_of
 from saccade_env.evaluation.report import summarise
@@ -62,6 +62,7 @@ def evaluate(
     progressed: Callable[[int], object] | None = None,
     map_entropy: bool = False,
     files: Sequence[str] = (),
+    check_labels: bool = True,
 ) -> Evaluation:
     """Evaluate policies on every image, exactly once (paper, figure 3).
 
@@ -93,6 +94,10 @@ def evaluate(
             NaN where it has none, or one with values below 0 (paper, figure 7).
         files: Names of further files that the caller will write into ``out``: a run's own then, and
             refused now if there are such files already.
+        check_labels: Warn once if labels seem to mean something else than the classifier's classes.
+
+    Warns:
+        LabelWarning: Whole images are right at chance only, though the classifier is sure.
 
     Raises:
         BlockingIOError: Another process writes to ``out``.
@@ -117,6 +122,7 @@ def evaluate(
         done = {image for part in finished for image in part["image"].unique()}
         left = [i for i in plan.chosen if source.id(i) not in done]
         broken: list[dict[str, str]] = []
+        told = not check_labels
         total, made = len(plan.chosen) * len(named), len(left) * len(named)
         with tqdm(total=total, initial=total - made, unit="scanpath", disable=not progress) as bar:
 
@@ -137,6 +143,9 @@ def evaluate(
                     )
                     if store:
                         store.add(finished[-1])
+                told = told or label_check.tell(finished, source)
+        if not told:
+            label_check.tell(finished, source, enough=1)
         records = join(finished, plan.ids, list(named))
         summary = {**summarise(records, stop_at, patience), "skipped": broken, **plan.run}
         if plan.recomputed:

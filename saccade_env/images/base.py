@@ -6,6 +6,7 @@ the collection. Sizes are (height, width); a picture is uint8 [3, H, W], channel
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import UInt8
@@ -46,8 +47,8 @@ class ImageSource(Protocol):
         """What labels mean: ImageNet-1k class indices, the source's own, or there are none."""
 
     @property
-    def layout(self) -> str:
-        """How the pictures are kept and what says their classes, in words for results."""
+    def description(self) -> Mapping[str, str]:
+        """What else results state of it, such as its ``layout``; may be empty."""
 
     @property
     def class_names(self) -> list[str]:

@@ -24,11 +24,12 @@ class Collection:
 
     Args:
         name: For reports.
-        layout: How the pictures are kept and what says their classes, in words.
+        layout: How the pictures are kept, in words.
         storage: The bytes.
         places: Where in the storage each picture is.
         ids: Of each picture.
         labels: Of each picture, and what they mean.
+        label_file: Name of the file that they are from, if they are from one.
         preprocess: Brings each picture to one size; by default 224 × 224, see :class:`Preprocess`.
         notes: What whoever uses it ought to know.
 
@@ -44,12 +45,15 @@ class Collection:
         places: Sequence[int],
         ids: Sequence[str],
         labels: Labels,
+        label_file: str = "",
         preprocess: Preprocess | None = None,
         notes: Sequence[str] = (),
     ) -> None:
-        self.name, self.layout, self.preprocess = name, layout, preprocess or Preprocess()
+        self.name, self.preprocess = name, preprocess or Preprocess()
         self.labels: LabelKind = labels.kind
-        self.reading, self.class_names = labels.reading, labels.class_names
+        self.class_names = labels.class_names
+        said = {"layout": layout, "labels_read_as": labels.reading, "label_file": label_file}
+        self.description = {key: value for key, value in said.items() if value}
         self._storage, self._places, self._ids = storage, list(places), list(ids)
         self._labels = labels.numbers or [None] * len(self._ids)
         if notes:
@@ -59,6 +63,13 @@ class Collection:
     def root(self) -> str:
         """The folder, file or name that all pictures are in."""
         return self._storage.root
+
+    @property
+    def layout(self) -> str:
+        """How the pictures are kept and what says their classes, in a line."""
+        said = self.description
+        of = f" of {said['label_file']}" if "label_file" in said else ""
+        return f"{said['layout']}, labels: {said.get('labels_read_as', 'none')}{of}"
 
     @property
     def image_size(self) -> tuple[int, int]:

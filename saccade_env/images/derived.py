@@ -41,7 +41,7 @@ class Derived:
     def __init__(self, source: ImageSource, **description: Any) -> None:
         self._source, self._description = source, description
         self.name, self.image_size, self.labels = source.name, source.image_size, source.labels
-        self.class_names, self.layout = source.class_names, source.layout
+        self.class_names, self.description = source.class_names, source.description
         self.preprocess = source.preprocess
 
     @cached_property

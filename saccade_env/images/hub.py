@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from saccade_env.cache import cache_dir
 from saccade_env.images.collection import Collection
@@ -20,6 +20,7 @@ def imagenette(
     root: str | os.PathLike[str] | None = None,
     split: Split = "val",
     preprocess: Preprocess | None = None,
+    **keywords: Any,
 ) -> Collection:
     """Ten easy ImageNet classes at full size; 1.6 GB are downloaded the first time.
 
@@ -27,6 +28,7 @@ def imagenette(
         root: Holds, or will hold, the folder ``imagenette2``; by default :func:`cache_dir`.
         split: ``"val"`` or ``"train"``.
         preprocess: Brings each picture to one size.
+        **keywords: Of :func:`~saccade_env.images.layouts.open_path`.
 
     Raises:
         OSError: It is not there and cannot be downloaded; the message says what to do.
@@ -44,11 +46,14 @@ def imagenette(
             f"(remove an incomplete {home / IMAGENETTE} first), or unpack imagenette2.tgz from "
             f"https://github.com/fastai/imagenette there, or use the images 'sample'"
         ) from error
-    return open_path(home / IMAGENETTE / split, preprocess, name="imagenette")
+    return open_path(home / IMAGENETTE / split, preprocess, **{"name": "imagenette", **keywords})
 
 
 def imagenet(
-    root: str | os.PathLike[str], split: Split = "val", preprocess: Preprocess | None = None
+    root: str | os.PathLike[str],
+    split: Split = "val",
+    preprocess: Preprocess | None = None,
+    **keywords: Any,
 ) -> Collection:
     """ImageNet-1k (ILSVRC 2012), unpacked by ``torchvision`` the first time.
 
@@ -56,6 +61,7 @@ def imagenet(
         root: Holds the archives as downloaded from image-net.org, or what was unpacked from them.
         split: ``"val"`` or ``"train"``.
         preprocess: Brings each picture to one size.
+        **keywords: Of :func:`~saccade_env.images.layouts.open_path`.
 
     Raises:
         OSError: Neither is there; the message says what to do.
@@ -78,4 +84,4 @@ def imagenet(
             f"ILSVRC2012_img_{split}.tar from https://image-net.org there; if the pictures are in "
             f"class folders already, give that folder as images, such as '{home / split}'"
         ) from error
-    return open_path(folder, preprocess, name="imagenet")
+    return open_path(folder, preprocess, **{"name": "imagenet", **keywords})

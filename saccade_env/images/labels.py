@@ -28,9 +28,9 @@ READINGS = {
     SYNSETS: "WordNet ids, such as n02123045",
     NAMES: "ImageNet-1k's names, such as 'tabby' or 'tabby, tabby cat'",
     INDICES: "numbers 0 to 999 in the order of the synset ids, as classifiers count",
-    INDICES_FROM_1: "the same from 1 to 1000",
+    INDICES_FROM_1: "class indices counted from 1 to 1000",
     ILSVRC: "numbers 1 to 1000 in the order of ILSVRC 2012's development kit",
-    ILSVRC_FROM_0: "the same from 0 to 999",
+    ILSVRC_FROM_0: "ILSVRC ids counted from 0 to 999",
     TEXT_SORTED: "numbers 0 to 999 that count class indices sorted as text: 0, 1, 10, 100, 101, …",
     OWN: "classes of the data set's own, which no ImageNet classifier knows",
 }

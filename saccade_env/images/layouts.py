@@ -76,20 +76,16 @@ def open_path(
     file, reading = label_file.parse(None if labels is None else os.fsdecode(labels))
     text = os.fsdecode(spec)
     listing = _list(text, file is not None)
-    by, said = "", None if file is None else label_file.read(file)
+    said = None if file is None else label_file.read(file)
     if said is None and listing.words is None:
         said = _truth_near(listing)
-    if said is not None:
-        reading = reading or said.reading
-        by = f" of {said.path.name}"
-    return _collect(listing, said, reading, by, preprocess, name or _name_of(text))
+    return _collect(listing, said, reading, preprocess, name or _name_of(text))
 
 
 def _collect(
     listing: Listing,
     said: label_file.LabelFile | None,
     reading: str | None,
-    by: str,
     preprocess: Preprocess | None,
     name: str,
 ) -> Collection:
@@ -102,11 +98,13 @@ def _collect(
         places, words, reported = label_file.assign(said, ids)
         ids, where = [ids[place] for place in places], printable(said.path)
         notes += reported
+        reading = reading or said.reading
     found = labels.read(words, reading, listing.folders and said is None, where)
     if found.kind == "own":
         notes.insert(0, _own(found))
-    layout = f"{listing.layout}, labels: {found.reading or 'none'}{by}"
-    return Collection(name, layout, listing.storage, places, ids, found, preprocess, notes)
+    by = said.path.name if said else ""
+    how = listing.layout, listing.storage, places, ids, found, by
+    return Collection(name, *how, preprocess, notes)
 
 
 def _own(found: labels.Labels) -> str:

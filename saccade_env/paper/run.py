@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from saccade_env import core, images
 from saccade_env.card import card, describe_policy
-from saccade_env.evaluation import evaluate
+from saccade_env.evaluation import evaluate, label_check
 from saccade_env.evaluation.store import Store, refuse_another
 from saccade_env.files import write_json
 from saccade_env.images import ImageSource, Preprocess
@@ -95,12 +95,16 @@ def prepare(settings: PaperSettings, make_policy: MakePolicy) -> Programme:
 
     Raises:
         ValueError: Images have no labels, or a name or number is wrong; the message says which.
+
+    Warns:
+        LabelWarning: Labels seem to mean something else than the classifier's classes.
     """
     check_device(settings.device)
-    source = images.create(settings.images)
+    source = images.create(settings.images, **settings.image_keywords)
     _refuse_labels(source, settings)
     cast = Cast(settings, make_policy, source.image_size)
     cast.choose()
+    label_check.tell_of(source, cast.judge())
     return Programme(cast, source)
 
 
@@ -254,6 +258,7 @@ def _run(built: Programme, line: Line, spent: Callable[[float], None]) -> None:
         progress=False,
         progressed=lambda scanpaths: spent(scanpaths * share),
         map_entropy=run.name == MAIN,
+        check_labels=False,  # said before
     )
 
 

@@ -53,6 +53,8 @@ class PaperSettings:
             paper's ResNet-50 where it is to be had, else EfficientNet-Lite0.
         policies: Policies to compare, with parameters after a colon; None means the paper's, or
             those that stand for them without the network.
+        labels: How to read the images' labels, see
+            :func:`saccade_env.images.layouts.open_path`.
         limit: Run on a random sample of this many images, drawn by ``seed``.
         config: The task; the experiments set fovea and grid.
         seed: Draws all samples.
@@ -74,6 +76,7 @@ class PaperSettings:
     only: tuple[int, ...] | None = None
     classifier: str | Classifier | Callable[[tuple[int, int]], Classifier] = AUTO
     crop_classifier: str | Classifier = AUTO
+    labels: str | None = None
     policies: tuple[str, ...] | None = None
     limit: int | None = None
     config: SaccadeConfig = PAPER
@@ -117,12 +120,17 @@ class PaperSettings:
         )
 
     @property
+    def image_keywords(self) -> dict[str, str]:
+        """What opens the images beside their name."""
+        return {} if self.labels is None else {"labels": self.labels}
+
+    @property
     def command(self) -> str:
         """How to run the same again; what is at its default is left out."""
         spec = self.images if isinstance(self.images, (str, Path)) else "…"
         named = {"preset": self.preset, "only": ",".join(map(str, self.only or ())),
-                 "classifier": self.classifier, "limit": self.limit, "seed": self.seed,
-                 "on-error": self.on_error}  # fmt: skip
+                 "labels": self.labels, "classifier": self.classifier, "limit": self.limit,
+                 "seed": self.seed, "on-error": self.on_error}  # fmt: skip
         usual = ("", AUTO, "quick", 0, "raise")
         chosen = [("--" + key, str(value)) for key, value in named.items()
                   if isinstance(value, (str, int)) and value not in usual]  # fmt: skip

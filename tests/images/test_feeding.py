@@ -27,7 +27,7 @@ class Counting:
         self.name, self.image_size, self.labels = "counting", sample.image_size, "imagenet"
         self.identity, self.class_names = "-", sample.class_names
         self.preprocess = sample.preprocess
-        self.layout = sample.layout
+        self.description = sample.description
         self.read: list[int] = []
         self.threads: set[str] = set()
 

@@ -28,7 +28,7 @@ class Noise:
     labels = "none"
     identity = "0" * 64
     preprocess = None
-    layout = "made up"
+    description: dict[str, str] = {}  # noqa: RUF012
     class_names: list[str] = []  # noqa: RUF012
 
     def __len__(self) -> int:
