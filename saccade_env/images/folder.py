@@ -17,7 +17,7 @@ from saccade_env.files import printable
 from saccade_env.images.base import LabelKind, Picture
 from saccade_env.images.classes import class_names_imagenet, synset_ids_imagenet
 from saccade_env.images.identity import contents
-from saccade_env.images.preprocess import Preprocess, decode
+from saccade_env.images.preprocess import Preprocess, decode, upright_size
 from saccade_env.images.scan import scan
 
 
@@ -87,6 +87,10 @@ class FolderSource:
 
     def id(self, i: SupportsIndex) -> str:
         return self._ids[self._place(i)]
+
+    def original_size(self, i: SupportsIndex) -> tuple[int, int]:
+        """(height, width) in pixels of the file of picture ``i``, upright as its EXIF data says."""
+        return upright_size(self.root / self._paths[self._place(i)])
 
     def __repr__(self) -> str:
         size = "×".join(map(str, self.image_size))

@@ -18,7 +18,7 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from saccade_env.errors import unknown_name
@@ -122,6 +122,27 @@ def decode(path: str | os.PathLike[str]) -> Image.Image:
         with _hush:
             return _decode(path)
     except Exception as error:  # Pillow's decoders let through whatever their parsers trip over
+        raise BrokenImageError(f"cannot read {printable(path)}: {_reason(error)}") from error
+
+
+def upright_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """(height, width) in pixels of what :func:`decode` returns, from the file's header alone.
+
+    Raises:
+        BrokenImageError: The header cannot be read; the message names the file.
+    """
+    try:
+        with _hush, Image.open(path, formats=FORMATS) as image:
+            orientation = 1
+            with suppress(Exception):  # a spoilt EXIF block does not spoil the picture
+                orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+            if orientation not in (5, 6, 7, 8):
+                return image.height, image.width
+            if image.format != "TIFF":
+                return image.size
+            image.load()  # some versions of Pillow turn a TIFF when it is opened, some only here
+            return image.height, image.width
+    except Exception as error:
         raise BrokenImageError(f"cannot read {printable(path)}: {_reason(error)}") from error
 
 
