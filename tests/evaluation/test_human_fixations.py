@@ -120,12 +120,12 @@ def test_a_bad_file_is_refused(tmp_path: Path, lines: list[str], message: str) -
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"unit": "metre"}, "unit must be one of token, pixel, relative; got 'metre'"),
+        ({"unit": "metre"}, "unit must be one of token, pixel, relative, original; got 'metre'"),
         ({"unit": "pixel"}, "need image_size and patch_size"),
         ({"unit": "relative"}, "need image_size and patch_size"),
         ({"image_size": (96, 128)}, "go together; got .96, 128. and None"),
         ({"image_size": (96, 128), "patch_size": 10}, "multiple of the patch size"),
-        ({"outside": "clip"}, "outside must be 'raise' or 'drop'; got 'clip'"),
+        ({"outside": "clip"}, "outside must be one of raise, drop, keep; got 'clip'"),
     ],
 )
 def test_contradicting_options_are_refused(
