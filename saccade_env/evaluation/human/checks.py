@@ -38,8 +38,7 @@ def checked(
     order = pd.to_numeric(raw.rows["order"], errors="coerce")
     rank = order.groupby([raw.rows["image"], raw.rows["subject"]]).rank(method="first")
     skipped = rank <= skip_first
-    blank = raw.rows[position].apply(lambda column: column.astype(str).str.lower().isin(BLANK))
-    gone = blank.any(axis=1) & ~skipped & (missing == "drop")
+    gone = raw.rows[position].map(_blank).any(axis=1) & ~skipped & (missing == "drop")
     frame = [name for name in FRAME if raw.original and name in raw.rows]
     kept = raw.rows.loc[~skipped & ~gone, KEYS + position + frame]
     counts = {"skipped": int(skipped.sum()), "missing": int(gone.sum())}
@@ -47,6 +46,10 @@ def checked(
         raise ValueError(f"{raw.what}: no fixations are left of {len(raw.rows)}; {counts}")
     notes = [f"{counts['missing']} fixations without a position; dropped"] * bool(gone.any())
     return _numbers(kept, position, raw.what), counts, notes
+
+
+def _blank(value: object) -> bool:
+    return str(value).lower() in BLANK
 
 
 def check_columns(table: pd.DataFrame, position: list[str], what: str) -> None:
@@ -61,12 +64,13 @@ def check_columns(table: pd.DataFrame, position: list[str], what: str) -> None:
 
 def _numbers(rows: pd.DataFrame, position: list[str], what: str) -> pd.DataFrame:
     table = rows.copy()
-    for name in ("order", *position):
+    for name in (*position, "order"):
         table[name] = pd.to_numeric(rows[name], errors="coerce").astype(float)
         if (wrong := ~np.isfinite(table[name])).any():
             got = rows[name][wrong.idxmax()]
-            blinks = name in position and str(got).lower() in BLANK
-            remedy = "; “drop” skips blinks (--missing drop, missing='drop')" * blinks
+            got = got if isinstance(got, str) else float(got)
+            blink = name in position and _blank(got)
+            remedy = "; “drop” skips blinks (--missing drop, missing='drop')" * blink
             raise ValueError(
                 f"{what}, {wrong.idxmax()}: {name} must be a finite number; got "
                 f"{got!r} ({wrong.sum()} such){remedy}"

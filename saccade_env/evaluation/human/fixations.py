@@ -193,7 +193,7 @@ def _outside(
     if guess:
         text += "; if x and y are in pixels of the files, say so: unit='original', --unit original"
     if inside.any():
-        text += "; “drop” leaves them out (--outside drop, outside='drop')"
+        text += "; “drop” leaves them out, “keep” is for scanpaths (outside=, --outside)"
     raise ValueError(f"{what}: {text}")
 
 

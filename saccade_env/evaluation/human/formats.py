@@ -137,7 +137,8 @@ def _scanpath(record: Any, where: str) -> tuple[str, str, str, list[tuple[Any, A
     name, subject, task = record["name"], record["subject"], record.get("task") or ""
     for key, value, kinds in (("name", name, str), ("task", task, str), ("subject", subject, _ID)):
         if not isinstance(value, kinds) or isinstance(value, bool):
-            raise ValueError(f"{where}: {key} must be text; got {value!r}")
+            number = " or a whole number" * (key == "subject")
+            raise ValueError(f"{where}: {key} must be text{number}; got {value!r}")
     for key in "XY":
         if not isinstance(record[key], list) or not all(map(_number, record[key])):
             raise ValueError(f"{where}: {key} must be a list of numbers; got {record[key]!r:.80}")

@@ -87,6 +87,9 @@ def _scanpaths(found: Any, what: str) -> list[Train]:
         counts = ", ".join(map(str, map(len, parts)))
         raise ValueError(f"{what}: xs, ys, n and subjects differ in length: {counts}")
     xs, ys = ([np.asarray(row, dtype=float) for row in _whole(part)] for part in parts[:2])
+    for number, (x, y) in enumerate(zip(xs, ys, strict=True), 1):
+        if len(x) != len(y):
+            raise ValueError(f"{what}, scanpath {number}: {len(x)} values of xs, {len(y)} of ys")
     stimuli, people = np.asarray(parts[2]), np.asarray(parts[3])
     lengths = None if lengths is None else np.asarray(lengths)
     return [
@@ -115,6 +118,8 @@ def _pictures(found: Any, what: str) -> list[tuple[str, float, float]]:
             f"{what}: expected stimuli of pysaliency (FileStimuli, Stimuli); got {_type(found)}"
         )
     texts = map(str, range(len(shapes))) if names is None else map(_text, _whole(names))
+    if names is not None and len(names) != len(shapes):
+        raise ValueError(f"{what}: {len(names)} file names, {len(shapes)} shapes")
     sizes = [(float(shape[0]), float(shape[1])) for shape in _whole(shapes)]
     return [(text.replace("\\", "/"), *size) for text, size in zip(texts, sizes, strict=True)]
 
