@@ -53,7 +53,7 @@ def test_every_format_gives_the_same_metrics(tmp_path: Path, source: FolderSourc
     found = [
         quietly(as_csv(tmp_path / "original.csv", looks), source, unit="original"),
         quietly(as_json(tmp_path / "a.json", on_screen(looks, (1050, 1680))), source),
-        quietly(as_json(tmp_path / "b.json", on_screen(looks)), source, screen=SCREEN),
+        quietly(as_json(tmp_path / "b.txt", on_screen(looks)), source, screen=SCREEN),
         quietly(as_csv(tmp_path / "s.csv", on_screen(looks)), source, screen=SCREEN),
         quietly(fixations, source, stimuli=stimuli),
         quietly(as_hdf5(newer, looks, new=True)[0], source, stimuli=stimuli),
@@ -195,7 +195,7 @@ def test_hdf5_needs_both_files_and_h5py(
     with pytest.raises(ValueError, match="need the stimuli .*--stimuli.; got none for .*fix"):
         read(fixations, source)
     with pytest.raises(ValueError, match="and they alone, .*got some for .*a.csv"):
-        read(tmp_path / "a.csv", source, stimuli=stimuli)
+        read(as_csv(tmp_path / "a.csv", {}), source, stimuli=stimuli)
     with pytest.raises(ValueError, match="stimuli.hdf5: expected scanpaths .*got 'FileStimuli'"):
         read(stimuli, source, stimuli=stimuli)
     (tmp_path / "no.h5").write_text("nothing")

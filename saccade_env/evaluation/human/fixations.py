@@ -41,9 +41,9 @@ def read_fixations(
 ) -> pd.DataFrame:
     """Read fixations of people and bring them to tokens.
 
-    Which format it is shows in the suffix: ``.json`` is COCO-FreeView's or COCO-Search18's,
-    ``.hdf5`` or ``.h5`` is pysaliency's, all else a comma-separated file in UTF-8 with a header,
-    one fixation a line. That has columns ``image`` (the id that records give it), ``subject``,
+    Which format it is shows in how the file begins: JSON is COCO-FreeView's or COCO-Search18's,
+    HDF5 is pysaliency's, all else is a comma-separated file in UTF-8 with a header, one fixation
+    a line. That has columns ``image`` (the id that records give it), ``subject``,
     ``order`` (any increasing number) and a position; others are left out, and the order of lines
     does not matter.
 

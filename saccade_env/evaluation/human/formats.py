@@ -33,11 +33,10 @@ class Raw(NamedTuple):
 
 
 def read_raw(fixations: Any, stimuli: Any = None, task: str | None = None) -> Raw:
-    """Read fixations of any format; which one it is shows in the suffix.
+    """Read fixations of any format; which one it is shows in how the file begins.
 
     Args:
-        fixations: A path (``.json``; ``.hdf5``, ``.h5``; all else is CSV) or an object of
-            pysaliency.
+        fixations: The path of a JSON, HDF5 or CSV file, or an object of pysaliency.
         stimuli: The pictures to pysaliency's fixations, a path or an object too.
         task: Take only records of this task; COCO's alone have one.
 
@@ -47,35 +46,44 @@ def read_raw(fixations: Any, stimuli: Any = None, task: str | None = None) -> Ra
         ValueError: It is malformed; or ``stimuli`` or ``task`` is missing or not for this format.
     """
     path = Path(fixations) if isinstance(fixations, (str, Path)) else None
-    suffix = path.suffix.lower() if path else ""
-    is_pysaliency = path is None or suffix in (".hdf5", ".h5")
-    if task is not None and suffix != ".json":
+    kind = _kind(path) if path else "HDF5"
+    if task is not None and kind != "JSON":
         raise ValueError(f"only COCO's JSON has tasks to choose from; got task={task!r}")
-    if is_pysaliency == (stimuli is None):
+    if (kind == "HDF5") == (stimuli is None):
         raise ValueError(
             "pysaliency's fixations, and they alone, need the stimuli they are on (stimuli=, "
             f"--stimuli); got {'none' if stimuli is None else 'some'} for "
             f"{path or type(fixations).__name__}"
         )
-    if is_pysaliency or path is None:  # the latter for the type checker: it is the former
+    if path is None or kind == "HDF5":
         rows = pysaliency.read(fixations, stimuli)
         return Raw(rows, "pysaliency", str(path or type(fixations).__name__), original=True)
-    text = _text(path)
-    if suffix == ".json":
+    text = _text(path, kind)
+    if kind == "JSON":
         return Raw(_coco(text, path, task), "COCO JSON", str(path), True, COCO_SCREEN)
     return Raw(_csv(text, path), "CSV", str(path), original=False)
 
 
-def _text(path: Path) -> str:
+def _kind(path: Path) -> str:
+    """HDF5, JSON or CSV: by how the file begins, else by its suffix."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
     except OSError as error:
         raise type(error)(f"cannot read fixations from {path}: {error.strerror}") from error
+    if start.startswith(b"\x89HDF"):
+        return "HDF5"
+    if start.startswith((b"[", b"{")):
+        return "JSON"
+    return {".hdf5": "HDF5", ".h5": "HDF5", ".json": "JSON"}.get(path.suffix.lower(), "CSV")
+
+
+def _text(path: Path, kind: str) -> str:
+    data = path.read_bytes()
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = 1 + data.count(b"\n", 0, error.start)
-        kind = "JSON" if path.suffix.lower() == ".json" else "CSV"
         raise ValueError(
             f"{path}, line {line}: this is no {kind} file in UTF-8: {error}"
         ) from error
