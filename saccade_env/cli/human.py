@@ -35,13 +35,13 @@ def _what_was_read(looked: pd.DataFrame, outside: str) -> str:
     said = looked.attrs
     screen = f" on a screen of {'×'.join(map(str, said['screen'][::-1]))}" if said["screen"] else ""
     images, people = looked["image"].nunique(), looked["subject"].nunique()
+    cropped = f" ({said['cropped']} on what the crop cuts off)" if said["cropped"] else ""
     parts = [f"{len(looked)} on {images} images by {people} subjects"]
     fates = {
         "skipped": "first ones skipped",
         "missing": "without a position dropped",
         "unknown": "on images that are not there dropped",
-        "outside": f"outside the image ({said['cropped']} on what the crop cuts off) "
-        + ("kept" if outside == "keep" else "dropped"),
+        "outside": f"outside the image{cropped} {'kept' if outside == 'keep' else 'dropped'}",
     }
     parts += [f"{said[reason]} {fate}" for reason, fate in fates.items() if said.get(reason)]
     return f"fixations ({said['format']}, {said['unit']}{screen}): {'; '.join(parts)}"
