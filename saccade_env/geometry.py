@@ -82,6 +82,33 @@ def share_to_position(
     return position
 
 
+def box_to_share(
+    pixel: Float[np.ndarray, "positions 2"], box: Float[np.ndarray, "positions 4"]
+) -> Float[np.ndarray, "positions 2"]:
+    """(row, col) of pixels as shares of a box each, (left, top, right, bottom) in pixels."""
+    corner, end = box[:, 1::-1], box[:, 3:1:-1]
+    share: np.ndarray = (pixel - corner) / (end - corner)
+    return share
+
+
+def unpad(
+    pixel: Float[np.ndarray, "positions 2"],
+    frame: Float[np.ndarray, "positions 2"],
+    size: Float[np.ndarray, "positions 2"],
+) -> Float[np.ndarray, "positions 2"]:
+    """(row, col) of pixels of a picture, of which a frame shows the whole.
+
+    Args:
+        pixel: (row, col) in pixels of the frame.
+        frame: (height, width) of the frame, such as a screen. The picture is shown as large as
+            fits in it, aspect kept, in the middle. A frame of the picture's size changes nothing.
+        size: (height, width) of the picture.
+    """
+    scale = (frame / size).min(axis=1, keepdims=True)
+    shown: np.ndarray = (pixel - (frame - scale * size) / 2) / scale
+    return shown
+
+
 @lru_cache(maxsize=32)
 def fovea_windows(grid: Grid, fovea: int, device: torch.device) -> Bool[Tensor, "tokens rows cols"]:
     """Tokens a fovea reveals, for every possible fixation; windows are clipped at the border.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -82,3 +83,22 @@ def test_area_resizing_is_the_mean_over_each_token() -> None:
     expected = maps.reshape(2, 14, 2, 14, 3).mean((2, 4))
     torch.testing.assert_close(geometry.resize_map(maps, (14, 14), "area"), expected)
     assert geometry.resize_map(maps, (28, 42)) is maps
+
+
+@given(*[st.tuples(st.integers(1, 2000), st.integers(1, 2000))] * 2)
+def test_a_frame_shows_the_whole_picture_in_its_middle(
+    frame: tuple[int, int], size: tuple[int, int]
+) -> None:
+    ends = np.array([[0.0, 0.0], frame])
+    shown = geometry.unpad(ends, np.array([frame] * 2, float), np.array([size] * 2, float))
+    assert shown.sum(0) == pytest.approx(np.array(size))  # as much beside it at either end
+    assert shown[0].max() == pytest.approx(0, abs=1e-6)  # it touches two edges
+    assert (shown[0] <= 1e-6).all()
+    same = geometry.unpad(ends, *[np.array([frame] * 2, float)] * 2)
+    assert same.tolist() == ends.tolist()
+
+
+def test_corners_of_a_box_are_its_shares() -> None:
+    box = np.array([[2.0, 3.0, 12.0, 43.0]] * 3)  # left, top, right, bottom
+    share = geometry.box_to_share(np.array([[3.0, 2.0], [43.0, 12.0], [13.0, 7.0]]), box)
+    assert share.tolist() == [[0, 0], [1, 1], [0.25, 0.5]]

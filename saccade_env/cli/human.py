@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -20,11 +21,39 @@ from saccade_env.cli.options import (
 )
 from saccade_env.cli.root import app
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def _positive(sigma: float) -> float:
     if not 0 < sigma < float("inf"):
         raise typer.BadParameter(f"{sigma} is no positive number of tokens.")
     return sigma
+
+
+def _screen(text: str) -> tuple[int, int]:
+    """``"1680x1050"``, width first as screens are written, to (height, width)."""
+    found = re.fullmatch(r"([1-9]\d*)[x×]([1-9]\d*)", text)
+    if not found:
+        raise typer.BadParameter(f"--screen is width x height, as in 1680x1050; got {text!r}.")
+    return int(found[2]), int(found[1])
+
+
+def _what_was_read(looked: pd.DataFrame, outside: str) -> str:
+    """One line: format, unit, how many, and what was left out."""
+    said = looked.attrs
+    screen = f" on a screen of {'×'.join(map(str, said['screen'][::-1]))}" if said["screen"] else ""
+    images, people = looked["image"].nunique(), looked["subject"].nunique()
+    cropped = f" ({said['cropped']} on what the crop cuts off)" if said["cropped"] else ""
+    parts = [f"{len(looked)} on {images} images by {people} subjects"]
+    fates = {
+        "skipped": "first ones skipped",
+        "missing": "without a position dropped",
+        "unknown": "on images that are not there dropped",
+        "outside": f"outside the image{cropped} {'kept' if outside == 'keep' else 'dropped'}",
+    }
+    parts += [f"{said[reason]} {fate}" for reason, fate in fates.items() if said.get(reason)]
+    return f"fixations ({said['format']}, {said['unit']}{screen}): {'; '.join(parts)}"
 
 
 @app.command()
@@ -35,8 +64,8 @@ def human(
             exists=True,
             dir_okay=False,
             readable=True,
-            help="CSV with image (as in the records), subject, order, and row, col in tokens or "
-            "x, y in pixels of the image as the classifier sees it.",
+            help="CSV with image (as in the records), subject, order, and row, col or x, y; or the "
+            "JSON of COCO-FreeView or COCO-Search18; or pysaliency's scanpaths in HDF5.",
         ),
     ],
     images: Images = None,
@@ -47,12 +76,55 @@ def human(
     ] = None,
     classifier: ClassifierName = "auto",
     unit: Annotated[
-        Literal["token", "pixel", "relative"] | None,
-        typer.Option(help="Of the positions; relative is 0 to 1. Default: by the columns."),
+        Literal["token", "pixel", "relative", "original"] | None,
+        typer.Option(
+            help="Of the positions: row, col in tokens; x, y in pixels of the cropped image, "
+            "relative to its size (0 to 1), or in pixels of the original file. Default: original "
+            "for JSON, HDF5 and with a screen; else token or pixel, by the columns.",
+            show_default=False,
+        ),
     ] = None,
-    outside: Annotated[
+    screen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WIDTHxHEIGHT",
+            help="Positions are on a screen of this size in pixels, in whose middle each original "
+            "was shown as large as fits. Default: 1680x1050 for JSON, else none.",
+            show_default=False,
+        ),
+    ] = None,
+    stimuli: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="pysaliency's stimuli in HDF5, which its scanpaths are on.",
+            show_default=False,
+        ),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="Take only this task of COCO-Search18, as 'bottle'.", show_default=False),
+    ] = None,
+    skip_first: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Leave out so many first fixations of every scanpath: 1 where the first is "
+            "imposed, as in COCO-FreeView and COCO-Search18.",
+        ),
+    ] = 0,
+    missing: Annotated[
         Literal["raise", "drop"],
-        typer.Option(help="Fixations outside the image: 'raise' stops, 'drop' leaves them out."),
+        typer.Option(help="Positions that are empty or NaN (blinks): 'raise' stops, 'drop' skips."),
+    ] = "raise",
+    outside: Annotated[
+        Literal["raise", "drop", "keep"],
+        typer.Option(
+            help="Fixations outside the image, as on what the crop cuts off: 'raise' stops, 'drop' "
+            "leaves them out, 'keep' compares scanpaths with them, maps without."
+        ),
     ] = "raise",
     sigma: Annotated[
         float,
@@ -86,6 +158,7 @@ def human(
     from saccade_env.files import check_writable, write_text
     from saccade_env.task import open_pair
 
+    shown_on = None if screen is None else _screen(screen)
     tables = [out / "maps.csv", out / "scanpaths.csv"]
     for path in tables:
         check_writable(path)
@@ -95,15 +168,28 @@ def human(
     looked = comparison.read_fixations(
         fixations,
         unit=unit,
-        image_size=source.image_size,
         patch_size=judge.patch_size,
+        source=source,
+        stimuli=stimuli,
+        screen=shown_on,
+        task=task,
+        skip_first=skip_first,
+        missing=missing,
         outside=outside,
     )
+    typer.echo(_what_was_read(looked, outside))
     policies = {name: build(judge.grid) for name, build in built.items()}
     config = SaccadeConfig(judge.grid, fovea, saccades)
-    found = comparison.compare(policies, source, judge, looked, config, sigma=sigma, first=first)
-    images_seen, people = looked["image"].nunique(), looked["subject"].nunique()
-    typer.echo(f"fixations: {len(looked)} on {images_seen} images by {people} subjects")
+    found = comparison.compare(
+        policies,
+        source,
+        judge,
+        looked,
+        config,
+        sigma=sigma,
+        first=first,
+        outside="keep" if outside == "keep" else "raise",
+    )
     for path, table in zip(tables, found, strict=True):
         write_text(path, table.to_csv(index=False))
         typer.echo(table.round(3).to_string(index=False))

@@ -70,7 +70,7 @@ def images(
     check_writable(out)
     typer.echo(f"{source.name}: {len(source)} pictures, {source.layout}")
     _describe(source, limit, seed)
-    judge, looked = None, label_check.Looked([], [], [])
+    judge, looked = None, label_check.Looked()
     if check:
         judge = classifiers.create(classifier, device=device, image_size=source.image_size)
         looked = label_check.look(source, judge, seed=seed)

@@ -75,7 +75,8 @@ def open_images(spec: str | None, labels: str | None) -> Any:
     """The images of the shared options."""
     from saccade_env import images
 
-    return images.create(spec, **({} if labels is None else {"labels": labels}))
+    keywords: dict[str, Any] = {} if labels is None else {"labels": labels}
+    return images.create(spec, **keywords)
 
 
 def check_classifier(name: str) -> None:

@@ -99,8 +99,10 @@ def of_records(records: Sequence[pd.DataFrame], source: ImageSource) -> LabelChe
     images = images[images["label"] >= 0]
     if images.empty:
         return None
-    columns = images["label"], images["full_prediction"], images["full_certainty"]
-    return check(*(column.to_numpy() for column in columns), _reading(source))
+    label, predicted, certainty = (
+        images[name].to_numpy() for name in ("label", "full_prediction", "full_certainty")
+    )
+    return check(label, predicted, certainty, _reading(source))
 
 
 def tell(records: Sequence[pd.DataFrame], source: ImageSource, enough: int = COUNT) -> bool:
@@ -123,9 +125,9 @@ def tell_of(source: ImageSource, classifier: Classifier) -> None:
 class Looked(NamedTuple):
     """Whole images and what the classifier makes of them."""
 
-    pictures: list[Picture]
-    predictions: Int[np.ndarray, " images"]
-    certainty: Float[np.ndarray, " images"]
+    pictures: Sequence[Picture] = ()
+    predictions: Sequence[int] = ()
+    certainty: Sequence[float] = ()
 
 
 def look(source: ImageSource, classifier: Classifier, count: int = COUNT, seed: int = 0) -> Looked:
@@ -143,7 +145,7 @@ def look(source: ImageSource, classifier: Classifier, count: int = COUNT, seed: 
             pictures += batch.pictures
             predictions += logits.argmax(-1).tolist()
             certainty += core.certainty(logits).tolist()
-    return Looked(pictures, np.array(predictions, int), np.array(certainty, float))
+    return Looked(pictures, predictions, certainty)
 
 
 def of_source(source: ImageSource, looked: Looked) -> LabelCheck | None:
@@ -151,7 +153,8 @@ def of_source(source: ImageSource, looked: Looked) -> LabelCheck | None:
     labels = [picture.label for picture in looked.pictures]
     if source.labels != "imagenet" or not labels or None in labels:
         return None
-    return check(np.array(labels), looked.predictions, looked.certainty, _reading(source))
+    predictions, certainty = np.array(looked.predictions), np.array(looked.certainty)
+    return check(np.array(labels), predictions, certainty, _reading(source))
 
 
 def _reading(source: ImageSource) -> str:

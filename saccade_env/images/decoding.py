@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from saccade_env.files import printable
 from saccade_env.images.base import BrokenImageError
@@ -20,7 +20,7 @@ from saccade_env.images.storage import open_file
 
 # Named, because Pillow would otherwise also try formats that start other programs (EPS).
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "GIF", "AVIF")
-_ORIENTATION, _ON_THEIR_SIDE = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and values that swap the sides
+_ON_THEIR_SIDE = (5, 6, 7, 8)  # EXIF's orientations that swap the sides
 
 Open = Callable[[], BinaryIO]
 
@@ -52,11 +52,14 @@ def read_size(open_it: Open, name: str) -> tuple[int, int]:
         BrokenImageError: Its head cannot be read.
     """
     with _opened(open_it, name) as image:
-        height, width = image.height, image.width
-        with suppress(Exception):
-            if image.getexif().get(_ORIENTATION) in _ON_THEIR_SIDE:
-                return width, height
-        return height, width
+        turned = False
+        with suppress(Exception):  # a spoilt EXIF block does not spoil the picture
+            turned = image.getexif().get(ExifTags.Base.Orientation) in _ON_THEIR_SIDE
+        if turned and image.format != "TIFF":
+            return image.size
+        if turned:
+            image.load()  # some versions of Pillow turn a TIFF when it is opened, some only here
+        return image.height, image.width
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

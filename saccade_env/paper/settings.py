@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from saccade_env.classifiers import AUTO, Classifier
 from saccade_env.config import PAPER, SaccadeConfig
@@ -120,7 +120,7 @@ class PaperSettings:
         )
 
     @property
-    def image_keywords(self) -> dict[str, str]:
+    def image_keywords(self) -> dict[str, Any]:
         """What opens the images beside their name."""
         return {} if self.labels is None else {"labels": self.labels}
 

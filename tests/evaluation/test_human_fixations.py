@@ -120,12 +120,12 @@ def test_a_bad_file_is_refused(tmp_path: Path, lines: list[str], message: str) -
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"unit": "metre"}, "unit must be one of token, pixel, relative; got 'metre'"),
+        ({"unit": "metre"}, "unit must be one of token, pixel, relative, original; got 'metre'"),
         ({"unit": "pixel"}, "need image_size and patch_size"),
         ({"unit": "relative"}, "need image_size and patch_size"),
         ({"image_size": (96, 128)}, "go together; got .96, 128. and None"),
         ({"image_size": (96, 128), "patch_size": 10}, "multiple of the patch size"),
-        ({"outside": "clip"}, "outside must be 'raise' or 'drop'; got 'clip'"),
+        ({"outside": "clip"}, "outside must be one of raise, drop, keep; got 'clip'"),
     ],
 )
 def test_contradicting_options_are_refused(
@@ -163,7 +163,7 @@ def test_shares_are_not_taken_for_pixels(tmp_path: Path) -> None:
     assert len(read_fixations(file, unit="pixel", **SIZE)) == 2
 
 
-@pytest.mark.filterwarnings("ignore:people looked at 3 of these images")
+@pytest.mark.filterwarnings("ignore:people looked at 3 of these images", "ignore:.*; kept")
 def test_policies_are_compared_on_the_pictures_looked_at(tmp_path: Path) -> None:
     source = images.create("sample")
     path = tmp_path / "fixations.csv"
@@ -172,12 +172,14 @@ def test_policies_are_compared_on_the_pictures_looked_at(tmp_path: Path) -> None
     for i, subject, order in itertools.product(range(3), "ab", range(4)):
         x, y = generator.normal(112, 25, 2)
         lines.append(f"{source.id(i)},{subject},{order},{x:.1f},{y:.1f}")
+    lines.append(f"{source.id(0)},a,9,-5,112")  # beside the picture
     path.write_text("\n".join(lines))
     arguments = ["human", str(path), "--images", "sample", "--classifier", "efficientnet_lite0",
                  "--policy", "centre", "--policy", "random", "--saccades", "3",
-                 "--out", str(tmp_path)]  # fmt: skip
+                 "--outside", "keep", "--out", str(tmp_path)]  # fmt: skip
     done = CliRunner().invoke(cli.app, arguments)
     assert done.exit_code == 0, done.output
+    assert "25 on 3 images by 2 subjects; 1 outside the image kept" in done.output
     maps = pd.read_csv(tmp_path / "maps.csv").set_index(["policy", "metric"])
     assert maps.loc[("centre", "nss"), "low"] > maps.loc[("random", "nss"), "high"]
     paths = pd.read_csv(tmp_path / "scanpaths.csv")

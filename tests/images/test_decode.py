@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from saccade_env.images import SAMPLE, BrokenImageError, decode
-from saccade_env.images.preprocess import to_rgb
+from saccade_env.images.decoding import read_size, to_rgb
 
 GOOD = SAMPLE / "n02123045" / "chelsea.jpg"
 
@@ -109,6 +109,7 @@ def test_exif_orientation_is_applied(tmp_path, suffix):
     path = save(tmp_path / f"a.{suffix}", image, exif=exif)
     shown = decode(path)
     assert shown.size == (16, 40)
+    assert read_size(lambda: path.open("rb"), "a") == (40, 16)
     assert shown.getpixel((8, 4))[0] > 200  # red is on top now
     assert shown.getpixel((8, 36))[2] > 200
 
@@ -117,6 +118,7 @@ def test_spoilt_exif_does_not_spoil_the_picture(tmp_path):
     path = tmp_path / "a.jpg"
     Image.new("RGB", (8, 8), "red").save(path, exif=b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01rubbish")
     assert decode(path).size == (8, 8)
+    assert read_size(lambda: path.open("rb"), "a") == (8, 8)
 
 
 def test_only_what_pillow_warns_of_while_it_decodes_is_hushed(tmp_path):

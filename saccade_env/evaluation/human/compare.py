@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, product
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from saccade_env.classifiers import Classifier
 from saccade_env.config import PAPER, SaccadeConfig
 from saccade_env.core import HasMaps, Policy
 from saccade_env.evaluation.human import metrics
-from saccade_env.evaluation.human.fixations import check_fixations, holding_tokens
+from saccade_env.evaluation.human.fixations import check_fixations, holding_tokens, on_grid
 from saccade_env.evaluation.human.metrics import Scanpath
 from saccade_env.evaluation.metrics.intervals import FEWEST, Interval, interval
 from saccade_env.evaluation.records import records_of
@@ -27,6 +27,7 @@ from saccade_env.images.feeding import batches, check_workers
 
 MAP_METRICS = ["nss", "auc", "kl", "cc"]
 SIMILARITIES = ["scanmatch", "dtw"]
+OffGrid = Literal["raise", "keep"]
 CEILING, FLOOR = "human", "shuffled"
 _BY_POLICY = ["policy", "metric", *Interval._fields]
 
@@ -53,6 +54,7 @@ def compare(
     *,
     sigma: float = 1.0,
     first: int | None = None,
+    outside: OffGrid = "raise",
     batch_size: int = 32,
     workers: int | None = None,
     progress: bool = True,
@@ -68,6 +70,8 @@ def compare(
         sigma: Of the Gaussian that makes a density of fixations, in tokens.
         first: Compare only this many first fixations of everyone; by default as many as a person
             makes (the median), since scanpaths of other lengths are the less alike for that.
+        outside: ``"keep"`` lets fixations outside the grid count, for scanpaths alone: there is no
+            token under them, so maps are compared with the others.
         batch_size: Images per forward; changes no result.
         workers: Threads that decode.
         progress: Show a progress bar.
@@ -85,7 +89,7 @@ def compare(
     """
     config = config.on(classifier.grid)
     _check_options(policies, sigma=sigma, first=first)
-    looked = check_fixations(fixations, config.grid)
+    looked = check_fixations(fixations, config.grid, outside)
     ids = [source.id(i) for i in range(len(source))]
     indices = [i for i, image in enumerate(ids) if image in set(looked["image"])]
     names = [ids[i] for i in indices]
@@ -103,15 +107,18 @@ def compare(
             records.append(
                 records_of(batch.pictures, named, config, classifier, classifier.device, bar.update)
             )
+    seen = on_grid(own, config.grid)
     compared = [
-        compare_maps(torch.cat(found), names, own, sigma=sigma).mean.assign(policy=name)
+        compare_maps(torch.cat(found), names, seen, sigma=sigma).mean.assign(policy=name)
         for name, found in maps.items()
     ]
     table = pd.concat(compared or [pd.DataFrame(columns=_BY_POLICY)], ignore_index=True)
     if first is None:
         made = int(own.groupby(["image", "subject"]).size().median())
         first = min(made, config.max_saccades)
-    paths = compare_scanpaths(pd.concat(records), own, classifier.grid, first=first)
+    paths = compare_scanpaths(
+        pd.concat(records), own, classifier.grid, first=first, outside=outside
+    )
     return table[_BY_POLICY], paths.mean
 
 
@@ -183,6 +190,7 @@ def compare_scanpaths(
     *,
     first: int | None = None,
     cutoff: float | None = None,
+    outside: OffGrid = "raise",
     samples: int = 2000,
     seed: int = 0,
 ) -> Comparison:
@@ -202,11 +210,13 @@ def compare_scanpaths(
         first: Compare the first so many fixations of everyone; None: all.
         cutoff: Distance in tokens from which two fixations are no match to ``scanmatch``; None: a
             quarter of the grid's diagonal.
+        outside: ``"keep"`` lets people's fixations outside the grid count where they are.
         samples: Bootstrap samples.
         seed: Draws them and the other images.
 
     Returns:
-        ``scanmatch`` and ``dtw`` of :mod:`saccade_env.evaluation.human.metrics`, both 0 to 1.
+        ``scanmatch`` and ``dtw`` of :mod:`saccade_env.evaluation.human.metrics`, both 0 to 1
+        (``dtw`` may be less with fixations farther off the grid than its diagonal is long).
 
     Raises:
         ValueError: Records or fixations are not as above or lie outside the grid, ``first`` or
@@ -224,7 +234,7 @@ def compare_scanpaths(
         policies = _scanpaths(check_fixations(renamed, grid), first)
     except ValueError as error:
         raise ValueError(f"records, with policies as subjects: {error}") from error
-    people = _scanpaths(check_fixations(fixations, grid), first)
+    people = _scanpaths(check_fixations(fixations, grid, outside), first)
     _check_images("records", policies, people)
     images = [image for image in policies if image in people]
     order = np.random.default_rng(seed).permutation(len(images))
