@@ -52,6 +52,8 @@ LINES = (
     Line("SB3", "PPO's rollout rate ÷ the vector env's, same actions", 0.9),
     Line("import", "import saccade_env ÷ import gymnasium, torch", 1.1, at_least=False),
     Line("feeding", "evaluation from files ÷ from decoded pictures", 1.05, at_least=False),
+    Line("feeding, shards", "evaluation from tar shards ÷ from files", 1.1, at_least=False),
+    Line("feeding, tables", "evaluation from parquet ÷ from files", 1.1, at_least=False),
     Line("growth, time", "time per image at 900 images ÷ at 100", 1.1, at_least=False),
     Line("growth, memory", "peak memory at 900 images ÷ at 100", 1.1, at_least=False),
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 from saccade_env import classifiers, evaluation
 from saccade_env.bench import subjects
@@ -23,13 +25,25 @@ def imports(plan: Plan, images: str | None) -> Ratios:
 
 
 def feeding(plan: Plan, images: str | None) -> Ratios:
-    """An evaluation that decodes files, against one with decoded pictures in memory."""
+    """An evaluation that decodes files, against decoded pictures; and shards and tables."""
     source, judge = subjects.pictures(images), classifiers.create("efficientnet_lite0")
-    files, held = (Repeated(source, plan.fed, decoded) for decoded in (False, True))
+    held = Repeated(source, plan.fed, decoded=True)
     _evaluate(Repeated(source, 8), judge, 1)
-    for _ in range(plan.repeats):
-        from_memory = seconds(_evaluate, held, judge, plan.saccades)
-        yield {"feeding": seconds(_evaluate, files, judge, plan.saccades) / from_memory}
+    with tempfile.TemporaryDirectory() as folder:
+        kept = subjects.kept_otherwise(source, min(plan.fed, len(source)), Path(folder))
+        for _ in range(plan.repeats):
+            from_memory = seconds(_evaluate, held, judge, plan.saccades)
+            files = seconds(_evaluate, Repeated(source, plan.fed), judge, plan.saccades)
+            yield {
+                "feeding": files / from_memory,
+                **{
+                    f"feeding, {name}": seconds(
+                        _evaluate, Repeated(other, plan.fed), judge, plan.saccades
+                    )
+                    / files
+                    for name, other in kept.items()
+                },
+            }
 
 
 def growth(plan: Plan, images: str | None) -> Ratios:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -119,9 +122,29 @@ def vit_small() -> DinoClassifier:
     )
 
 
-def pictures(folder: str | None) -> ImageSource:
+def pictures(folder: str | None) -> images.Collection:
     """The images to run on; the sample by default."""
-    return images.create(folder or "sample")
+    return images.create(folder or "sample")  # type: ignore[return-value]
+
+
+def kept_otherwise(source: images.Collection, count: int, folder: Path) -> dict[str, ImageSource]:
+    """The first pictures of a collection as ``"shards"`` and, with ``datasets``, ``"tables"``."""
+    stored = {source.id(i): source.open(i).read() for i in range(count)}
+    with tarfile.open(folder / "a.tar", "w") as archive:
+        for number, data in enumerate(stored.values()):
+            member = tarfile.TarInfo(f"{number:06}.jpg")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    kept: dict[str, ImageSource] = {"shards": images.create(folder / "a.tar")}
+    try:
+        import datasets
+    except ImportError:
+        return kept
+    rows = {"image": [{"bytes": data, "path": None} for data in stored.values()]}
+    table = datasets.Dataset.from_dict(rows, datasets.Features({"image": datasets.Image()}))
+    datasets.disable_progress_bars()
+    table.to_parquet(folder / "tables" / "a.parquet")
+    return {**kept, "tables": images.create(folder / "tables")}
 
 
 def scanpaths(rows: int, saccades: int, tokens: int = 196) -> Tensor:

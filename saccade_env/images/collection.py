@@ -99,6 +99,15 @@ class Collection:
         """Label of picture ``i``, without decoding it."""
         return self._labels[self._row(i)]
 
+    def open(self, i: SupportsIndex) -> BinaryIO:
+        """The bytes of picture ``i`` as they are kept.
+
+        Raises:
+            IndexError: There is no such picture.
+            OSError: They cannot be read.
+        """
+        return self._storage.open(self._places[self._row(i)])
+
     def original_size(self, i: SupportsIndex) -> tuple[int, int]:
         """(height, width) in pixels of picture ``i`` as it is kept, upright; decodes nothing.
 
