@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 
 from saccade_env.images import (
-    SAMPLE,
     FolderSource,
     ImageSource,
     Preprocess,
@@ -17,7 +16,6 @@ from saccade_env.images import (
 )
 
 SMALL = Preprocess((32, 48))
-REAL = SAMPLE / "n02123045" / "chelsea.jpg"
 
 
 def ids(source: FolderSource) -> list[str]:
@@ -49,7 +47,7 @@ def test_a_picture_is_decoded_and_preprocessed(fill, tmp_path):
     picture = source[0]
     assert picture.image.shape == (3, 32, 48)
     assert picture.image.dtype == torch.uint8
-    assert torch.equal(picture.image, SMALL(Image.open(REAL)))
+    assert torch.equal(picture.image, SMALL(Image.open(tmp_path / picture.id)))
     assert picture[1:] == (281, "n02123045/a.jpg")
 
 
