@@ -16,6 +16,7 @@ from torch import Tensor
 
 from saccade_env import geometry, images
 from saccade_env.classifiers.base import Classifier, Weights
+from saccade_env.images.derived import Subset
 from saccade_env.policies import SaliencyPolicy
 
 # A busy machine is no fault of what is tested.
@@ -103,10 +104,10 @@ def make_linear() -> type[LinearClassifier]:
 
 
 class InMemory:
-    """The sample, decoded once: an image source of the user's own making."""
+    """Seven pictures of the sample, decoded once: an image source of the user's own making."""
 
     def __init__(self) -> None:
-        source = images.create("sample")
+        source = Subset(images.create("sample"), range(7))
         self.name, self.image_size, self.labels = "sample", source.image_size, source.labels
         self.identity, self.class_names = source.identity, source.class_names
         self.preprocess = source.preprocess
@@ -125,5 +126,5 @@ class InMemory:
 
 @pytest.fixture(scope="session")
 def sample() -> InMemory:
-    """The shipped pictures, decoded once."""
+    """Seven shipped pictures, decoded once."""
     return InMemory()

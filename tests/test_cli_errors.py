@@ -161,7 +161,7 @@ OTHERS = [
     (["record", *QUICK, "--out", "x.txt"], "path must end in .gif or .mp4; got 'x.txt'"),
     (["record", *QUICK, "--out", "film"], "path must end in .gif or .mp4; got 'film'"),
     (["record", *QUICK, "--out", "file/film.gif"], "file"),
-    (["record", *QUICK, "--index", "99"], "--index must be below 7"),
+    (["record", *QUICK, "--index", "99"], "--index must be below 34"),
     (["record", *QUICK, "--index", "-1"], "'--index'"),
     (["record", *CNN], "Missing option '--policy'"),
     (

@@ -142,7 +142,7 @@ def test_same_seed_same_trajectory(make: Any) -> None:
 @pytest.mark.parametrize("index", [1.5, "a", np.nan, True, [1]])
 def test_what_is_no_index_or_seed_is_refused(make: Any, index: Any) -> None:
     env = make()
-    with pytest.raises(ValueError, match="index must be a whole number ≥ -7 and < 7; got"):
+    with pytest.raises(ValueError, match="index must be a whole number ≥ -34 and < 34; got"):
         env.reset(options={"index": index})
     with pytest.raises(ValueError, match="seed must be a whole number ≥ 0; got"):
         env.reset(seed=index)
@@ -192,11 +192,11 @@ def test_the_spec_can_be_written_made_again_and_copied(linear: Any, tmp_path: An
 
 def test_options_pick_the_picture(make: Any) -> None:
     env = make()
-    labels = [env.reset(options={"index": i})[1]["label"] for i in range(7)]
-    assert len(set(labels)) == 7
+    labels = [env.reset(options={"index": i})[1]["label"] for i in range(34)]
+    assert len(set(labels)) == 34
     assert env.reset(options={"index": -1})[1]["label"] == labels[-1]
     with pytest.raises(IndexError):
-        env.reset(options={"index": 7})
+        env.reset(options={"index": 34})
     with pytest.raises(ValueError, match="unknown reset option 'indx'. Did you mean 'index'"):
         env.reset(options={"indx": 1})
 

@@ -62,7 +62,7 @@ def test_from_carried_files_to_a_table_and_a_film(carried: Path) -> None:
     call("download", "dino_vits16", "--from", str(carried))
     call(
         "evaluate", "--policy", "dino", "--policy", "dino:layer=3,resolution=160", "--policy",
-        "random", "--saccades", "3", "--out", "out",
+        "random", "--saccades", "3", "--limit", "7", "--out", "out",
     )  # fmt: skip
     summary = json.loads(Path("out/summary.json").read_text())
     assert summary["classifier"]["name"] == "dino_vits16", "auto is DINO once it is there"
@@ -149,7 +149,7 @@ def test_an_evaluation_with_a_kv_cache_says_how_far_it_agrees() -> None:
     name = "dino_vits16:mode=kv_cache,refresh_every=2"
     output = call(
         "evaluate", "--classifier", name, "--policy", "dino", "--policy", "random",
-        "--saccades", "3", "--no-gif", "--out", "cached",
+        "--saccades", "3", "--limit", "7", "--no-gif", "--out", "cached",
     )  # fmt: skip
     assert "KV cache: predicts the same as recomputing" in output
     summary = json.loads(Path("cached/summary.json").read_text())
@@ -161,7 +161,7 @@ def test_an_evaluation_with_a_kv_cache_says_how_far_it_agrees() -> None:
         first, second, third = agreement["certainty_difference"]
         assert max(first, third) < 1e-5 < second, "another model between the refreshes"
     exact = evaluate(
-        [policies.create("random")], "sample", "dino_vits16", SaccadeConfig(max_saccades=3)
+        [policies.create("random")], "sample", "dino_vits16", SaccadeConfig(max_saccades=3), limit=7
     )
     records = pd.read_parquet("cached/records.parquet")
     checked = records[records["policy"] == "random"]

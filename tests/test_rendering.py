@@ -26,7 +26,7 @@ from saccade_env.config import ActionKind, SaccadeConfig
 from saccade_env.env import SaccadeEnv
 from saccade_env.policies.simple import CentrePolicy
 
-PICTURES = sorted(Path(saccade_env.__file__).parent.glob("images/sample/*/*.jpg"))
+PICTURES = sorted(Path(saccade_env.__file__).parent.glob("images/sample/*/*.jpg"))[:7]
 NAMES = ["tabby, tabby cat", "cup", "rocket at $5 or $6", "clock " * 20, "a\nb", "camera", "x"]
 CONFIG = SaccadeConfig(max_saccades=4)
 CORNERS = [0, 13, 195, 182]

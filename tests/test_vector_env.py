@@ -265,8 +265,8 @@ def test_options_pick_pictures_and_bad_input_is_refused(linear: Any) -> None:
     [
         ({"seed": [1, -2]}, "seed must be a whole number ≥ 0; got -2"),
         ({"seed": "ab"}, "seed must be a whole number ≥ 0; got 'ab'"),
-        ({"options": {"index": [1, 2.5]}}, "index must be a whole number ≥ -7 and < 7; got 2.5"),
-        ({"options": {"index": True}}, "index must be a whole number ≥ -7 and < 7; got True"),
+        ({"options": {"index": [1, 2.5]}}, "index must be a whole number ≥ -34 and < 34; got 2.5"),
+        ({"options": {"index": True}}, "index must be a whole number ≥ -34 and < 34; got True"),
         ({"options": {"index": [1]}}, "index must be one number or 2, one a row; got 1"),
         ({"options": {"reset_mask": [True]}}, "reset_mask must be bool of shape \\(2,\\)"),
         ({"options": {"reset_mask": [1, 0]}}, "reset_mask must be bool .* got int64 \\[1, 0\\]"),

@@ -18,6 +18,7 @@ from saccade_env.cli.console import (
 from saccade_env.cli.making import (
     check_classifier,
     find,
+    find_agents,
     find_policies,
     open_images,
     record_episode,
@@ -53,7 +54,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help=f"Policy to evaluate; repeat for several. {POLICY} "
-            "Default: all policies that are available.",
+            "Default: all policies and shipped agents that can run without a download.",
             show_default=False,
         ),
     ] = None,
@@ -94,7 +95,8 @@ def evaluate(
 ) -> None:
     """Evaluate policies: a table, records, figures and a GIF.
 
-    Without options: all policies that are available offline, on the shipped pictures.
+    Without options: all policies and shipped agents that can run without a download, on the shipped
+    pictures.
     """
     from rich.console import Console
 
@@ -109,6 +111,8 @@ def evaluate(
     check_classifier(classifier)
     found = find_policies(policy, seed, device)
     source, judge = open_pair(open_images(images, labels), classifier, device)
+    if not policy:
+        found |= find_agents(judge, seed, device)
     config = SaccadeConfig(judge.grid, fovea, saccades)
     policies = {name: build(judge.grid) for name, build in found.items()}
     folder = out or default_folder(

@@ -19,7 +19,7 @@ _SB3 = "sb3"
 
 
 def find_policies(names: list[str] | None, seed: int, device: str) -> dict[str, Build]:
-    """What builds the policies and agents of these names; by default all that need no download.
+    """What builds policies and agents by name; by default all policies that need no download.
 
     Names and parameters are checked; nothing is loaded yet.
 
@@ -31,8 +31,18 @@ def find_policies(names: list[str] | None, seed: int, device: str) -> dict[str, 
     from saccade_env import policies
 
     if not names:
-        _say_what_is_missing(policies.REGISTRY)
+        known = policies.REGISTRY
+        _say_what_is_missing({name: known.missing(name) for name in known.entries})
     return {name: find(name, seed, device) for name in names or policies.available()}
+
+
+def find_agents(judge: Any, seed: int, device: str) -> dict[str, Build]:
+    """What builds the agents that came with the package and can run here beside this classifier."""
+    from saccade_env.agents import files
+
+    lacks = {name: _agent_lacks(name, judge) for name in files.available()}
+    _say_what_is_missing(lacks)
+    return {name: find(name, seed, device) for name, reason in lacks.items() if not reason}
 
 
 def find(name: str, seed: int, device: str) -> Build:
@@ -124,10 +134,23 @@ def _no_such_policy(path: str, name: str, known: list[str]) -> Exception:
     )
 
 
-def _say_what_is_missing(registry: Any) -> None:
-    absent = {name: registry.missing(name) for name in registry.entries}
-    if absent := {name: reason for name, reason in absent.items() if reason}:
-        note("left out: " + "; ".join(f"{name} ({reason})" for name, reason in absent.items()))
+def _agent_lacks(name: str, judge: Any) -> str:
+    from saccade_env import classifiers, policies
+    from saccade_env.agents import files
+
+    described = files.read_description(files.folder_of(name))
+    seen, side = described["observation"], described["network"]["patch_size"]
+    if side != judge.patch_size:
+        return f"made for tokens of {side} pixels, not of {judge.patch_size}"
+    if seen["belief"] > judge.num_classes:
+        return f"made for {seen['belief']} classes or more, not for {judge.num_classes}"
+    needs = ((policies.REGISTRY, seen["prior"]), (classifiers.REGISTRY, seen["activation"]))
+    return next((lack for known, it in needs if it and (lack := known.missing(it))), "")
+
+
+def _say_what_is_missing(lacks: dict[str, str]) -> None:
+    if absent := [f"{name} ({reason})" for name, reason in lacks.items() if reason]:
+        note("left out: " + "; ".join(absent))
 
 
 def record_episode(

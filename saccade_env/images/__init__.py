@@ -55,7 +55,7 @@ Spec = str | os.PathLike[str] | ImageSource | None
 
 # What there is: summary, licence, megabytes, whether it is here.
 CATALOGUE: dict[str, tuple[str, str, str, str]] = {
-    "sample": ("seven pictures, each of an ImageNet class", "free, see LICENSES.md", "", "yes"),
+    "sample": ("34 pictures, each of an ImageNet class", "free, see LICENSES.md", "", "yes"),
     "imagenette": ("ten easy ImageNet classes", "ImageNet's terms", "1600", "download"),
     "imagenet:ROOT": (
         "ImageNet-1k validation set; ROOT holds the archives or their contents",

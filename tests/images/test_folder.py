@@ -10,7 +10,6 @@ from PIL import Image
 
 from saccade_env import images
 from saccade_env.images import (
-    SAMPLE,
     Collection,
     ImageSource,
     Preprocess,
@@ -19,7 +18,6 @@ from saccade_env.images import (
 from saccade_env.images.layouts import open_path
 
 SMALL = Preprocess((32, 48))
-REAL = SAMPLE / "n02123045" / "chelsea.jpg"
 
 
 def ids(source: Collection) -> list[str]:
@@ -51,7 +49,7 @@ def test_a_picture_is_decoded_and_preprocessed(fill, tmp_path):
     picture = source[0]
     assert picture.image.shape == (3, 32, 48)
     assert picture.image.dtype == torch.uint8
-    assert torch.equal(picture.image, SMALL(Image.open(REAL)))
+    assert torch.equal(picture.image, SMALL(Image.open(tmp_path / picture.id)))
     assert picture[1:] == (281, "n02123045/a.jpg")
 
 

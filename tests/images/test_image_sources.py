@@ -49,7 +49,7 @@ def no_default(monkeypatch):
 
 def test_the_sample_by_name():
     source = images.create("sample", SMALL)
-    assert (source.name, len(source), source.labels) == ("sample", 7, "imagenet")
+    assert (source.name, len(source), source.labels) == ("sample", 34, "imagenet")
     assert source.image_size == (32, 48)
     assert images.create("sample", name="other").name == "other"
 
@@ -81,7 +81,7 @@ def test_a_path(tmp_path, kind):
 def test_a_name_wins_over_a_folder_of_that_name(tmp_path, monkeypatch):
     shutil.copytree(SAMPLE / "n02123045", tmp_path / "sample")
     monkeypatch.chdir(tmp_path)
-    assert len(images.create("sample")) == 7
+    assert len(images.create("sample")) == 34
     assert len(images.create("./sample")) == 1
 
 

@@ -11,7 +11,7 @@ from torchvision.transforms import functional as F
 
 from saccade_env.images import SAMPLE, Preprocess, decode
 
-SAMPLE_FILES = sorted(SAMPLE.glob("*/*.jpg"))
+SAMPLE_FILES = sorted(SAMPLE.glob("*/*.jpg"))[:7]
 
 
 def noise(height: int, width: int) -> Image.Image:

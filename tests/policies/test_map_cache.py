@@ -279,10 +279,10 @@ def test_a_file_that_is_cleared_meanwhile_is_made_anew() -> None:
     assert computed(policy, images) == 4
 
 
-def test_the_wrapper_takes_maps_from_disk(linear: Any) -> None:
+def test_the_wrapper_takes_maps_from_disk(linear: Any, sample: Any) -> None:
     policy = Brightness()
     env = SaliencyObservation(
-        SaccadeVectorEnv(7, images="sample", classifier=linear, max_saccades=1), policy
+        SaccadeVectorEnv(7, images=sample, classifier=linear, max_saccades=1), policy
     )
     env.reset(seed=0)
     for step in range(4):

@@ -23,7 +23,7 @@ from saccade_env.policies import View
 from saccade_env.policies.unisal import SOURCES, UNISAL, UnisalPolicy
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden"
-SAMPLE = sorted((Path(geometry.__file__).parent / "images/sample").glob("*/*.jpg"))
+SAMPLE = sorted((Path(geometry.__file__).parent / "images/sample").glob("*/*.jpg"))[:7]
 
 
 def picture(path: Path, size: tuple[int, int] = (224, 224)) -> Tensor:

@@ -26,7 +26,7 @@ from saccade_env.paper.page import FIGURES, Figure
 from saccade_env.paper.results import ATTENTION, NotRunError, Results, with_parameters
 
 SIDE = 160  # pixels of a drawn picture
-_CHOICE = (1, 4, 6)  # of the sample: an officer, a tripod, a cup of coffee
+_CHOICE = (20, 26, 31)  # of the sample: an officer, a tripod, a cup of coffee
 _ACROSS = 6  # maps in a line
 _SHOWN = (1, 2, 3, 5, 10)  # saccades
 _RIGHT, _WRONG = "#00684b", "#a34700"

@@ -267,7 +267,7 @@ from saccade_env.paper.run import run_paper
 from saccade_env.paper.settings import PaperSettings
 asked = PaperSettings("sample", sys.argv[1], classifier="efficientnet_lite0", only=(7, 10),
                       policies=("gbvs", "random"), config=SaccadeConfig(max_saccades=2),
-                      batch_size=1, progress=False)
+                      batch_size=1, limit=7, progress=False)
 run_paper(asked, lambda name, grid: policies.create(name, grid=grid))
 """
 
