@@ -23,7 +23,7 @@ from saccade_env.images.feeding import batches, check_workers
 from saccade_env.images.labels import INDICES, NUMBERED, READINGS, order
 
 COUNT = 64  # pictures that tell
-_FEWEST, _AT_CHANCE, _SURE, _WORTH_NAMING = 16, 0.05, 0.4, 0.3
+_FEWEST, _AT_CHANCE, _SURE, _WORTH_NAMING = 16, 0.05, 0.5, 0.3
 _BATCH = 32
 
 

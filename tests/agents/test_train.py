@@ -123,7 +123,13 @@ class _Interrupts:
 
 
 @pytest.mark.parametrize(
-    "algo", ["ppo", "maskable-ppo", "dqn", pytest.param("recurrent-ppo", marks=pytest.mark.slow)]
+    "algo",
+    [
+        pytest.param("ppo", marks=pytest.mark.slow),
+        "maskable-ppo",
+        "dqn",
+        pytest.param("recurrent-ppo", marks=pytest.mark.slow),
+    ],
 )
 def test_a_teacher_is_imitated(algo: str, tmp_path: Path) -> None:
     if hyperparameters.ALGORITHMS[algo].startswith("sb3_contrib"):

@@ -177,7 +177,7 @@ def test_what_is_wrong_is_known_before_the_lesson(tmp_path: Path, sample: Any, l
         tiny(tmp_path, sample, linear, activation=True, periphery=0)
 
 
-@pytest.mark.parametrize("algo", ["ppo", "dqn"])
+@pytest.mark.parametrize("algo", ["ppo", pytest.param("dqn", marks=pytest.mark.slow)])
 def test_a_training_that_diverges_saves_nothing_more(
     tmp_path: Path, sample: Any, linear: Any, algo: str
 ) -> None:

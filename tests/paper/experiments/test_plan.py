@@ -136,6 +136,7 @@ def test_balanced_subset_is_seeded_and_balanced(folder: Path) -> None:
     assert programmes.class_sizes(decoded, range(len(decoded))) == (3, 1, 10)
 
 
+@pytest.mark.filterwarnings("ignore::saccade_env.evaluation.label_check.LabelWarning")  # untrained
 def test_smaller_experiments_lie_in_the_main_one(built: Any, folder: Path) -> None:
     programme = built(images=folder, limit=8)
     runs = programme.runs
