@@ -8,6 +8,7 @@ import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -132,98 +133,92 @@ def imagefolder(root: Path) -> Path:
     return root
 
 
-def listed(root: Path, lines: list[str], name: str = "labels.csv") -> Path:
-    (root / name).write_text("\n".join(lines))
-    return root / name
+def names() -> list[str]:
+    return [class_names_imagenet()[index] for index in INDICES]
 
 
-Made = tuple[object, dict[str, object], str]  # what to open, with which keywords, and its layout
+def listed(
+    root: Path, words: list[object], file: str, by: str, head: str = ""
+) -> dict[str, object]:
+    """A flat folder, and a file that says which class each picture is of."""
+    rows = [f"{name}{by}{word}" for name, word in zip(VALIDATION, words, strict=True)]
+    flat(root / "val")
+    (root / file).write_text("\n".join([head] * bool(head) + rows))
+    return {"spec": root / "val", "labels": str(root / file)}
 
 
-def labelled(
-    root: Path, words: list[object], *, name: str = "l.csv", head: str = "", by: str = ","
-) -> Made:
-    lines = [f"{file}{by}{word}" for file, word in zip(VALIDATION, words, strict=True)]
-    file = listed(flat(root / "pictures").parent, [head] * bool(head) + lines, name)
-    return root / "pictures", {"labels": file}, ""
+def folders(root: Path, words: list[object], reading: str) -> dict[str, object]:
+    return {"spec": classes(root, *words), "labels": reading}
 
 
-def made(name: str, root: Path) -> Made:
-    names = [class_names_imagenet()[index] for index in INDICES]
-    makers: dict[str, Callable[[], Made]] = {
-        "class indices": lambda: (
-            classes(root, *INDICES),
-            {"labels": "class-indices"},
-            FOLDER + "class-indices",
-        ),
-        "class indices, padded": lambda: (
-            classes(root, *(f"{index:04}" for index in INDICES)),
-            {"labels": "class-indices"},
-            FOLDER + "class-indices",
-        ),
-        "ILSVRC ids": lambda: (
-            classes(root, *IDS),
-            {"labels": "ilsvrc-ids"},
-            FOLDER + "ilsvrc-ids",
-        ),
-        "ILSVRC ids beside the kit": lambda: (
-            classes(truth(root) / "val", *IDS),
-            {},
-            FOLDER + "ilsvrc-ids",
-        ),
-        "class names": lambda: (
-            classes(root, *names),
-            {"labels": "class-names"},
-            FOLDER + "class-names",
-        ),
-        "flat beside the kit": lambda: (
-            flat(truth(root / "ILSVRC2012_devkit_t12" / "data").parents[1] / "val"),
-            {},
-            "flat folder, labels: ilsvrc-ids of ILSVRC2012_validation_ground_truth.txt",
-        ),
-        "flat, synsets": lambda: labelled(root, SYNSETS, head="filename,label"),
-        "flat, class indices": lambda: labelled(root, INDICES, name="val.txt", by=" "),
-        "flat, names": lambda: labelled(root, names, name="l.tsv", by="\t"),
-        "flat, ids": lambda: (
-            lambda path, words, _: (path, {"labels": f"{words['labels']}:ilsvrc-ids"}, "")
-        )(*labelled(root, IDS)),
-        "Kaggle's root": lambda: (
-            kaggle(root),
-            {},
-            "Kaggle's tree, val, labels: synsets of LOC_val_solution.csv",
-        ),
-        "Kaggle's val": lambda: (
-            kaggle(root) / "ILSVRC" / "Data" / "CLS-LOC" / "val",
-            {},
-            "flat folder, labels: synsets of LOC_val_solution.csv",
-        ),
-        "tar folder": lambda: (shards(root), {}, "tar shards, labels: class-indices"),
-        "tar json": lambda: (shards(root, "json"), {}, "tar shards, labels: class-indices"),
-        "tar pattern": lambda: (f"{shards(root)}/val-{{000000..000001}}.tar", {}, ""),
-        "parquet": lambda: (parquet(root), {}, "Hugging Face data set, labels: class-indices"),
-        "parquet by hf:": lambda: (f"hf:{parquet(root)}:validation", {}, ""),
-        "saved": lambda: (saved(root), {}, "Hugging Face data set, labels: synsets"),
-        "saved splits": lambda: (
-            saved_splits(root),
-            {},
-            "Hugging Face data set, labels: class-indices",
-        ),
-        "arrow": lambda: (arrow(root), {}, ""),
-        "imagefolder": lambda: (
-            imagefolder(root),
-            {},
-            "flat folder, labels: synsets of metadata.jsonl",
-        ),
-    }
-    return makers[name]()
-
-
-NAMES = [
-    "class indices", "class indices, padded", "ILSVRC ids", "ILSVRC ids beside the kit",
-    "class names", "flat beside the kit", "flat, synsets", "flat, class indices", "flat, names",
-    "flat, ids", "Kaggle's root", "Kaggle's val", "tar folder", "tar json", "tar pattern",
-    "parquet", "parquet by hf:", "saved", "saved splits", "arrow", "imagefolder",
-]  # fmt: skip
+# What images.create is called with, and what is printed: the table of docs/images.md.
+CLASSES, FLAT, HUB = (
+    "class folders, labels: ",
+    "flat folder, labels: ",
+    "Hugging Face data set, labels: ",
+)
+TRUTH = "ilsvrc-ids of ILSVRC2012_validation_ground_truth.txt"
+LAYOUTS: dict[str, tuple[Callable[[Path], dict[str, object]], str]] = {
+    "synsets": (lambda r: {"spec": classes(r, *SYNSETS)}, CLASSES + "synsets"),
+    "class indices": (
+        lambda r: folders(r, INDICES, "class-indices"),
+        CLASSES + "class-indices",
+    ),
+    "class indices, padded": (
+        lambda r: folders(r, [f"{index:04}" for index in INDICES], "class-indices"),
+        CLASSES + "class-indices",
+    ),
+    "ILSVRC ids": (lambda r: folders(r, IDS, "ilsvrc-ids"), CLASSES + "ilsvrc-ids"),
+    "ILSVRC ids beside the kit": (
+        lambda r: {"spec": classes(truth(r) / "val", *IDS)},
+        CLASSES + "ilsvrc-ids",
+    ),
+    "class names": (lambda r: folders(r, names(), "class-names"), CLASSES + "class-names"),
+    "flat beside the kit": (
+        lambda r: {"spec": flat(truth(r / "ILSVRC2012_devkit_t12" / "data").parents[1] / "val")},
+        FLAT + TRUTH,
+    ),
+    "flat, truth by name": (
+        lambda r: {"spec": flat(r / "val"), "labels": str(truth(r / "far") / TRUTH.split()[2])},
+        "folder, labels: " + TRUTH,
+    ),
+    "flat, synsets": (
+        lambda r: listed(r, SYNSETS, "labels.csv", ",", "filename,label"),
+        "folder, labels: synsets of labels.csv",
+    ),
+    "flat, class indices": (
+        lambda r: listed(r, INDICES, "val.txt", " "),
+        "folder, labels: class-indices of val.txt",
+    ),
+    "flat, class names": (
+        lambda r: listed(r, names(), "labels.tsv", "\t"),
+        "folder, labels: class-names of labels.tsv",
+    ),
+    "flat, ILSVRC ids": (
+        lambda r: listed(r, IDS, "ids.csv", ",") | {"labels": f"{r / 'ids.csv'}:ilsvrc-ids"},
+        "folder, labels: ilsvrc-ids of ids.csv",
+    ),
+    "Kaggle's root": (
+        lambda r: {"spec": kaggle(r)},
+        "Kaggle's tree, val, labels: synsets of LOC_val_solution.csv",
+    ),
+    "Kaggle's val": (
+        lambda r: {"spec": kaggle(r) / "ILSVRC" / "Data" / "CLS-LOC" / "val"},
+        FLAT + "synsets of LOC_val_solution.csv",
+    ),
+    "tar folder": (lambda r: {"spec": shards(r)}, "tar shards, labels: class-indices"),
+    "tar json": (lambda r: {"spec": shards(r, "json")}, "tar shards, labels: class-indices"),
+    "tar pattern": (
+        lambda r: {"spec": f"{shards(r)}/val-{{000000..000001}}.tar"},
+        "tar shards, labels: class-indices",
+    ),
+    "parquet": (lambda r: {"spec": parquet(r)}, HUB + "class-indices"),
+    "parquet by hf:": (lambda r: {"spec": f"hf:{parquet(r)}:validation"}, HUB + "class-indices"),
+    "saved": (lambda r: {"spec": saved(r)}, HUB + "synsets"),
+    "saved splits": (lambda r: {"spec": saved_splits(r)}, HUB + "class-indices"),
+    "arrow": (lambda r: {"spec": arrow(r)}, HUB + "synsets"),
+    "imagefolder": (lambda r: {"spec": imagefolder(r)}, FLAT + "synsets of metadata.jsonl"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -236,12 +231,20 @@ def records(source: images.ImageSource, classifier) -> pd.DataFrame:
     return made[made["saccade"] == 10].reset_index(drop=True)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LAYOUTS)
 def test_each_layout_gives_the_records_of_synset_folders(tmp_path, linear, expected, name):
-    spec, keywords, layout = made(name, tmp_path / "imagenet")
-    source = images.create(spec, **keywords)
-    assert layout in ("", source.layout)
-    assert isinstance(source, Collection)
-    found = records(source, linear).sort_values(["label"], ignore_index=True)
-    wanted = expected.sort_values(["label"], ignore_index=True)
+    make, layout = LAYOUTS[name]
+    source = images.create(**make(tmp_path / "imagenet"))
+    assert (source.layout, type(source)) == (layout, Collection)
+    found = records(source, linear).sort_values("label", ignore_index=True)
+    wanted = expected.sort_values("label", ignore_index=True)
     pd.testing.assert_frame_equal(found.drop(columns="image"), wanted.drop(columns="image"))
+
+
+def test_the_docs_say_what_is_printed():
+    """Each row of the table is one of the layouts above, and each of them has a row."""
+    rows = (Path(__file__).parents[2] / "docs" / "images.md").read_text(encoding="utf-8")
+    printed = {cell.strip() for row in rows.splitlines() for cell in row.split("|")[3:4]}
+    assert {layout for _, layout in LAYOUTS.values()} == {
+        cell.strip("`") for cell in printed if cell.startswith("`")
+    }
