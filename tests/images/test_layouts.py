@@ -137,9 +137,7 @@ def names() -> list[str]:
     return [class_names_imagenet()[index] for index in INDICES]
 
 
-def listed(
-    root: Path, words: list[object], file: str, by: str, head: str = ""
-) -> dict[str, object]:
+def listed(root: Path, words: list[object], file: str, by: str, head: str = "") -> dict[str, Any]:
     """A flat folder, and a file that says which class each picture is of."""
     rows = [f"{name}{by}{word}" for name, word in zip(VALIDATION, words, strict=True)]
     flat(root / "val")
@@ -147,18 +145,15 @@ def listed(
     return {"spec": root / "val", "labels": str(root / file)}
 
 
-def folders(root: Path, words: list[object], reading: str) -> dict[str, object]:
+def folders(root: Path, words: list[object], reading: str) -> dict[str, Any]:
     return {"spec": classes(root, *words), "labels": reading}
 
 
 # What images.create is called with, and what is printed: the table of docs/images.md.
-CLASSES, FLAT, HUB = (
-    "class folders, labels: ",
-    "flat folder, labels: ",
-    "Hugging Face data set, labels: ",
-)
+CLASSES, FLAT = "class folders, labels: ", "flat folder, labels: "
+HUB = "Hugging Face data set, labels: "
 TRUTH = "ilsvrc-ids of ILSVRC2012_validation_ground_truth.txt"
-LAYOUTS: dict[str, tuple[Callable[[Path], dict[str, object]], str]] = {
+LAYOUTS: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "synsets": (lambda r: {"spec": classes(r, *SYNSETS)}, CLASSES + "synsets"),
     "class indices": (
         lambda r: folders(r, INDICES, "class-indices"),
