@@ -182,3 +182,15 @@ def test_a_file_that_stays_locked_is_named(maps: Any, map_folder: Path, monkeypa
         f"error: cannot clear {path}: another process keeps it locked\n",
     )
     assert path.exists()
+
+
+def test_what_is_known_of_images_is_shown_and_cleared(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("SACCADE_CACHE", str(tmp_path))
+    for folder, name in (("identities", "a" * 64), ("shards", "b" * 64), ("shards", "mine")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / f"{name}.json").write_text("{}")
+    _, shown = call("info")
+    assert "hashes of pictures" in shown
+    assert "where pictures lie in a tar shard" in shown
+    assert "entries 2" in call("clear", "images")[1]
+    assert [path.name for path in tmp_path.glob("*/*")] == ["mine.json"]

@@ -2,7 +2,8 @@
 
 Only files that this package put there are shown and removed, since ``$SACCADE_CACHE`` may be a
 folder with other things in it: saliency maps (an SQLite file for every policy and its parameters,
-written by ``saccade_env.policies``) and weights. Downloaded pictures are left alone.
+written by ``saccade_env.policies``), weights, and what is known of the files of images. Downloaded
+pictures are left alone.
 """
 
 from __future__ import annotations
@@ -27,17 +28,18 @@ _BESIDE = {  # what may lie beside a file and goes with it
     "maps": ("", "-journal"),
     "weights": ("", ".part", ".part.version", ".copy"),  # not .sha256, which a later one is held to
 }
+_IMAGES = {"identities": "hashes of pictures", "shards": "where pictures lie in a tar shard"}
 # SQLite's words (sqlite3_errstr) for what is no fault of the file itself. The codes of errors are
 # told from Python 3.11 on; damage is no OperationalError, and in other words.
 _LOCKED = ("database is locked", "database table is locked")
 _DISK = ("database or disk is full", "disk I/O error")
 
 cache_app = typer.Typer(no_args_is_help=True)
-app.add_typer(cache_app, name="cache", help="Show or clear the saliency maps and weights on disk.")
+app.add_typer(cache_app, name="cache", help="Show or clear what is kept on disk: maps, weights, …")
 
 
 class Item(NamedTuple):
-    """One file of the cache: of what kind, what is in it, how many entries, and where.
+    """A file of the cache, or a folder of small ones: kind, what is in it, entries, and where.
 
     ``entries`` is None for a file that cannot be read.
     """
@@ -49,7 +51,9 @@ class Item(NamedTuple):
 
     @property
     def parts(self) -> list[Path]:
-        """The file and what lies beside it."""
+        """The file and what lies beside it, or the files of the folder."""
+        if self.kind == "images":
+            return sorted(self.path.glob(f"{'[0-9a-f]' * 64}.json"))
         paths = (self.path.with_name(self.path.name + suffix) for suffix in _BESIDE[self.kind])
         return [path for path in paths if path.is_file()]
 
@@ -85,7 +89,7 @@ def cache_info() -> None:
 
 @cache_app.command("clear")
 def cache_clear(
-    what: Annotated[str, typer.Argument(help="maps, weights or all.")] = "maps",
+    what: Annotated[str, typer.Argument(help="maps, weights, images or all.")] = "maps",
     yes: Annotated[bool, typer.Option("--yes", help="Remove weights without asking.")] = False,
 ) -> None:
     """Remove what the cache holds; it is computed or downloaded again when needed."""
@@ -97,19 +101,23 @@ def cache_clear(
 
 
 def items(kind: str = ALL) -> list[Item]:
-    """What the cache holds of ``"maps"``, ``"weights"`` or ``"all"``.
+    """What the cache holds of ``"maps"``, ``"weights"``, ``"images"`` or ``"all"``.
 
     Raises:
         ValueError: No such kind; the message suggests the nearest.
     """
-    kinds: dict[str, Callable[[], list[Item]]] = {"maps": _maps, "weights": _weights}
+    kinds: dict[str, Callable[[], list[Item]]] = {
+        "maps": _maps,
+        "weights": _weights,
+        "images": _known_images,
+    }
     if kind not in (*kinds, ALL):
         raise unknown_name("part of the cache", kind, (*kinds, ALL))
     return [item for name, find in kinds.items() if kind in (name, ALL) for item in find()]
 
 
 def clear(kind: str = "maps") -> tuple[int, int]:
-    """Remove maps, weights or both; waits for a process that is writing them.
+    """Remove maps, weights or what is known of images; waits for a process that writes them.
 
     A process that is using the cache goes on: it computes or fetches again what is missing. Maps
     are removed out of their files, which stay, small, as SQLite's must not go while in use.
@@ -126,6 +134,8 @@ def clear(kind: str = "maps") -> tuple[int, int]:
     for item in found:
         if item.kind == "maps":
             _clear_maps(item)
+        elif item.kind == "images":  # written in one piece
+            item.remove()
         else:
             with locked(item.path, f"waiting for another process that fetches {item.path.name}"):
                 item.remove()
@@ -173,6 +183,11 @@ def _weights() -> list[Item]:
 
     found = (Item("weights", f"weights: {file.what}", 1, file.place) for file in TABLE.values())
     return [item for item in found if item.parts]
+
+
+def _known_images() -> list[Item]:
+    found = (Item("images", what, None, cache_dir() / name) for name, what in _IMAGES.items())
+    return [item._replace(entries=len(item.parts)) for item in found if item.parts]
 
 
 def _clear_maps(item: Item) -> None:
