@@ -7,14 +7,8 @@ from typing import Any
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from saccade_env.classifiers.dino.network import (
-    DinoNetwork,
-    NetworkName,
-    Reduction,
-    Resolution,
-    check_attention,
-    load_network,
-)
+from saccade_env.classifiers.vit.dino import DinoNetwork, NetworkName, load_network
+from saccade_env.classifiers.vit.network import Reduction, Resolution, check_attention
 from saccade_env.policies.base import SaliencyPolicy
 
 

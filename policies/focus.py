@@ -19,13 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from saccade_env.classifiers.base import Weights
-from saccade_env.classifiers.dino.network import (
-    REDUCTIONS,
-    Reduction,
-    check_attention,
-    cls_attention,
-)
 from saccade_env.classifiers.runtime import keep_memory
+from saccade_env.classifiers.vit.attention import attention_weights
+from saccade_env.classifiers.vit.network import REDUCTIONS, Reduction, check_attention
 from saccade_env.classifiers.weights import WeightsError, empty, fill, from_package
 from saccade_env.geometry import Grid, grid_of, resize_map
 from saccade_env.images.normalise import normalise_imagenet
@@ -89,8 +85,8 @@ class FocusViT(nn.Module):
         positions = torch.cat((vit.pos_embed[:, :1], _resampled(self.positions, grid)), 1)
         tokens = torch.cat((vit.cls_token.expand(len(patches), -1, -1), patches), 1)
         tokens = vit.blocks[:layer](tokens + positions)
-        block = vit.blocks[layer]
-        return cls_attention(block.attn, block.norm1(tokens)).unflatten(-1, grid)
+        heads = attention_weights(vit.blocks[layer], tokens, slice(0, 1))
+        return heads[:, :, 0, 1:].unflatten(-1, grid)
 
 
 def _resampled(

@@ -20,17 +20,23 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from saccade_env.errors import nearest, unknown_name
 
+MODEL = "model"  # the parameter that may come first without saying so
+
 
 def parse_spec(name: str) -> tuple[str, dict[str, str]]:
     """``"dino:layer=5,resolution=160x192"`` to a name and parameters, which stay text.
+
+    What comes first may be a name by itself, as in ``"timm:deit_tiny_patch16_224"``.
 
     Raises:
         ValueError: A parameter is not of the form key=value, or is given twice.
     """
     base, colon, tail = name.partition(":")
     parameters: dict[str, str] = {}
-    for pair in tail.split(",") if colon else ():
-        key, _, value = (part.strip() for part in pair.partition("="))
+    for place, pair in enumerate(tail.split(",") if colon else ()):
+        key, equals, value = (part.strip() for part in pair.partition("="))
+        if not (equals or place) and key:
+            key, value = MODEL, key
         if not key or not value:
             raise ValueError(f"a parameter must be key=value; got {pair!r} in {name!r}")
         if key in parameters:
@@ -64,7 +70,9 @@ def read_parameters(
         and name not in given
         and (forms := _forms(keyword.annotation))
     }
-    for name in parameters:
+    for name, text in parameters.items():
+        if name == MODEL and name not in known:
+            raise ValueError(f"a parameter must be key=value; got {text!r} of {owner}")
         if name not in known:
             raise unknown_name("parameter", name, written, of=owner)
         if name not in written:
@@ -149,6 +157,7 @@ class Entry:
         licence: Licence of the weights, if any.
         size_mb: Size of the weights in whole megabytes, 0 without.
         weights: Name under which its weights are downloaded, see ``classifiers.weights``.
+        model: What has to follow its name: the name of a network in another package.
         ceiling: It sees the label: a bound to hold others against, not one of them.
     """
 
@@ -161,6 +170,7 @@ class Entry:
     size_mb: int = 0
     weights: str = ""
     ceiling: bool = False
+    model: str = ""  # what has to follow the name
 
     def blocked(self) -> str:
         """Why it cannot be created even with network access; empty if it can."""
@@ -196,7 +206,7 @@ class Registry:
         return [
             name
             for name, entry in self.entries.items()
-            if not entry.ceiling and not self.missing(name)
+            if not entry.ceiling and not entry.model and not self.missing(name)
         ]
 
     def missing(self, name: str) -> str:
@@ -220,6 +230,8 @@ class Registry:
             raise ImportError(f"{owner} {reason}")
         module, _, attribute = entry.target.partition(":")
         build: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+        if entry.model and MODEL not in {**parameters, **dict.fromkeys(given)}:
+            raise ValueError(f"{owner} needs a network: {name}:{entry.model}")
         own = dict(entry.defaults)
         known = keywords_of(build)
         for key in given:

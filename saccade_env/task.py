@@ -25,7 +25,7 @@ from saccade_env.classifiers import AUTO, Classifier
 from saccade_env.config import Rules, SaccadeConfig
 from saccade_env.errors import unknown_name
 from saccade_env.geometry import grid_of
-from saccade_env.images import BrokenImageError, ImageSource, Picture, Spec
+from saccade_env.images import BrokenImageError, ImageSource, Picture, Preprocess, Spec
 
 RENDER_MODES = ("rgb_array", "ansi")
 _DRAWS = 100
@@ -160,12 +160,17 @@ def open_pair(
 ) -> tuple[ImageSource, Classifier]:
     """Open images and a classifier that fits their size.
 
+    Images whose preprocessing nobody chose get that of the classifier's own configuration.
+
     Raises:
         ValueError: A name is unknown, the device is not there, or a given classifier is of another
             image size or mode.
     """
     check_device(device)
     opened = images.create(source)
+    wanted = classifiers.preprocess_of(classifier)
+    if wanted and isinstance(opened, images.Collection) and opened.preprocess == Preprocess():
+        opened = opened.resized(wanted)
     chosen = {} if mode is None else {"mode": mode}
     judge = classifiers.create(classifier, device=device, image_size=opened.image_size, **chosen)
     if mode is not None and judge.options.get("mode", "recompute") != mode:

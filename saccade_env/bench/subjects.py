@@ -21,7 +21,7 @@ from saccade_env.images import ImageSource, Picture
 from saccade_env.images.derived import Derived
 
 if TYPE_CHECKING:
-    from saccade_env.classifiers.dino.classifier import DinoClassifier
+    from saccade_env.classifiers.vit.classifier import VitClassifier
 
 Ratios = Iterator[dict[str, float]]  # by name of the line, a repeat at a time
 
@@ -103,23 +103,21 @@ class Sweep:
         return (~view.inhibition).flatten(1).byte().argmax(-1)
 
 
-def vit_small() -> DinoClassifier:
+def vit_small() -> VitClassifier:
     """DINO ViT-S/16 with a KV cache; ``recomputing`` is the one without.
 
     Its weights are random where the real ones are not cached: just as fast.
     """
     from timm.models.vision_transformer import VisionTransformer
 
-    from saccade_env.classifiers.dino.classifier import DinoClassifier, load
+    from saccade_env.classifiers.vit.dino import from_state_dicts, load
 
     if "dino_vits16" in classifiers.available():
         return load(name="dino_vits16", mode="kv_cache")
     with torch.random.fork_rng(devices=[]):
         network = VisionTransformer(patch_size=16, embed_dim=384, num_heads=6, num_classes=0)
         head = {"linear.weight": torch.randn(1000, 1536) / 40, "linear.bias": torch.zeros(1000)}
-    return DinoClassifier.from_state_dicts(
-        network.state_dict(), head, name="dino_vits16", mode="kv_cache"
-    )
+    return from_state_dicts(network.state_dict(), head, name="dino_vits16", mode="kv_cache")
 
 
 def pictures(folder: str | None) -> images.Collection:
@@ -174,7 +172,7 @@ def loop_sparse(classifier: Classifier, pixels: Tensor, sets: list[Tensor]) -> N
 
 
 @torch.no_grad()
-def loop_dense(classifier: DinoClassifier, pixels: Tensor, sets: list[Tensor]) -> None:
+def loop_dense(classifier: VitClassifier, pixels: Tensor, sets: list[Tensor]) -> None:
     """One image after the other, all tokens, hidden ones kept out of attention by a mask."""
     network = classifier.network
     for row in range(len(pixels)):
@@ -185,4 +183,4 @@ def loop_dense(classifier: DinoClassifier, pixels: Tensor, sets: list[Tensor]) -
             for block in network.blocks:
                 tokens = block(tokens, attn_mask=mask)
                 classes.append(tokens[:, 0])
-            classifier.head(network.backbone.norm(torch.stack(classes[-4:], 1)).flatten(1))
+            classifier.head.linear(network.backbone.norm(torch.stack(classes[-4:], 1)).flatten(1))

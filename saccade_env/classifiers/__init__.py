@@ -14,7 +14,8 @@ from typing import Any
 from saccade_env.classifiers import weights
 from saccade_env.classifiers.base import Classifier, Convolutional, Weights, check_classifier
 from saccade_env.errors import unknown_name
-from saccade_env.registry import Entry, Registry, parse_spec
+from saccade_env.images.preprocess import Preprocess
+from saccade_env.registry import MODEL, Entry, Registry, parse_spec
 
 __all__ = [
     "AUTO",
@@ -24,6 +25,7 @@ __all__ = [
     "Weights",
     "available",
     "create",
+    "preprocess_of",
     "resolve_auto",
 ]
 
@@ -33,7 +35,7 @@ _PREFERRED, _FALLBACK = "dino_vits16", "efficientnet_lite0"
 
 def _dino(summary: str, name: str, size_mb: int) -> Entry:
     return Entry(
-        "saccade_env.classifiers.dino.classifier:load",
+        "saccade_env.classifiers.vit.dino:load",
         summary,
         defaults=(("name", name),),
         requires=("timm",),
@@ -63,6 +65,12 @@ REGISTRY = Registry(
             licence="BSD-3-Clause",
             size_mb=98,
             weights="resnet50",
+        ),
+        "timm": Entry(
+            "saccade_env.classifiers.vit.timm_models:load",
+            "any ViT, DeiT, DINOv2, DINOv3, EVA, CLIP or SigLIP of timm, and its CNNs",
+            requires=("timm",),
+            model="NAME",
         ),
     },
     weights.is_cached,
@@ -98,7 +106,8 @@ def create(name: str | Classifier = AUTO, **keywords: Any) -> Classifier:
     base, parameters = parse_spec(name)
     base = resolve_auto() if base == AUTO else base
     mode = keywords.get("mode", parameters.get("mode"))
-    if mode is not None and not base.startswith("dino") and base in REGISTRY.entries:
+    drops = base == "timm" or base.startswith("dino")
+    if mode is not None and not drops and base in REGISTRY.entries:
         if mode == "kv_cache":
             raise ValueError(
                 f"mode {mode!r} is for vision transformers that drop hidden tokens (dino_…); "
@@ -109,6 +118,16 @@ def create(name: str | Classifier = AUTO, **keywords: Any) -> Classifier:
         for given in (keywords, parameters):
             given.pop("mode", None)
     return REGISTRY.builder(base, parameters, keywords)(**keywords)
+
+
+def preprocess_of(name: str | Classifier) -> Preprocess | None:
+    """How images are brought to size for a classifier, where that is not as for DINO."""
+    base, parameters = parse_spec(name) if isinstance(name, str) else ("", {})
+    if base != "timm" or MODEL not in parameters:
+        return None
+    from saccade_env.classifiers.vit.timm_models import preprocess
+
+    return preprocess(parameters[MODEL])
 
 
 @lru_cache(maxsize=1)

@@ -75,7 +75,7 @@ def _dino(release: str, model: str, width: int, patch_size: int) -> tuple[Weight
         entry = f"{release}-{part}"
         return WeightsFile(entry, url, name, "Apache-2.0", size_mb, network, sizes, what)
 
-    vit = "saccade_env.classifiers.dino.network:vision_transformer"
+    vit = "saccade_env.classifiers.vit.dino:vision_transformer"
     return (
         file("backbone", "pretrain", {384: 87, 768: 343}[width], vit, width, patch_size),
         file("linear", "linearweights", 6, "torch.nn:Linear", 1536, 1000),

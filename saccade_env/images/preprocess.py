@@ -20,12 +20,14 @@ from saccade_env.errors import unknown_name
 from saccade_env.images.decoding import to_rgb
 
 PreprocessMode = Literal["crop", "squash"]
+Interpolation = Literal["bicubic", "bilinear"]
+_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class Preprocess:
-    """Bring a picture to ``image_size`` with bicubic interpolation.
+    """Bring a picture to ``image_size``.
 
     Attributes:
         image_size: (height, width) of the result in pixels.
@@ -36,6 +38,7 @@ class Preprocess:
             DINO's linear evaluation. Where the resized picture would be smaller than the crop,
             it is enlarged until it covers it, so nothing is ever padded. ``"squash"`` ignores
             the aspect and keeps the whole picture.
+        interpolation: Pillow's, antialiased; ``"bicubic"`` as in DINO's linear evaluation.
 
     Raises:
         TypeError: A size is no whole number.
@@ -46,10 +49,13 @@ class Preprocess:
     image_size: tuple[int, int] = (224, 224)
     resize: int | None = None
     mode: PreprocessMode = "crop"
+    interpolation: Interpolation = "bicubic"
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(PreprocessMode):
             raise unknown_name("mode", str(self.mode), get_args(PreprocessMode))
+        if self.interpolation not in _FILTERS:
+            raise unknown_name("interpolation", str(self.interpolation), _FILTERS)
         try:
             height, width = (operator.index(side) for side in self.image_size)
             resize = None if self.resize is None else operator.index(self.resize)
@@ -71,7 +77,9 @@ class Preprocess:
 
     def __repr__(self) -> str:  # goes into result files: a number says more there than None
         size, side = self.image_size, self.shorter_side
-        return f"Preprocess(image_size={size}, resize={side}, mode={self.mode!r})"
+        usual = self.interpolation == "bicubic"
+        other = "" if usual else f", interpolation={self.interpolation!r}"
+        return f"Preprocess(image_size={size}, resize={side}, mode={self.mode!r}{other})"
 
     @property
     def shorter_side(self) -> int:
@@ -83,7 +91,7 @@ class Preprocess:
         rgb = image if image.mode == "RGB" else to_rgb(image)
         whole = (0.0, 0.0, float(rgb.width), float(rgb.height))
         box = self.box((rgb.height, rgb.width)) if self.mode == "crop" else whole
-        small = _resize(rgb, box, self.image_size)
+        small = _resize(rgb, box, self.image_size, _FILTERS[self.interpolation])
         # numpy, since a torch operation in a decoding thread would start a team of threads there,
         # which spins on the processors that the networks want (`saccade-env bench`: feeding).
         return torch.from_numpy(np.asarray(small).transpose(2, 0, 1).copy())
@@ -101,7 +109,9 @@ class Preprocess:
         return left * x, top * y, min(right, size[1]), min(bottom, size[0])
 
 
-def _resize(rgb: Image.Image, box: Box, image_size: tuple[int, int]) -> Image.Image:
+def _resize(
+    rgb: Image.Image, box: Box, image_size: tuple[int, int], how: Image.Resampling
+) -> Image.Image:
     """Resize the box alone, first along the rows, then along the columns.
 
     The whole picture is never resized: 60000 × 1 pixels would become four thousand million.
@@ -114,9 +124,9 @@ def _resize(rgb: Image.Image, box: Box, image_size: tuple[int, int]) -> Image.Im
     first = max(0, math.floor(top - reach))
     count = min(rgb.height, math.ceil(bottom + reach)) - first
     rows = rgb.crop((0, first, rgb.width, first + count))
-    rows = rows.resize((width, count), Image.Resampling.BICUBIC, (left, 0, right, count))
+    rows = rows.resize((width, count), how, (left, 0, right, count))
     edges = (0, top - first, width, min(bottom - first, count))
-    return rows.resize((width, height), Image.Resampling.BICUBIC, edges)
+    return rows.resize((width, height), how, edges)
 
 
 def _resized(

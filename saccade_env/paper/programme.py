@@ -18,7 +18,7 @@ from PIL import Image
 from saccade_env import classifiers
 from saccade_env.classifiers import AUTO, Classifier, weights
 from saccade_env.classifiers.crop import CropClassifier
-from saccade_env.classifiers.dino.network import NETWORKS
+from saccade_env.classifiers.vit.dino import NETWORKS
 from saccade_env.classifiers.weights_table import members
 from saccade_env.config import SaccadeConfig
 from saccade_env.images import Collection, ImageSource, Picture, Preprocess

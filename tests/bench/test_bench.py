@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from saccade_env import bench, cli
 from saccade_env.bench import subjects
-from saccade_env.classifiers.dino.classifier import DinoClassifier
+from saccade_env.classifiers.vit.dino import from_state_dicts
 from saccade_env.cli.bench import cost_table, lines_table
 
 TINY = bench.Plan(
@@ -43,11 +43,11 @@ def test_the_loops_compute_what_the_environment_does(monkeypatch: Any) -> None:
     torch.manual_seed(0)
     network = VisionTransformer(patch_size=16, embed_dim=64, depth=4, num_heads=1, num_classes=0)
     head = {"linear.weight": torch.randn(9, 256), "linear.bias": torch.zeros(9)}
-    judge = DinoClassifier.from_state_dicts(network.state_dict(), head)
+    judge = from_state_dicts(network.state_dict(), head)
     pixels = torch.randint(0, 256, (3, 3, 224, 224), dtype=torch.uint8)
     sets = subjects.token_sets(subjects.scanpaths(3, 4))
     logits: list[torch.Tensor] = []
-    judge.head.register_forward_hook(lambda module, inputs, output: logits.append(output))
+    judge.head.linear.register_forward_hook(lambda module, inputs, output: logits.append(output))
     subjects.loop_sparse(judge, pixels, sets)
     subjects.loop_dense(judge, pixels, sets)
     memory = judge.begin(pixels)

@@ -10,13 +10,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from saccade_env.classifiers.dino.classifier import DinoClassifier
-from saccade_env.classifiers.dino.network import (
+from saccade_env.classifiers.vit.classifier import VitClassifier
+from saccade_env.classifiers.vit.dino import (
     DinoNetwork,
     build_backbone,
-    check_attention,
+    from_state_dicts,
     interpolate_positions,
 )
+from saccade_env.classifiers.vit.network import check_attention
 from saccade_env.classifiers.weights import WeightsError
 
 SIZES = {"square224": (224, 224), "square160": (160, 160), "wide288x384": (288, 384)}
@@ -42,8 +43,8 @@ def head_of(width: int, classes: int = 10) -> dict[str, Any]:
     }
 
 
-def tiny(state: Any, features: int = 192, **keywords: Any) -> DinoClassifier:
-    return DinoClassifier.from_state_dicts(state, head_of(features), HEADS, **keywords)
+def tiny(state: Any, features: int = 192, **keywords: Any) -> VitClassifier:
+    return from_state_dicts(state, head_of(features), HEADS, **keywords)
 
 
 @pytest.fixture(scope="module", params=SIZES)
@@ -92,7 +93,7 @@ def test_features_equal_the_official_code(state: Any, case: Any, width: int, nam
 
 def test_token_dropping_equals_the_official_code(state: Any, golden: Any) -> None:
     head = {f"linear.{part}": golden[f"linear.{part}"] for part in ("weight", "bias")}
-    classifier = DinoClassifier.from_state_dicts(state, {"state_dict": head}, HEADS)
+    classifier = from_state_dicts(state, {"state_dict": head}, HEADS)
     visible = golden["sparse.visible"].bool()
     assert visible.flatten(1).sum(1).unique().numel() == 2, "rows of different lengths"
     memory = classifier.begin(golden["square224.input"])
@@ -117,7 +118,7 @@ def random_network(width: int = 64, heads: int = 1, patch: int = 16, depth: int 
 
 @pytest.mark.parametrize("per_width", [4, 2], ids=["last-4", "interleaved"])
 def test_rows_of_any_length_share_a_batch(per_width: int) -> None:
-    classifier = DinoClassifier.from_state_dicts(random_network(depth=4), head_of(64 * per_width))
+    classifier = from_state_dicts(random_network(depth=4), head_of(64 * per_width))
     generator = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, (6, 3, 224, 224), generator=generator, dtype=torch.uint8)
     share = torch.tensor([0.0, 0.01, 0.1, 0.3, 0.7, 1.1])[:, None, None]
@@ -131,7 +132,7 @@ def test_rows_of_any_length_share_a_batch(per_width: int) -> None:
 
 
 def test_hidden_tokens_change_nothing() -> None:
-    classifier = DinoClassifier.from_state_dicts(random_network(depth=4), head_of(256))
+    classifier = from_state_dicts(random_network(depth=4), head_of(256))
     images = torch.randint(0, 256, (1, 3, 224, 224), dtype=torch.uint8)
     other = images.clone()
     other[..., 112:] = 255 - other[..., 112:]
@@ -143,7 +144,7 @@ def test_hidden_tokens_change_nothing() -> None:
 
 
 def test_nothing_is_computed_for_hidden_tokens() -> None:
-    classifier = DinoClassifier.from_state_dicts(random_network(depth=4), head_of(256))
+    classifier = from_state_dicts(random_network(depth=4), head_of(256))
     seen = []
     mlp = classifier.network.blocks[0].mlp
     handle = mlp.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].shape))
@@ -205,9 +206,9 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(
         WeightsError, match="head reads 77 features; a network of width 64 gives 256"
     ):
-        DinoClassifier.from_state_dicts(state, head_of(77))
+        from_state_dicts(state, head_of(77))
     with pytest.raises(WeightsError, match="not the weights of a linear head"):
-        DinoClassifier.from_state_dicts(state, {"weights": torch.zeros(3)})
+        from_state_dicts(state, {"weights": torch.zeros(3)})
     network = DinoNetwork(build_backbone(state))
     images = torch.zeros(1, 3, 224, 224, dtype=torch.uint8)
     with pytest.raises(ValueError, match="layer must be -3 to 2; got 3"):
@@ -236,7 +237,7 @@ def test_a_wrong_resolution_is_refused_before_any_picture(resolution: Any, messa
 
 def test_results_are_ordinary_tensors() -> None:
     with torch.inference_mode():
-        classifier = DinoClassifier.from_state_dicts(random_network(depth=4), head_of(256))
+        classifier = from_state_dicts(random_network(depth=4), head_of(256))
     memory = classifier.begin(torch.zeros(1, 3, 224, 224, dtype=torch.uint8))
     logits, _ = classifier.classify(memory, torch.ones(1, 14, 14, dtype=torch.bool))
     assert not logits.is_inference()

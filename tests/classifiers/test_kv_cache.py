@@ -11,8 +11,8 @@ import torch
 from jaxtyping import TypeCheckError
 
 from saccade_env import classifiers, core, geometry, rows
-from saccade_env.classifiers.dino import packing
-from saccade_env.classifiers.dino.classifier import DinoClassifier
+from saccade_env.classifiers.vit import packing
+from saccade_env.classifiers.vit.dino import from_state_dicts
 from saccade_env.config import SaccadeConfig
 
 TOKENS = 196
@@ -36,9 +36,7 @@ def build(request: Any, weights: Any) -> Any:
         "linear.weight": torch.randn(10, request.param, generator=generator),
         "linear.bias": torch.zeros(10),
     }
-    return lambda **keywords: DinoClassifier.from_state_dicts(
-        weights, head, num_heads=2, **keywords
-    )
+    return lambda **keywords: from_state_dicts(weights, head, num_heads=2, **keywords)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +93,7 @@ def test_refreshing_now_and_then_recomputes_then(build: Any, images: Any) -> Non
 def test_the_cache_is_attention_with_a_mask(weights: Any, images: Any) -> None:
     """An independent oracle: all tokens at once, each blind to those that came after it."""
     head = {"linear.weight": torch.eye(256), "linear.bias": torch.zeros(256)}
-    classifier = DinoClassifier.from_state_dicts(weights, head, num_heads=2, mode="kv_cache")
+    classifier = from_state_dicts(weights, head, num_heads=2, mode="kv_cache")
     path = scanpath(4, batch=1)
     found = follow(classifier, images[:1], path)[-1]
     time = torch.full((TOKENS,), len(path))
@@ -141,7 +139,7 @@ def test_rows_at_different_saccades_share_a_batch(build: Any, images: Any) -> No
 def test_only_new_tokens_and_cls_are_computed(build: Any, images: Any) -> None:
     classifier, sizes = build(mode="kv_cache"), []
     mlp = classifier.network.blocks[0].mlp
-    handle = mlp.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
+    handle = mlp.register_forward_pre_hook(lambda module, inputs: sizes.append(inputs[0].shape[1]))
     path = scanpath(3)
     follow(classifier, images, [*path, path[-1]])
     handle.remove()
@@ -187,14 +185,19 @@ def test_the_core_needs_no_change_for_it(build: Any, images: Any) -> None:
 def test_packing_keeps_order_and_pads_only_attention() -> None:
     tokens = torch.arange(10.0).reshape(2, 5, 1)
     chosen = torch.tensor([[False, True, False, True], [False, False, True, False]])
-    layout = packing.lay_out(chosen)
-    packed = packing.pack(tokens, chosen)
+    layout = packing.lay_out(chosen, prefix=1)
+    packed = tokens[layout.row, layout.token]
     assert packed[:, 0].tolist() == [0, 2, 4, 5, 8]
     assert layout.pad(packed)[..., 0].tolist() == [[0, 2, 4], [5, 8, 0]]
     assert torch.equal(layout.unpad(layout.pad(packed)), packed)
     assert layout.first.tolist() == [0, 3]
-    with pytest.raises(ValueError, match="4 patches, but 3 in revealed"):
-        packing.pack(tokens, chosen[:, :3])
+
+
+def test_another_grid_is_refused(build: Any) -> None:
+    judge = build()
+    memory = judge.begin(torch.zeros(1, 3, *judge.image_size, dtype=torch.uint8))
+    with pytest.raises(ValueError, match="patches, but 3 in revealed"):
+        judge.classify(memory, torch.ones(1, 1, 3, dtype=torch.bool))
 
 
 def test_modes_are_checked(build: Any) -> None:

@@ -14,17 +14,18 @@ import torch
 from jaxtyping import TypeCheckError
 
 from saccade_env import classifiers, core, images
-from saccade_env.classifiers.dino.classifier import DinoClassifier
 from saccade_env.classifiers.runtime import _OWN_SETTINGS, check_flag
+from saccade_env.classifiers.vit.classifier import VitClassifier
+from saccade_env.classifiers.vit.dino import from_state_dicts
 
 
-def vit(**keywords: Any) -> DinoClassifier:
+def vit(**keywords: Any) -> VitClassifier:
     from timm.models.vision_transformer import VisionTransformer
 
     torch.manual_seed(0)
     network = VisionTransformer(patch_size=16, embed_dim=64, depth=4, num_heads=2, num_classes=0)
     head = {"linear.weight": torch.randn(1000, 256) / 16, "linear.bias": torch.zeros(1000)}
-    return DinoClassifier.from_state_dicts(network.state_dict(), head, num_heads=2, **keywords)
+    return from_state_dicts(network.state_dict(), head, num_heads=2, **keywords)
 
 
 def efficientnet(**keywords: Any) -> Any:

@@ -12,7 +12,8 @@ import torch
 
 from saccade_env import classifiers, policies
 from saccade_env.classifiers import weights
-from saccade_env.classifiers.dino.classifier import DinoClassifier
+from saccade_env.classifiers.vit.classifier import VitClassifier
+from saccade_env.classifiers.vit.dino import from_state_dicts
 from saccade_env.policies import focus, gbvs
 from saccade_env.policies.dino import DinoPolicy
 from saccade_env.policies.unisal_network import UNISAL
@@ -34,8 +35,8 @@ def tensors() -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     return network.state_dict(), head
 
 
-def dino(**keywords: Any) -> DinoClassifier:
-    return DinoClassifier.from_state_dicts(*tensors(), **keywords)
+def dino(**keywords: Any) -> VitClassifier:
+    return from_state_dicts(*tensors(), **keywords)
 
 
 CLASSIFIERS: dict[str, Callable[[], Any]] = {

@@ -19,7 +19,7 @@ from torch import Tensor
 from saccade_env import evaluation, policies
 from saccade_env.card import describe_policy
 from saccade_env.classifiers.base import Weights
-from saccade_env.classifiers.dino.network import DinoNetwork, build_backbone
+from saccade_env.classifiers.vit.dino import DinoNetwork, build_backbone
 from saccade_env.config import SaccadeConfig
 from saccade_env.policies.gbvs import GBVSPolicy
 from saccade_env.policies.map_cache import MapCache, description_of

@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 
 from saccade_env import SaccadeEnv, SaccadeVectorEnv, core, geometry, policies, rendering
-from saccade_env.classifiers.dino.classifier import DinoClassifier
+from saccade_env.classifiers.vit.dino import from_state_dicts
 from saccade_env.cli import console
 from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation import evaluate, report, rollout
@@ -177,7 +177,7 @@ def test_a_kv_cache_is_left_out(episodes: Any) -> None:
         network = VisionTransformer(patch_size=16, embed_dim=16, depth=4, num_heads=2)
         head = {"linear.weight": torch.randn(7, 64), "linear.bias": torch.zeros(7)}
     built = [
-        DinoClassifier.from_state_dicts(
+        from_state_dicts(
             {k: v for k, v in network.state_dict().items() if not k.startswith("head")},
             head, num_heads=2, mode=mode,
         )

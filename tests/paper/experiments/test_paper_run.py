@@ -16,7 +16,8 @@ import torch
 from PIL import Image
 
 from saccade_env import images, policies
-from saccade_env.classifiers.dino.classifier import DinoClassifier
+from saccade_env.classifiers.vit.classifier import VitClassifier
+from saccade_env.classifiers.vit.dino import from_state_dicts
 from saccade_env.classifiers.weights import WeightsError
 from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation import metrics
@@ -235,8 +236,8 @@ def test_the_papers_own_path_with_a_small_dino(settings: Any, make_policy: Any) 
         )
         head = {"linear.weight": torch.randn(1000, 192), "linear.bias": torch.zeros(1000)}
 
-    def classifier(image_size: tuple[int, int]) -> DinoClassifier:
-        return DinoClassifier.from_state_dicts(
+    def classifier(image_size: tuple[int, int]) -> VitClassifier:
+        return from_state_dicts(
             network.state_dict(), head, num_heads=4, name="dino_small", image_size=image_size
         )
 

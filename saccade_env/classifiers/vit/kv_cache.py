@@ -1,4 +1,4 @@
-"""Keys and values kept over an episode: only new tokens and [CLS] are computed at a saccade.
+"""Keys and values kept over an episode: a saccade computes only new tokens and the prefix.
 
 The paper names this as future work. It is **another model** than recomputing: a token seen early
 never attends to one seen later, so logits depend on the order of the fixations and, beyond the
@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from saccade_env.classifiers.dino import packing
+from saccade_env.classifiers.vit import packing
 
-_TENSORS = ("tokens", "known", "age", "patch_sum")
+_TENSORS = ("tokens", "known", "age")
 
 
 class KVMemory(NamedTuple):
@@ -25,7 +25,6 @@ class KVMemory(NamedTuple):
     tokens: Float[Tensor, "batch tokens embed"]
     known: Bool[Tensor, "batch patches"]  # in the store
     age: Int[Tensor, " batch"]  # saccades since all were computed
-    patch_sum: Float[Tensor, "batch embed"]  # of the last layer, over the known patches
     store: packing.Store
     version: int  # of the store when this memory was made
 
@@ -63,14 +62,13 @@ class KVMemory(NamedTuple):
             )
 
 
-def begin(tokens: Float[Tensor, "batch tokens embed"]) -> KVMemory:
+def begin(tokens: Float[Tensor, "batch tokens embed"], prefix: int) -> KVMemory:
     """The memory of episodes in which nothing has been seen."""
-    batch, length, embed = tokens.shape
+    batch, length, _ = tokens.shape
     return KVMemory(
         tokens=tokens,
-        known=torch.zeros(batch, length - 1, dtype=torch.bool, device=tokens.device),
+        known=torch.zeros(batch, length - prefix, dtype=torch.bool, device=tokens.device),
         age=torch.zeros(batch, dtype=torch.long, device=tokens.device),
-        patch_sum=tokens.new_zeros(batch, embed),
         store=packing.Store(batch, length),
         version=0,
     )
@@ -101,9 +99,8 @@ def advance(
     memory: KVMemory,
     seen: Bool[Tensor, "batch patches"],
     age: Int[Tensor, " batch"],
-    patch_sum: Float[Tensor, "batch embed"],
     store: packing.Store,
 ) -> KVMemory:
     """The memory after a saccade."""
     store.version += 1
-    return KVMemory(memory.tokens, seen, age, patch_sum, store, store.version)
+    return KVMemory(memory.tokens, seen, age, store, store.version)

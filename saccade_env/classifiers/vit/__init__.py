@@ -1,0 +1,1 @@
+"""Vision transformers that drop hidden tokens: DINO, and those of timm."""

@@ -1,0 +1,150 @@
+"""Vision transformers as classifiers of partly revealed images.
+
+Hidden tokens are dropped, not masked: nothing is computed for them. Patch projection and position
+embedding are done once an episode; the transformer runs on its own tokens and the revealed ones.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Literal, get_args
+
+import torch
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor
+
+from saccade_env.classifiers.base import Classifier, Weights
+from saccade_env.classifiers.runtime import Autocast, autocast, check_autocast, check_flag
+from saccade_env.classifiers.vit import kv_cache, packing
+from saccade_env.classifiers.vit.heads import Head
+from saccade_env.classifiers.vit.kv_cache import KVMemory
+from saccade_env.classifiers.vit.network import Reduction, Resolution, TokenNetwork
+from saccade_env.errors import unknown_name
+from saccade_env.geometry import grid_of
+
+Mode = Literal["recompute", "kv_cache"]
+
+
+class VitClassifier(Classifier):
+    """A transformer and its head.
+
+    Args:
+        network: The backbone.
+        head: Reads its tokens.
+        image_size: (height, width) of the images in pixels.
+        name: What reports call it.
+        origin: Where the weights came from.
+        mode: ``"recompute"`` (the paper's) computes all revealed tokens at every saccade,
+            ``"kv_cache"`` only the new ones and the prefix: another model, see ``kv_cache.py``.
+        refresh_every: With ``"kv_cache"``, compute all of them every so many saccades; 0 never.
+        autocast: ``"bfloat16"`` or ``"float16"`` for matrix products, for GPUs.
+        compile: Compile the layers with ``torch.compile``, for GPUs.
+
+    Raises:
+        ValueError: There is no such mode or type, or ``refresh_every`` does not go with the mode.
+    """
+
+    def __init__(
+        self,
+        network: TokenNetwork,
+        head: Head,
+        image_size: tuple[int, int] = (224, 224),
+        name: str = "vit",
+        origin: Weights | None = None,
+        mode: Mode = "recompute",
+        refresh_every: int = 0,
+        autocast: Autocast | None = None,
+        compile: bool = False,
+    ) -> None:
+        _check_mode(mode, refresh_every)
+        self.network, self.head, self.device = network, head, network.device
+        self.patch_size, self.image_size = network.patch_size, image_size
+        self.grid = grid_of(image_size, self.patch_size)
+        self.name, self.num_classes = name, head.num_classes
+        self.weights = origin or network.weights
+        self.mode, self.refresh_every = mode, refresh_every
+        self.autocast, self.compile = check_autocast(autocast), check_flag("compile", compile)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {
+            "mode": self.mode,
+            "refresh_every": self.refresh_every,
+            "autocast": self.autocast,
+            "compile": self.compile,
+        }
+
+    @property
+    def recomputing(self) -> VitClassifier:
+        if self.mode == "recompute":
+            return self
+        other = copy.copy(self)
+        other.mode, other.refresh_every = "recompute", 0
+        return other
+
+    @torch.no_grad()
+    def begin(
+        self, images: Shaped[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch tokens embed"] | KVMemory:
+        """Patch projection and positions, once an episode."""
+        with autocast(self.device, self.autocast):
+            tokens = self.network.tokens(images).float()
+        if self.mode == "kv_cache":
+            return kv_cache.begin(tokens, self.network.prefix)
+        return tokens
+
+    @torch.no_grad()
+    def classify(
+        self, memory: Any, revealed: Bool[Tensor, "batch rows cols"]
+    ) -> tuple[Float[Tensor, "batch classes"], Any]:
+        """Logits of the head on the revealed tokens; the others are dropped."""
+        with autocast(self.device, self.autocast):
+            features, memory = self._features(memory, revealed)
+            return self.head.logits(features).float(), memory
+
+    @torch.no_grad()
+    def features(
+        self, memory: Any, revealed: Bool[Tensor, "batch rows cols"]
+    ) -> Float[Tensor, "batch features"]:
+        """What the last linear layer reads, see :mod:`.heads`."""
+        return self._features(memory, revealed)[0]
+
+    def _features(self, memory: Any, revealed: Tensor) -> tuple[Tensor, Any]:
+        seen = revealed.flatten(1).to(self.device)
+        if self.mode == "recompute":
+            known = torch.zeros(len(seen), dtype=torch.long, device=self.device)
+            slots = self.network.prefix + int(seen.sum(-1).max())
+            store = packing.Store(len(seen), slots)
+            return self._run(memory, seen, known, store), memory
+        fresh, before, age = kv_cache.plan(memory, seen, self.refresh_every)
+        store = kv_cache.store_of(memory)
+        features = self._run(memory.tokens, fresh, before.sum(-1), store)
+        return features, kv_cache.advance(memory, seen, age, store)
+
+    def _run(self, tokens: Tensor, fresh: Tensor, known: Tensor, store: packing.Store) -> Tensor:
+        run = packing.run_blocks(self.network, tokens, fresh, known, store, self.compile)
+        return self.head.features(run)
+
+    def attention_map(
+        self,
+        images: Shaped[Tensor, "batch 3 height width"],
+        layer: int = -1,
+        resolution: Resolution = None,
+        reduction: Reduction = "max",
+    ) -> Float[Tensor, "batch rows cols"]:
+        """Attention from [CLS] to the patches on this classifier's grid.
+
+        See :meth:`saccade_env.classifiers.vit.network.TokenNetwork.attention_map`.
+        """
+        return self.network.attention_map(images, self.grid, layer, resolution, reduction)
+
+
+def _check_mode(mode: str, refresh_every: int) -> None:
+    if mode not in get_args(Mode):
+        raise unknown_name("classifier mode", str(mode), get_args(Mode))
+    whole = isinstance(refresh_every, int) and refresh_every >= 0
+    if not whole or (refresh_every and mode != "kv_cache"):
+        raise ValueError(
+            "refresh_every must be a whole number ≥ 0, and goes with mode='kv_cache'; "
+            f"got {refresh_every!r} with mode={mode!r}"
+        )

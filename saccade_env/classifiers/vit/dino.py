@@ -1,0 +1,175 @@
+"""DINO (Caron et al. 2021) with its linear head: the paper's classifier.
+
+It is timm's network with DINO's own positions, of published weights or of given tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from saccade_env.classifiers import weights
+from saccade_env.classifiers.base import Weights
+from saccade_env.classifiers.runtime import Autocast
+from saccade_env.classifiers.vit.classifier import Mode, VitClassifier
+from saccade_env.classifiers.vit.heads import LinearHead
+from saccade_env.classifiers.vit.network import TokenNetwork
+from saccade_env.errors import unknown_name
+from saccade_env.geometry import grid_of
+
+NetworkName = Literal["dino_vits16", "dino_vits8", "dino_vitb16", "dino_vitb8"]
+NETWORKS: tuple[str, ...] = get_args(NetworkName)
+
+
+class DinoNetwork(TokenNetwork):
+    """A frozen DINO backbone, for images of any size."""
+
+    def tokens(
+        self, images: Shaped[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch tokens embed"]:
+        grid = grid_of((images.shape[-2], images.shape[-1]), self.patch_size)
+        patches = self.backbone.patch_embed.proj(self.normalise(images)).flatten(2).mT
+        cls_token = self.backbone.cls_token.expand(len(images), -1, -1)
+        positions = interpolate_positions(self.backbone.pos_embed, grid)
+        return torch.cat((cls_token, patches), dim=1) + positions
+
+
+def load_network(name: str, device: str | torch.device = "cpu") -> DinoNetwork:
+    """One of the four published networks; its layers are loaded once per process and device.
+
+    Raises:
+        WeightsError: The weights cannot be had, or are not what they should be.
+        ValueError: No such network.
+    """
+    if name not in NETWORKS:
+        raise unknown_name("DINO network", name, NETWORKS)
+    backbone = weights.GROUPS[name][0]
+    return DinoNetwork(weights.shared(backbone, device), device, weights.record(backbone))
+
+
+def vision_transformer(
+    width: int,
+    patch_size: int,
+    depth: int = 12,
+    image_size: int = 224,
+    num_heads: int | None = None,
+) -> nn.Module:
+    """A network of timm's as DINO has it; by default with a head for every 64 of its width."""
+    from timm.models.vision_transformer import VisionTransformer
+
+    heads = num_heads or max(width // 64, 1)
+    if width % heads:
+        raise ValueError(f"num_heads must divide the width {width}; got {heads}")
+    return VisionTransformer(
+        img_size=image_size,
+        patch_size=patch_size,
+        embed_dim=width,
+        depth=depth,
+        num_heads=heads,
+        num_classes=0,
+    )
+
+
+def build_backbone(state: Mapping[str, Tensor], num_heads: int | None = None) -> nn.Module:
+    """Build timm's VisionTransformer of the width, depth and patch size of the tensors.
+
+    Args:
+        state: The official state dict; loaded strictly.
+        num_heads: Attention heads; by default width / 64, as in every published DINO.
+
+    Raises:
+        WeightsError: The tensors are not those of a DINO network.
+    """
+    try:
+        width, patch_size = state["cls_token"].shape[-1], state["patch_embed.proj.weight"].shape[-1]
+        image_size = patch_size * int((state["pos_embed"].shape[1] - 1) ** 0.5)
+        depth = len({key.split(".")[1] for key in state if key.startswith("blocks.")})
+    except (KeyError, IndexError) as error:
+        raise weights.WeightsError(
+            f"these are not the weights of a DINO network: {error}"
+        ) from error
+    network = weights.empty(
+        lambda: vision_transformer(width, patch_size, depth, image_size, num_heads)
+    )
+    return weights.fill(network, state, "a DINO network")
+
+
+def interpolate_positions(
+    positions: Float[Tensor, "1 tokens embed"], grid: tuple[int, int]
+) -> Float[Tensor, "1 out embed"]:
+    """Position embedding for another grid, as the official DINO code computes it.
+
+    Bicubic without antialias; the scale factor is (side + 0.1) / √N, and the sampling follows that
+    factor, not the size that results. timm's own interpolation differs by 4e-2.
+    """
+    side = int((positions.shape[1] - 1) ** 0.5)
+    if grid == (side, side):
+        return positions
+    patches = positions[:, 1:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
+    scale = tuple((length + 0.1) / side for length in grid)
+    resized = F.interpolate(patches, scale_factor=scale, mode="bicubic")
+    return torch.cat((positions[:, :1], resized.permute(0, 2, 3, 1).flatten(1, 2)), dim=1)
+
+
+def from_state_dicts(
+    backbone: Mapping[str, Tensor],
+    head: Mapping[str, Any],
+    num_heads: int | None = None,
+    device: str | torch.device = "cpu",
+    **keywords: Any,
+) -> VitClassifier:
+    """Build a classifier of the width, depth and patch size that the tensors have.
+
+    Args:
+        backbone: The official state dict.
+        head: The official linear layer, whatever the prefix of its ``linear.weight``.
+        num_heads: Attention heads; by default width / 64, as in every published DINO.
+        device: Where it runs.
+        **keywords: To :class:`~saccade_env.classifiers.vit.classifier.VitClassifier`.
+
+    Raises:
+        WeightsError: The tensors are not those of a DINO network and its head.
+    """
+    network = DinoNetwork(build_backbone(backbone, num_heads), device)
+    tensors = weights.tensors_of(head, "the head")
+    shape = tuple(tensors["weight"].shape) if "weight" in tensors else ()
+    classes, features = shape if len(shape) == 2 else (1, 1)
+    linear = weights.empty(lambda: nn.Linear(features, classes))
+    head_of = LinearHead(network, weights.fill(linear, tensors, "a linear head"))
+    return VitClassifier(network, head_of, **{"name": "dino", **keywords})
+
+
+def load(
+    mode: Mode = "recompute",
+    refresh_every: int = 0,
+    autocast: Autocast | None = None,
+    compile: bool = False,
+    *,
+    name: str,
+    device: str | torch.device = "cpu",
+    image_size: tuple[int, int] = (224, 224),
+) -> VitClassifier:
+    """One of the published classifiers: ``dino_vits16`` (the paper's), ``dino_vits8`` and so on.
+
+    Args:
+        mode: See :class:`VitClassifier`, also for the next three.
+        refresh_every: Likewise.
+        autocast: Likewise.
+        compile: Likewise.
+        name: Which.
+        device: Where it runs.
+        image_size: (height, width) of the images in pixels.
+
+    Raises:
+        WeightsError: The weights cannot be had, or are not what they should be.
+    """
+    network, file = load_network(name, device), weights.GROUPS[name][1]
+    head, both = weights.load(file), (network.weights, weights.record(file))
+    origin = Weights(" + ".join(w.source for w in both), " + ".join(w.sha256 for w in both))
+    how = mode, refresh_every, autocast, compile
+    return VitClassifier(network, LinearHead(network, head), image_size, name, origin, *how)

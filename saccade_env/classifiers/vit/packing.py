@@ -1,0 +1,164 @@
+"""Rows with different numbers of tokens in one forward, with nothing computed for padding.
+
+The tokens of all rows are laid end to end, ``[packed, D]``: norms, linear layers and MLPs, which
+are nearly all of the work, run on those. Attention alone sees a table ``[batch, longest]``, whose
+keys and values a :class:`Store` holds: for one forward, or for a whole episode (``kv_cache.py``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from saccade_env.classifiers.vit.attention import Attending
+
+if TYPE_CHECKING:
+    from saccade_env.classifiers.vit.network import TokenNetwork
+
+
+class Layout(NamedTuple):
+    """Where packed tokens stand; every row begins with its prefix."""
+
+    row: Int[Tensor, " packed"]
+    place: Int[Tensor, " packed"]  # in its row
+    token: Int[Tensor, " packed"]  # in the sequence of all tokens
+    first: Int[Tensor, " batch"]  # the packed place of each row's first token
+    prefix: int
+    longest: int
+    full: bool  # all rows are equally long
+
+    @property
+    def slots(self) -> Int[Tensor, " packed"]:
+        """Places in the flattened table of queries."""
+        return self.row * self.longest + self.place
+
+    def pad(self, packed: Float[Tensor, "packed *embed"]) -> Float[Tensor, "batch longest *embed"]:
+        """Packed tokens as a table, zero where there is none."""
+        batch = len(self.first)
+        if self.full:
+            return packed.unflatten(0, (batch, self.longest))
+        table = packed.new_zeros(batch * self.longest, *packed.shape[1:])
+        return table.index_copy_(0, self.slots, packed).unflatten(0, (batch, self.longest))
+
+    def unpad(self, table: Float[Tensor, "batch longest *embed"]) -> Float[Tensor, "packed *embed"]:
+        """Inverse of :meth:`pad`."""
+        flat = table.flatten(0, 1)
+        return flat if self.full else flat[self.slots]
+
+
+def lay_out(chosen: Bool[Tensor, "batch patches"], prefix: int) -> Layout:
+    """The layout of the prefix and the chosen patches of every row."""
+    row, token = F.pad(chosen, (prefix, 0), value=True).nonzero().unbind(1)
+    lengths = prefix + chosen.sum(-1)
+    first = lengths.cumsum(0) - lengths
+    place = torch.arange(len(row), device=row.device) - first[row]
+    longest = int(lengths.max())
+    return Layout(row, place, token, first, prefix, longest, len(row) == len(lengths) * longest)
+
+
+class Store:
+    """Keys and values of every layer, and what the last one gives; written in place.
+
+    Prefix slots come first, and every forward writes them anew. An episode of ViT-S/16 on 14×14
+    tokens needs 7 MB a row.
+    """
+
+    def __init__(self, batch: int, slots: int) -> None:
+        self.size = (batch, slots)
+        self.layers: dict[Any, Tensor] = {}
+        self.version = 0  # counts the forwards that wrote here
+
+    def write(
+        self, what: Any, places: Int[Tensor, " packed"], fresh: Float[Tensor, "packed *embed"]
+    ) -> Float[Tensor, "batch slots *embed"]:
+        """Put fresh values at flattened places; return all of them."""
+        if what not in self.layers:  # zeros, since 0 · NaN of unwritten memory would be NaN
+            self.layers[what] = fresh.new_zeros(*self.size, *fresh.shape[1:])
+        self.layers[what].flatten(0, 1).index_copy_(0, places, fresh)
+        return self.layers[what]
+
+    def take_rows(self, rows: Int[Tensor, " some"]) -> Store:
+        """A copy of some rows."""
+        taken = Store(len(rows), self.size[1])
+        taken.layers = {what: layer[rows.to(layer.device)] for what, layer in self.layers.items()}
+        return taken
+
+
+class Packed(Attending):
+    """Rows laid end to end attend to what the store knows of their own row, and to each other."""
+
+    def __init__(self, layout: Layout, known: Int[Tensor, " batch"], store: Store) -> None:
+        super().__init__()
+        row, place, prefix = layout.row, layout.place, layout.prefix
+        self.places = row * store.size[1] + torch.where(place < prefix, place, place + known[row])
+        lengths = known + torch.bincount(row, minlength=len(known))  # prefix counted
+        self.width, self.layer = int(lengths.max()), 0
+        self.held = torch.arange(self.width, device=row.device) < lengths[:, None]
+        self._mask = None if bool(self.held.all()) else self.held[:, None, None]
+        self._layout, self._store = layout, store
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        if q.shape[0] != 1 or k.shape != q.shape:
+            raise ValueError(f"expected queries and keys of all tokens; got {q.shape}, {k.shape}")
+        kept = []
+        for name, fresh in (("k", k), ("v", v)):
+            written = self._store.write((name, self.layer), self.places, fresh[0].transpose(0, 1))
+            kept.append(written[:, : self.width].transpose(1, 2))
+        table = self._layout.pad(q[0].transpose(0, 1)).transpose(1, 2)
+        mixed = F.scaled_dot_product_attention(table, *kept, attn_mask=self._mask)
+        return self._layout.unpad(mixed.transpose(1, 2)).transpose(0, 1)[None]
+
+
+class Seen(NamedTuple):
+    """What the layers make of the tokens.
+
+    Attributes:
+        firsts: The first token of every row after every layer, for networks with a prefix.
+        table: All tokens of a row after the last layer, also those of earlier saccades.
+        held: Where there is one.
+    """
+
+    firsts: list[Float[Tensor, "batch embed"]]
+    table: Float[Tensor, "batch longest embed"]
+    held: Bool[Tensor, "batch longest"]
+
+
+def run_blocks(
+    network: TokenNetwork,
+    tokens: Float[Tensor, "batch tokens embed"],
+    chosen: Bool[Tensor, "batch patches"],
+    known: Int[Tensor, " batch"],
+    store: Store,
+    compiled: bool = False,
+) -> Seen:
+    """Run the prefix and the chosen patches of every row through the layers.
+
+    Args:
+        network: Whose layers.
+        tokens: All of them.
+        chosen: The patches to compute.
+        known: Patches of each row whose keys and values are in the store, after the prefix.
+        store: Where keys and values go.
+        compiled: Run the layers through ``torch.compile``.
+
+    Raises:
+        ValueError: ``chosen`` is of another grid.
+    """
+    prefix = network.prefix
+    if chosen.shape[1] != tokens.shape[1] - prefix:
+        raise ValueError(f"{tokens.shape[1] - prefix} patches, but {chosen.shape[1]} in revealed")
+    layout, rotations = lay_out(chosen, prefix), network.rotations()
+    if rotations is not None:
+        rotations = rotations[..., layout.token, :]
+    packed, firsts = tokens[layout.row, layout.token][None], []
+    with Packed(layout, known, store) as attending:
+        for layer, block in enumerate(network.blocks):
+            attending.layer = layer
+            packed = block(packed, **network.rotated(layer, rotations))
+            firsts += [packed[0, layout.first]] * bool(prefix)
+    table = store.write("last", attending.places, packed[0])[:, : attending.width]
+    return Seen(firsts, table, attending.held)

@@ -1,0 +1,219 @@
+"""Any network of timm's: transformers drop hidden tokens, others see them painted neutral.
+
+Grid, patch size, normalisation, crop and interpolation are those of timm's own configuration.
+That a network can be run on some of its tokens is tried, not assumed: with all of them revealed
+it has to give what timm's own forward gives.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import torch
+from torch import nn
+
+from saccade_env.classifiers import weights
+from saccade_env.classifiers.base import Classifier, Weights
+from saccade_env.classifiers.cnn import CnnClassifier
+from saccade_env.classifiers.runtime import Autocast
+from saccade_env.classifiers.vit.classifier import Mode, VitClassifier
+from saccade_env.classifiers.vit.heads import TimmHead
+from saccade_env.classifiers.vit.network import TokenNetwork
+from saccade_env.errors import nearest
+from saccade_env.images.preprocess import Preprocess
+
+_FITS = "what fits: vit_…, vit_…_dinov2, vit_…_dinov3, deit_…, eva02_…, convnext_…, resnet…"
+_TOLERANCE = 1e-4
+
+
+def load(
+    model: str = "",
+    pretrained: bool = True,
+    num_classes: int | None = None,
+    seed: int = 0,
+    patch_size: int = 16,
+    mode: Mode = "recompute",
+    refresh_every: int = 0,
+    autocast: Autocast | None = None,
+    compile: bool = False,
+    *,
+    device: str | torch.device = "cpu",
+    image_size: tuple[int, int] = (224, 224),
+) -> Classifier:
+    """Build a classifier of a network of timm's.
+
+    Args:
+        model: timm's name, such as ``deit_tiny_patch16_224`` or ``vit_small_patch16_224.augreg``.
+        pretrained: Fetch its weights from the Hub, or take them from its cache; else they are
+            random, by ``seed``.
+        num_classes: Of a new, random head; by default the network's own.
+        seed: Draws random weights.
+        patch_size: Side of a token in pixels, for convolutional networks.
+        mode: See :class:`VitClassifier`, also for the next three.
+        refresh_every: Likewise.
+        autocast: Likewise.
+        compile: Likewise.
+        device: Where it runs.
+        image_size: (height, width) of the images in pixels.
+
+    Raises:
+        ValueError: There is no such network, it has no classes, or cannot drop tokens; the message
+            says why, and what fits instead.
+        WeightsError: The weights cannot be had.
+    """
+    network, origin = build(model, pretrained, num_classes, seed, image_size)
+    if not network.num_classes:  # type: ignore[operator]
+        raise ValueError(
+            f"timm's {model!r} comes without classes: it can guide a policy (attention:{model}), "
+            "and judge with a random head (num_classes=1000)"
+        )
+    mean, std = (tuple(settings(model)[key]) for key in ("mean", "std"))
+    name = f"timm:{model}"
+    if is_convolutional(network):
+        if mode != "recompute":
+            raise ValueError(f"mode {mode!r} drops hidden tokens, which {model!r} cannot")
+        colours: Any = [tuple(255 * value for value in colour) for colour in (mean, std)]
+        classes: Any = network.num_classes
+        return CnnClassifier(
+            name, network, *colours, origin, device, image_size, patch_size, classes,
+            autocast, compile,
+        )  # fmt: skip
+    _refuse(network, model)
+    tokens = TokenNetwork(network, device, origin, mean, std)
+    try:
+        head = TimmHead(tokens)
+    except ValueError as error:
+        raise ValueError(f"timm's {model!r} cannot be used: {error}; {_FITS}") from error
+    how = mode, refresh_every, autocast, compile
+    judge = VitClassifier(tokens, head, image_size, name, origin, *how)
+    _adapt(judge, model)
+    return judge
+
+
+def preprocess(model: str) -> Preprocess:
+    """Size, crop and interpolation of timm's own configuration of a network."""
+    found = settings(model)
+    size = tuple(found["input_size"][1:])
+    resize = int(min(size) / found["crop_pct"])
+    return Preprocess(size, max(resize, min(size)), interpolation=found["interpolation"])
+
+
+def settings(model: str) -> dict[str, Any]:
+    """Timm's data configuration: input_size, mean, std, crop_pct, interpolation.
+
+    Raises:
+        ValueError: There is no such network; the message suggests the nearest.
+    """
+    import timm
+    from timm.data import resolve_data_config
+
+    base = model.partition(".")[0]
+    if not timm.is_model(base):
+        raise ValueError(f"timm has no network {base!r}.{nearest(base, timm.list_models())}")
+    config = timm.get_pretrained_cfg(model)
+    found = resolve_data_config(pretrained_cfg=config.to_dict() if config else {})
+    if found["interpolation"] not in ("bicubic", "bilinear"):
+        found["interpolation"] = "bicubic"
+    return found
+
+
+def build(
+    model: str,
+    pretrained: bool,
+    num_classes: int | None,
+    seed: int,
+    image_size: tuple[int, int],
+) -> tuple[nn.Module, Weights]:
+    """The network, and where its weights came from.
+
+    Raises:
+        ValueError: There is no such network, or not at this size.
+        WeightsError: The weights cannot be had.
+    """
+    import timm
+
+    settings(model)  # says which name is meant
+    keywords: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
+    if _takes_size(model):
+        keywords["img_size"] = image_size
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            network = timm.create_model(model, pretrained=pretrained, **keywords)
+        except (OSError, RuntimeError, ImportError) as error:
+            raise weights.WeightsError(
+                f"cannot get the weights of timm's {model!r} ({type(error).__name__}: {error}); "
+                f"connect to the network, or take random ones: timm:{model},pretrained=false"
+            ) from error
+    if not pretrained:
+        return network, Weights(f"random, seed {seed}", "-")
+    return network, Weights(f"timm {model}", _sha256(network.state_dict()))
+
+
+def is_convolutional(network: nn.Module) -> bool:
+    """Whether a network convolves, and attends to nothing."""
+    kinds = {type(module).__name__ for module in network.modules()}
+    attends = any(hasattr(module, "fused_attn") for module in network.modules())
+    mixes = any("Att" in kind or "Mixer" in kind for kind in kinds)
+    return "Conv2d" in kinds and not attends and not mixes
+
+
+def _takes_size(model: str) -> bool:
+    from timm.models import is_model_in_modules
+
+    return is_model_in_modules(model.partition(".")[0], ["vision_transformer", "eva", "deit"])
+
+
+def _refuse(network: Any, model: str) -> None:
+    """Refuse a transformer whose tokens are not of a patch each, or not attended to by all."""
+    from timm.layers import PatchEmbed
+    from timm.models.eva import Eva
+    from timm.models.vision_transformer import VisionTransformer
+
+    reason = ""
+    if not isinstance(network, VisionTransformer | Eva):
+        reason = (
+            f"its kind, {type(network).__name__}, has windows, a hierarchy, relative position "
+            "biases or another attention, which is defined on the whole grid alone"
+        )
+    elif not isinstance(network.patch_embed, PatchEmbed):
+        reason = "its tokens are made by convolutions over their neighbours, hidden or not"
+    elif getattr(network.attn_pool, "pos_embed", None) is not None:
+        reason = "its pooling has positions of its own"
+    if reason:
+        raise ValueError(f"hidden tokens of timm's {model!r} cannot be dropped: {reason}; {_FITS}")
+
+
+@torch.no_grad()
+def _adapt(judge: VitClassifier, model: str) -> None:
+    """Let layers run on packed tokens, and refuse a network that then gives other logits.
+
+    Raises:
+        ValueError: It does something else with its tokens than what is known here.
+    """
+    network, size = judge.network.backbone, judge.image_size
+    pixels = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)).to(judge.device)
+    expected = network(pixels)
+    for module in network.modules():
+        if hasattr(module, "fused_attn"):
+            module.fused_attn = True
+        if hasattr(module, "num_prefix_tokens") and module is not network:
+            module.num_prefix_tokens = 0  # the prefix is rotated by nothing, wherever it stands
+    everything = torch.ones(1, *judge.grid, dtype=torch.bool, device=judge.device)
+    plain = judge.recomputing
+    found = plain.classify(plain.begin(pixels), everything)[0]
+    if not torch.allclose(found, expected, atol=_TOLERANCE, rtol=_TOLERANCE):
+        worst = float((found - expected).abs().max())
+        raise ValueError(
+            f"timm's {model!r} on all its tokens gives other logits here than in timm (by "
+            f"{worst:.1e}), so it does something else with them than is known; {_FITS}"
+        )
+
+
+def _sha256(tensors: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
