@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -172,7 +172,7 @@ def loop_sparse(classifier: Classifier, pixels: Tensor, sets: list[Tensor]) -> N
 
 
 @torch.no_grad()
-def loop_dense(classifier: VitClassifier, pixels: Tensor, sets: list[Tensor]) -> None:
+def loop_dense(classifier: Any, pixels: Tensor, sets: list[Tensor]) -> None:
     """One image after the other, all tokens, hidden ones kept out of attention by a mask."""
     network = classifier.network
     for row in range(len(pixels)):

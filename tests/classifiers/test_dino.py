@@ -153,14 +153,14 @@ def test_nothing_is_computed_for_hidden_tokens() -> None:
     revealed[0, :3, :3] = True
     classifier.classify(memory, revealed)
     handle.remove()
-    assert seen == [(1 + 9 + 1, 64)], "[CLS] and nine patches, [CLS] alone; no padding"
+    assert seen == [(1, 1 + 9 + 1, 64)], "[CLS] and nine patches, [CLS] alone; no padding"
 
 
 def test_later_layers_are_not_computed() -> None:
     network = DinoNetwork(build_backbone(random_network(depth=6)))
     calls: list[int] = []
     for place, block in enumerate(network.blocks):
-        block.register_forward_pre_hook(lambda module, inputs, place=place: calls.append(place))
+        block.mlp.register_forward_pre_hook(lambda *given, place=place: calls.append(place))
     network.attention_map(torch.zeros(1, 3, 224, 224, dtype=torch.uint8), (14, 14), layer=2)
     assert calls == [0, 1]
 

@@ -6,6 +6,7 @@ token, or none. The patches follow in row-major order.
 
 from __future__ import annotations
 
+from functools import cached_property
 from numbers import Integral
 from typing import Any, Literal
 
@@ -58,6 +59,11 @@ class TokenNetwork:
     def blocks(self) -> Any:
         """The layers."""
         return self.backbone.blocks
+
+    @cached_property
+    def compiled_blocks(self) -> list[Any]:
+        """The layers through ``torch.compile``, for any number of tokens."""
+        return [torch.compile(block, dynamic=True) for block in self.blocks]
 
     @property
     def prefix(self) -> int:

@@ -101,16 +101,19 @@ class Packed(Attending):
         self._mask = None if bool(self.held.all()) else self.held[:, None, None]
         self._layout, self._store = layout, store
 
+    @torch.compiler.disable
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if q.shape[0] != 1 or k.shape != q.shape:
             raise ValueError(f"expected queries and keys of all tokens; got {q.shape}, {k.shape}")
-        kept = []
-        for name, fresh in (("k", k), ("v", v)):
-            written = self._store.write((name, self.layer), self.places, fresh[0].transpose(0, 1))
-            kept.append(written[:, : self.width].transpose(1, 2))
-        table = self._layout.pad(q[0].transpose(0, 1)).transpose(1, 2)
-        mixed = F.scaled_dot_product_attention(table, *kept, attn_mask=self._mask)
+        keys, values = (self._keep(name, fresh[0]) for name, fresh in (("k", k), ("v", v)))
+        queries = self._layout.pad(q[0].transpose(0, 1)).transpose(1, 2)
+        mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=self._mask)
         return self._layout.unpad(mixed.transpose(1, 2)).transpose(0, 1)[None]
+
+    def _keep(self, name: str, fresh: Float[Tensor, "heads packed channels"]) -> Tensor:
+        """Write keys or values to the store, and read those of every row's tokens."""
+        kept = self._store.write((name, self.layer), self.places, fresh.transpose(0, 1))
+        return kept[:, : self.width].transpose(1, 2)
 
 
 class Seen(NamedTuple):
@@ -156,7 +159,7 @@ def run_blocks(
         rotations = rotations[..., layout.token, :]
     packed, firsts = tokens[layout.row, layout.token][None], []
     with Packed(layout, known, store) as attending:
-        for layer, block in enumerate(network.blocks):
+        for layer, block in enumerate(network.compiled_blocks if compiled else network.blocks):
             attending.layer = layer
             packed = block(packed, **network.rotated(layer, rotations))
             firsts += [packed[0, layout.first]] * bool(prefix)

@@ -63,7 +63,7 @@ def load(
         WeightsError: The weights cannot be had.
     """
     network, origin = build(model, pretrained, num_classes, seed, image_size)
-    if not network.num_classes:  # type: ignore[operator]
+    if not network.num_classes:
         raise ValueError(
             f"timm's {model!r} comes without classes: it can guide a policy (attention:{model}), "
             "and judge with a random head (num_classes=1000)"
@@ -73,11 +73,10 @@ def load(
     if is_convolutional(network):
         if mode != "recompute":
             raise ValueError(f"mode {mode!r} drops hidden tokens, which {model!r} cannot")
-        colours: Any = [tuple(255 * value for value in colour) for colour in (mean, std)]
-        classes: Any = network.num_classes
+        grey, contrast = ((255 * r, 255 * g, 255 * b) for r, g, b in (mean, std))
         return CnnClassifier(
-            name, network, *colours, origin, device, image_size, patch_size, classes,
-            autocast, compile,
+            name, network, grey, contrast, origin, device, image_size, patch_size,
+            network.num_classes, autocast, compile,
         )  # fmt: skip
     _refuse(network, model)
     tokens = TokenNetwork(network, device, origin, mean, std)
@@ -124,7 +123,7 @@ def build(
     num_classes: int | None,
     seed: int,
     image_size: tuple[int, int],
-) -> tuple[nn.Module, Weights]:
+) -> tuple[Any, Weights]:
     """The network, and where its weights came from.
 
     Raises:
