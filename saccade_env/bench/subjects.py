@@ -129,9 +129,12 @@ def pictures(folder: str | None) -> images.Collection:
 
 def kept_otherwise(source: images.Collection, count: int, folder: Path) -> dict[str, ImageSource]:
     """The first pictures of a collection as ``"shards"`` and, with ``datasets``, ``"tables"``."""
-    stored = {source.id(i): source.open(i).read() for i in range(count)}
+    stored = []
+    for i in range(count):
+        with source.open(i) as file:
+            stored.append(file.read())
     with tarfile.open(folder / "a.tar", "w") as archive:
-        for number, data in enumerate(stored.values()):
+        for number, data in enumerate(stored):
             member = tarfile.TarInfo(f"{number:06}.jpg")
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
@@ -140,7 +143,7 @@ def kept_otherwise(source: images.Collection, count: int, folder: Path) -> dict[
         import datasets
     except ImportError:
         return kept
-    rows = {"image": [{"bytes": data, "path": None} for data in stored.values()]}
+    rows = {"image": [{"bytes": data, "path": None} for data in stored]}
     table = datasets.Dataset.from_dict(rows, datasets.Features({"image": datasets.Image()}))
     datasets.disable_progress_bars()
     table.to_parquet(folder / "tables" / "a.parquet")
