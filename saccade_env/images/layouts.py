@@ -148,6 +148,8 @@ def _special(root: Path) -> dict[str, Callable[[], Listing]]:
         found[f"tables ({tables[0].name})"] = lambda: _rows(huggingface.open_folder(root))
     if tars:
         found[f"tar files ({tars[0].name})"] = lambda: _shards(root, shards.of_one_split(tars))
+    if packed := [name for name in sorted(names) if name.endswith((".tar.gz", ".tgz"))]:
+        found[f"compressed tar files ({packed[0]})"] = lambda: _refuse_compressed(root)
     if (root / _CLS_LOC).is_dir():
         found[f"Kaggle's tree ({_CLS_LOC})"] = lambda: _kaggle(root)
     folders = [name for name in folders_in(root) if found and holds_pictures(root / name)]
@@ -155,6 +157,13 @@ def _special(root: Path) -> dict[str, Callable[[], Listing]]:
     if found and pictures:
         found[f"pictures ({pictures[0]})"] = lambda: _folder(root, False)
     return found
+
+
+def _refuse_compressed(root: Path) -> Listing:
+    raise ValueError(
+        f"{root} holds compressed tar files, which cannot be read at random: decompress shards "
+        "(gunzip), or unpack archives and name the folder"
+    )
 
 
 def _folder(root: Path, flat: bool) -> Listing:
@@ -208,6 +217,8 @@ def _rows(found: huggingface.Found) -> Listing:
 def _truth_near(listing: Listing) -> label_file.LabelFile | None:
     """Labels of a flat folder: of its own metadata, or ILSVRC's for its validation files."""
     root = Path(listing.storage.root)
+    if not isinstance(listing.storage, Files):
+        return None
     for name in _METADATA:
         if (root / name).is_file() and label_file.is_one(root / name):
             return label_file.read(root / name)
