@@ -23,6 +23,7 @@ from saccade_env.images.derived import Derived
 if TYPE_CHECKING:
     from saccade_env.classifiers.vit.classifier import VitClassifier
 
+_CLASS = "n02123045"  # of copied pictures: nothing asks for it
 Ratios = Iterator[dict[str, float]]  # by name of the line, a repeat at a time
 
 
@@ -127,19 +128,25 @@ def pictures(folder: str | None) -> images.Collection:
 
 def kept_otherwise(source: images.Collection, count: int, folder: Path) -> dict[str, ImageSource]:
     """The first pictures of a collection as ``"shards"`` and, with ``datasets``, ``"tables"``."""
-    stored = {source.id(i): source.open(i).read() for i in range(count)}
+    stored = []
+    for i in range(count):
+        with source.open(i) as file:
+            stored.append(file.read())
     with tarfile.open(folder / "a.tar", "w") as archive:
-        for number, data in enumerate(stored.values()):
-            member = tarfile.TarInfo(f"{number:06}.jpg")
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
+        for number, data in enumerate(stored):
+            for suffix, content in (("jpg", data), ("cls", _CLASS.encode())):
+                member = tarfile.TarInfo(f"{number:06}.{suffix}")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
     kept: dict[str, ImageSource] = {"shards": images.create(folder / "a.tar")}
     try:
         import datasets
     except ImportError:
         return kept
-    rows = {"image": [{"bytes": data, "path": None} for data in stored.values()]}
-    table = datasets.Dataset.from_dict(rows, datasets.Features({"image": datasets.Image()}))
+    cells = [{"bytes": data, "path": None} for data in stored]
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("string")})
+    columns = {"image": cells, "label": [_CLASS] * len(stored)}
+    table = datasets.Dataset.from_dict(columns, features)
     datasets.disable_progress_bars()
     table.to_parquet(folder / "tables" / "a.parquet")
     return {**kept, "tables": images.create(folder / "tables")}

@@ -76,7 +76,8 @@ def images(
         looked = label_check.look(source, judge, seed=seed)
     if judge and (checked := label_check.of_source(source, looked)):
         _say(judge.name, checked, ambiguous)
-    typer.echo(f"wrote {_draw(source, looked, seed, out)}")
+    if drawn := _draw(source, looked, seed, out):
+        typer.echo(f"wrote {drawn}")
 
 
 def _describe(source: Collection, limit: int | None, seed: int) -> None:
@@ -126,12 +127,14 @@ def _say(classifier: str, checked: LabelCheck, ambiguous: bool) -> None:
         shown.add_row(reading, f"{100 * right:.1f}", READINGS[reading])
     Console().print(shown)
     if ambiguous:
-        typer.echo(f"right most often as {checked.best}: pass --labels {checked.best}")
+        option = f"{checked.file}:{checked.best}" if checked.file else checked.best
+        known = f"right most often as {checked.best}: pass --labels {option}"
+        typer.echo(known if checked.tells else "too few pictures, or no reading fits, to say which")
     elif checked.verdict:
         note(checked.verdict)
 
 
-def _draw(source: Any, looked: Looked, seed: int, out: Path) -> Path:
+def _draw(source: Any, looked: Looked, seed: int, out: Path) -> Path | None:
     from PIL import Image
 
     from saccade_env.drawing.contact_sheet import Cell, contact_sheet
@@ -140,8 +143,10 @@ def _draw(source: Any, looked: Looked, seed: int, out: Path) -> Path:
     from saccade_env.files import replacing
     from saccade_env.images import class_names_imagenet
     from saccade_env.images.derived import sample
+    from saccade_env.images.feeding import batches
 
-    pictures = looked.pictures or [source[i] for i in sample(range(len(source)), COUNT, seed)]
+    chosen = batches(source, sample(range(len(source)), COUNT, seed), COUNT, "skip", 0)
+    pictures = looked.pictures or [picture for batch in chosen for picture in batch.pictures]
     cells = []
     for number, picture in enumerate(pictures):
         label = "" if picture.label is None else source.class_names[picture.label]
@@ -152,6 +157,8 @@ def _draw(source: Any, looked: Looked, seed: int, out: Path) -> Path:
             colour = BLUE if found == picture.label else ORANGE
         pixels = picture.image.permute(1, 2, 0).numpy()
         cells.append(Cell(pixels, label or picture.id, remark, colour))
+    if not cells:
+        return None
     with replacing(out) as temporary:
         Image.fromarray(contact_sheet(cells)).save(temporary, "PNG")
     return out

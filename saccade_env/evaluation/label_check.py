@@ -39,12 +39,14 @@ class LabelCheck(NamedTuple):
         images: How many were looked at.
         certainty: Mean, 0 to 1.
         accuracy: By reading, 0 to 1; the given one first.
+        file: Name of the file of labels, if they are from one.
     """
 
     given: str
     images: int
     certainty: float
     accuracy: dict[str, float]
+    file: str = ""
 
     @property
     def at_chance(self) -> bool:
@@ -58,16 +60,22 @@ class LabelCheck(NamedTuple):
         return max(self.accuracy, key=lambda reading: self.accuracy[reading])
 
     @property
+    def tells(self) -> bool:
+        """Whether the best reading is worth naming."""
+        return self.images >= _FEWEST and self.accuracy[self.best] >= _WORTH_NAMING
+
+    @property
     def verdict(self) -> str:
         """What to do, in words; empty where nothing is wrong."""
         if not self.at_chance:
             return ""
         right = f"{100 * self.accuracy[self.given]:.1f} % of {self.images} whole images are right"
         found = f"{right} as labelled ({self.given}), though certainty is {self.certainty:.2f}"
-        if self.accuracy[self.best] < _WORTH_NAMING:
+        if not self.tells:
             return f"{found}: the labels mean something else than the classifier's classes"
         better = f"{100 * self.accuracy[self.best]:.1f} % if they are read as {self.best}"
-        how = f"pass --labels {self.best} (labels={self.best!r})"
+        option = f"{self.file}:{self.best}" if self.file else self.best
+        how = f"pass --labels {option} (labels={option!r})"
         if self.given not in NUMBERED:
             how = "whoever gave them these labels counted so"
         return f"{found}; {better} ({READINGS[self.best]}): {how}"
@@ -102,7 +110,8 @@ def of_records(records: Sequence[pd.DataFrame], source: ImageSource) -> LabelChe
     label, predicted, certainty = (
         images[name].to_numpy() for name in ("label", "full_prediction", "full_certainty")
     )
-    return check(label, predicted, certainty, _reading(source))
+    found = check(label, predicted, certainty, _reading(source))
+    return found._replace(file=source.description.get("label_file", ""))
 
 
 def tell(records: Sequence[pd.DataFrame], source: ImageSource, enough: int = COUNT) -> bool:
@@ -154,7 +163,8 @@ def of_source(source: ImageSource, looked: Looked) -> LabelCheck | None:
     if source.labels != "imagenet" or not labels or None in labels:
         return None
     predictions, certainty = np.array(looked.predictions), np.array(looked.certainty)
-    return check(np.array(labels), predictions, certainty, _reading(source))
+    found = check(np.array(labels), predictions, certainty, _reading(source))
+    return found._replace(file=source.description.get("label_file", ""))
 
 
 def _reading(source: ImageSource) -> str:

@@ -107,13 +107,14 @@ def title(summary: dict[str, Any]) -> str:
     full, config = summary["full_image"], summary["config"]
     fovea, (rows, cols) = config["fovea"], config["grid"]
     kept = summary["images"]
-    read = (
-        f" ({kept['layout']}, labels: {kept['labels_read_as']})" if "labels_read_as" in kept else ""
-    )
+    parts = [kept[key] for key in ("layout", "labels_read_as") if key in kept]
+    read = f" ({', labels: '.join(parts)})" if parts else ""
+    if "label_file" in kept:
+        read = f"{read[:-1]} of {kept['label_file']})"
     mode = " (KV cache)" if summary["classifier"].get("mode") == "kv_cache" else ""
     return (
         f"{summary['classifier']['name']}{mode} on {full['images']} images of "
-        f"{kept['name']}{f' ({read})' * bool(read)}, {fovea}×{fovea} fovea, {rows}×{cols} tokens"
+        f"{kept['name']}{read}, {fovea}×{fovea} fovea, {rows}×{cols} tokens"
     )
 
 

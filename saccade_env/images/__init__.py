@@ -23,6 +23,7 @@ from saccade_env.images.classes import class_names_imagenet, synset_ids_imagenet
 from saccade_env.images.collection import Collection
 from saccade_env.images.decoding import decode
 from saccade_env.images.hub import imagenet, imagenette
+from saccade_env.images.labels import AmbiguousLabelsError
 from saccade_env.images.layouts import open_path
 from saccade_env.images.preprocess import Preprocess
 from saccade_env.images.shards import is_pattern
@@ -171,6 +172,8 @@ def _default(preprocess: Preprocess | None, **keywords: Any) -> ImageSource:
         return create("sample", preprocess, **keywords)
     try:
         return create(place, preprocess, **keywords)
+    except AmbiguousLabelsError:
+        raise
     except (OSError, ValueError) as error:
         raise ValueError(f"the images of $SACCADE_IMAGENET cannot be used: {error}") from error
 

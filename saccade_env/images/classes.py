@@ -34,8 +34,13 @@ def ilsvrc_order() -> list[int]:
 
 
 def classes_called(name: str) -> set[int]:
-    """Class indices by name: all synonyms, else the first, else another; case does not count."""
-    return next((names[_plain(name)] for names in _by_name() if _plain(name) in names), set())
+    """Class indices by name: all synonyms, else the first, else another; in another case last."""
+    plain = name.replace("_", " ").strip()
+    for written in (plain, plain.lower()):
+        for names in _by_name():
+            if written in names:
+                return names[written]
+    return set()
 
 
 def index_of_name(name: str) -> int:
@@ -56,18 +61,15 @@ def index_of_name(name: str) -> int:
 
 @lru_cache(maxsize=1)
 def _by_name() -> list[dict[str, set[int]]]:
-    """Classes by all synonyms, by the first, and by any: a first one counts before the others."""
-    found: list[dict[str, set[int]]] = [{}, {}, {}]
+    """Classes by all synonyms, by the first, and by any; then the same in lower case."""
+    found: list[dict[str, set[int]]] = [{} for _ in range(6)]
     for index, text in enumerate(_table()[1]):
-        synonyms = text.split(",")
-        for names, of_class in zip(found, ([text], synonyms[:1], synonyms), strict=True):
-            for name in of_class:
-                names.setdefault(_plain(name), set()).add(index)
+        synonyms = [name.strip() for name in text.split(",")]
+        for level, names in enumerate(([text], synonyms[:1], synonyms)):
+            for name in names:
+                found[level].setdefault(name, set()).add(index)
+                found[level + 3].setdefault(name.lower(), set()).add(index)
     return found
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ").strip().lower()
 
 
 @lru_cache(maxsize=1)

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 from saccade_env.errors import unknown_name
 from saccade_env.files import printable
 from saccade_env.images.classes import classes_called
+from saccade_env.images.labels import word_of
 from saccade_env.images.storage import open_file
 
 PREFIX = "hf:"
@@ -33,8 +34,12 @@ class Rows:
     column: str
 
     def open(self, place: int) -> BinaryIO:
-        cell = self.table[place][self.column]
-        return io.BytesIO(cell["bytes"]) if cell["bytes"] else open_file(cell["path"])
+        cell = self.table[place][self.column] or {}
+        if cell.get("bytes"):
+            return io.BytesIO(cell["bytes"])
+        if not cell.get("path"):
+            raise ValueError("there is no picture in this row")
+        return open_file(cell["path"])
 
     def file_of(self, place: int) -> tuple[str, object] | None:
         files = self.table.cache_files
@@ -47,6 +52,8 @@ class Found(NamedTuple):
     storage: Rows
     ids: list[str]
     words: list[str] | None
+    numbers: list[str] | None
+    notes: list[str]
 
 
 def open_repo(text: str) -> Found:
@@ -73,9 +80,9 @@ def open_saved(folder: Path, split: str = "") -> Found:
     return _found(loaded, str(folder), split)
 
 
-def open_tables(folder: Path) -> Found:
+def open_folder(folder: Path) -> Found:
     """Open a folder of parquet or arrow files; errors are those of :func:`open_repo`."""
-    return open_repo(f"{PREFIX}{folder}")
+    return _found(_guarded(str(folder), _datasets().load_dataset, str(folder)), str(folder), "")
 
 
 def _datasets() -> Any:
@@ -92,9 +99,11 @@ def _guarded(root: str, load: Callable[[str], Any], name: str) -> Any:
     try:
         return load(name)
     except Exception as error:  # whatever its loaders trip over
+        reason = error.__cause__ or error
+        local = Path(name).exists()
+        login = "" if local else " (a data set behind an agreement needs `hf auth login`)"
         raise OSError(
-            f"cannot open the data set {root}: {type(error).__name__}: {error} (a data set behind "
-            "an agreement needs `hf auth login`)"
+            f"cannot open the data set {root}: {type(reason).__name__}: {reason}{login}"
         ) from error
 
 
@@ -106,9 +115,12 @@ def _found(loaded: Any, root: str, split: str) -> Found:
     column = _choose("pictures", pictures, _IMAGES, root)
     table = table.cast_column(column, datasets.Image(decode=False))
     named = [name for name, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
-    said = named or [name for name in _LABELS if name in features]
-    words = _words(table, _choose("labels", said, _LABELS, root), root) if said else None
-    return Found(Rows(root, table, column), _ids(table, column), words)
+    said = [name for name in _LABELS if name in features] or named
+    notes = [] if said else [f"no labels: no column of {', '.join(features)} is one of classes"]
+    words, numbers = None, None
+    if said:
+        words, numbers = _words(table, _choose("labels", said, _LABELS, root), root)
+    return Found(Rows(root, table, column), _ids(table, column), words, numbers, notes)
 
 
 def _ids(table: Any, column: str) -> list[str]:
@@ -145,18 +157,24 @@ def _choose(what: str, columns: list[str], usual: tuple[str, ...], root: str) ->
     return fits[0]
 
 
-def _words(table: Any, column: str, root: str) -> list[str] | None:
+def _words(table: Any, column: str, root: str) -> tuple[list[str] | None, list[str] | None]:
+    """Classes as names and, where they have names, as numbers."""
     values, names = table[column][:], getattr(table.features[column], "names", None)
-    if hidden := sum(value in (None, -1) for value in values):  # as in splits for a test
-        if hidden < len(values):
-            raise ValueError(f"{hidden} of {len(values)} pictures in {root} have no label")
-        return None
+    found = [word_of(value, root) for value in values]
+    words = [word for word in found if word is not None]
+    if not words:  # as in splits for a test
+        return None, None
+    if len(words) < len(found):
+        raise ValueError(
+            f"{len(found) - len(words)} of {len(found)} pictures in {root} have no label"
+        )
     if not names or _are_imagenet(names):
-        return [str(value) for value in values]
-    return [names[value] for value in values]
+        return words, None
+    return [str(names[int(word)]) for word in words], words
 
 
 def _are_imagenet(names: list[str]) -> bool:
-    """Whether 1000 names are ImageNet-1k's in order; some stand for two classes."""
-    fits = sum(index in classes_called(name) for index, name in enumerate(names))
-    return len(names) == 1000 and fits > 900
+    """Whether 1000 names are ImageNet-1k's in order, but for some that had to be made different."""
+    called = [classes_called(name) for name in names]
+    fits = sum(index in found for index, found in enumerate(called))
+    return fits >= 990 and all(index in found for index, found in enumerate(called) if found)

@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from saccade_env.cache import cache_dir
 from saccade_env.files import read_object, write_json
-from saccade_env.images.storage import Storage
+from saccade_env.images.storage import Storage, seal
 
 _WORTH_KEEPING = 2000  # pictures: fewer are read anew every time
 _SETTLED_NS = 3 * 10**9  # clocks of file systems tick every two seconds at worst
@@ -68,7 +68,7 @@ def _content(storage: Storage, known: dict[str, object], place: int) -> _Content
         if found := storage.file_of(place):
             now = os.stat(found[0])
             changed = now.st_ctime_ns
-            what = *found, now.st_size, now.st_ino, now.st_mtime_ns, changed
+            what = *found, *seal(now)
             key = hashlib.sha256(repr(what).encode()).hexdigest()[:32]
             if isinstance(kept := known.get(key), str):
                 return _Content(key, changed, kept)

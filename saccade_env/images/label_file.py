@@ -17,15 +17,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from saccade_env.errors import unknown_name
-from saccade_env.images.labels import ILSVRC, READINGS
+from saccade_env.images.labels import ILSVRC, READINGS, kind_of, word_of
 
 VALIDATION = re.compile(r"ILSVRC2012_val_(\d{8})")
 TRUTH, KAGGLE = "ILSVRC2012_validation_ground_truth.txt", "LOC_val_solution.csv"
 DEVKIT = "ILSVRC2012_devkit_t12"
+_VALIDATION_PICTURES = 50_000
 _PARENTS = 4  # from a split of Kaggle's tree to its root
 _PICTURE = {"file", "file_name", "filename", "name", "image", "imageid", "image_id", "img", "path"}
 _BOXES = "predictionstring"  # Kaggle's: a class and a box, more than once
-_CLASS = {"label", "class", "synset", "wnid", "index", "class_index", "class_id", "cls", _BOXES}
+_CLASS = {"label", "class", "synset", "wnid", "class_index", "class_id", "cls", _BOXES}
 
 
 class LabelFile(NamedTuple):
@@ -95,12 +96,11 @@ def read(path: Path) -> LabelFile:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no text in UTF-8: {error}") from error
     rows = [(line, row) for line, row in _rows(path, text) if any(row)]
-    if not rows:
+    if rows and all(len(row) == 1 and kind_of(row[0]) == "number" for _, row in rows):
+        return _truth(path, {line: row[0] for line, row in rows})
+    picture, label, headed = _columns(path, rows[0][1]) if rows else (0, 0, False)
+    if len(rows) == headed:
         raise ValueError(f"{path} names no picture")
-    if all(len(row) == 1 and row[0].isdigit() for _, row in rows):
-        names = (f"ILSVRC2012_val_{number:08}" for number in range(1, len(rows) + 1))
-        return LabelFile(path, dict(zip(names, (row[0] for _, row in rows), strict=True)), ILSVRC)
-    picture, label, headed = _columns(rows[0][1])
     boxes = headed and rows[0][1][label].lower() == _BOXES
     classes: dict[str, str] = {}
     for line, row in rows[headed:]:
@@ -108,15 +108,29 @@ def read(path: Path) -> LabelFile:
             raise ValueError(f"{path}, line {line}: expected a picture and its class; got {row}")
         if row[picture] in classes:
             raise ValueError(f"{path}, line {line}: {row[picture]!r} comes a second time")
-        classes[row[picture]] = row[label].split()[0] if boxes else row[label]
+        word = word_of(row[label].split()[0] if boxes else row[label], f"{path}, line {line}")
+        if word is None:
+            raise ValueError(f"{path}, line {line}: {row[label]!r} is no class")
+        classes[row[picture]] = word
     return LabelFile(path, classes, None)
+
+
+def _truth(path: Path, numbers: dict[int, str]) -> LabelFile:
+    """ILSVRC's ground truth: the number of a line is that of its picture."""
+    if [*numbers] != [*range(1, len(numbers) + 1)] or len(numbers) > _VALIDATION_PICTURES:
+        raise ValueError(
+            f"{path} is no ground truth of ILSVRC 2012: expected a number on each of at most "
+            f"{_VALIDATION_PICTURES} lines; got {len(numbers)}, the last on line {max(numbers)}"
+        )
+    names = {f"ILSVRC2012_val_{line:08}": number for line, number in numbers.items()}
+    return LabelFile(path, names, ILSVRC)
 
 
 def is_one(path: Path) -> bool:
     """Whether a table has headings of pictures and of classes."""
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         rows = _rows(path, file.readline())
-        return _columns(next(rows, (0, []))[1])[2]
+        return _columns(path, next(rows, (0, []))[1])[2]
 
 
 def assign(file: LabelFile, ids: Sequence[str]) -> Assigned:
@@ -138,8 +152,8 @@ def assign(file: LabelFile, ids: Sequence[str]) -> Assigned:
     words = {i: file.classes[name] for name, i in place.items()}
     if not words:
         raise ValueError(
-            f"{file.path} names none of the pictures: it has {next(iter(file.classes))!r}, "
-            f"the pictures are {ids[0]!r}, …"
+            f"{file.path} names none of the pictures: it has {next(iter(file.classes))!r}, the "
+            f"pictures are {ids[0]!r}, …; names are paths below the folder, or file names"
         )
     if len(words) < len(place):
         raise ValueError(f"{file.path} names a picture in two ways")
@@ -176,7 +190,8 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     if "\t" not in first and not comma:
         yield from ((number, line.split(maxsplit=1)) for number, line in enumerate(lines, 1))
         return
-    reader = csv.reader(lines, delimiter="\t" if "\t" in first else ",", skipinitialspace=True)
+    delimiter = "\t" if "\t" in first else ","
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
     try:
         for row in reader:
             yield reader.line_num, [cell.strip() for cell in row]
@@ -192,14 +207,24 @@ def _objects(path: Path, lines: list[str]) -> Iterator[tuple[int, list[str]]]:
             if not heads:
                 heads = list(cells)
                 yield number, heads
-            yield number, [str(cells.get(head, "")) for head in heads]
-        except (ValueError, AttributeError) as error:
+            found = (word_of(cells.get(head), f"{path}, line {number}") for head in heads)
+            yield number, [cell or "" for cell in found]
+        except (json.JSONDecodeError, AttributeError, RecursionError) as error:
             raise ValueError(f"{path}, line {number}: expected a JSON object: {error}") from error
 
 
-def _columns(first: list[str]) -> tuple[int, int, bool]:
-    """Places of picture and class in a row, and whether this one is a heading."""
+def _columns(path: Path, first: list[str]) -> tuple[int, int, bool]:
+    """Places of picture and class in a row, and whether this one is a heading.
+
+    Raises:
+        ValueError: Several headings may be either.
+    """
     heads = [cell.lower() for cell in first]
     pictures = [i for i, head in enumerate(heads) if head in _PICTURE]
     classes = [i for i, head in enumerate(heads) if head in _CLASS]
-    return (pictures[0], classes[0], True) if pictures and classes else (0, 1, False)
+    if not (pictures and classes):
+        return 0, 1, False
+    if len(pictures) + len(classes) > 2:
+        several = ", ".join(first[i] for i in (*pictures, *classes))
+        raise ValueError(f"{path}: expected one column of pictures and one of classes: {several}")
+    return pictures[0], classes[0], True

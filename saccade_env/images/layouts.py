@@ -17,7 +17,7 @@ from saccade_env.images import huggingface, label_file, labels, shards
 from saccade_env.images.collection import Collection
 from saccade_env.images.label_file import KAGGLE, TRUTH, VALIDATION
 from saccade_env.images.preprocess import Preprocess
-from saccade_env.images.scan import folders_in, id_of, is_picture, scan
+from saccade_env.images.scan import folders_in, holds_pictures, id_of, is_picture, scan
 from saccade_env.images.storage import Files, Storage
 
 _CLS_LOC = Path("ILSVRC", "Data", "CLS-LOC")
@@ -33,15 +33,13 @@ class Listing:
         storage: The bytes.
         ids: Of the pictures, in order.
         words: The class of each as it is written; None without classes.
-        folders: Whether they are names of folders.
         notes: What is left out.
     """
 
     layout: str
     storage: Storage
     ids: list[str]
-    words: list[str] | None
-    folders: bool = False
+    words: labels.Words | None
     notes: list[str] = field(default_factory=list)
 
 
@@ -89,17 +87,18 @@ def _collect(
     preprocess: Preprocess | None,
     name: str,
 ) -> Collection:
-    where, ids, words = printable(listing.storage.root), listing.ids, listing.words
-    places, notes = [*range(len(ids))], [*listing.notes]
+    ids, words, places = listing.ids, listing.words, [*range(len(listing.ids))]
+    notes = [*listing.notes]
     if said is None:
         if reading is None and _counted_by_devkit(listing):
             reading = labels.ILSVRC
     else:
-        places, words, reported = label_file.assign(said, ids)
-        ids, where = [ids[place] for place in places], printable(said.path)
+        places, assigned, reported = label_file.assign(said, ids)
+        ids, file = [ids[place] for place in places], printable(said.path)
+        words = labels.Words(assigned, file, file=file)
         notes += reported
         reading = reading or said.reading
-    found = labels.read(words, reading, listing.folders and said is None, where)
+    found = labels.read(words, reading)
     if found.kind == "own":
         notes.insert(0, _own(found))
     by = said.path.name if said else ""
@@ -141,21 +140,30 @@ def _special(root: Path) -> dict[str, Callable[[], Listing]]:
     names = {path.name for path in paths if path.is_file()}
     tables = [path for path in paths if path.suffix in huggingface.TABLES and path.is_file()]
     tables = tables or sorted(root.glob("data/*.parquet"))  # as a repository of the hub has them
-    tars = [path for path in paths if path.suffix == shards.SUFFIX]
+    tars = [path for path in paths if path.suffix == shards.SUFFIX and path.is_file()]
     found: dict[str, Callable[[], Listing]] = {}
     if saved := sorted(names & {*huggingface.SAVED}):
         found[f"a saved data set ({saved[0]})"] = lambda: _rows(huggingface.open_saved(root))
     elif tables:
-        found[f"tables ({tables[0].name})"] = lambda: _rows(huggingface.open_tables(root))
+        found[f"tables ({tables[0].name})"] = lambda: _rows(huggingface.open_folder(root))
     if tars:
         found[f"tar files ({tars[0].name})"] = lambda: _shards(root, shards.of_one_split(tars))
+    if packed := [name for name in sorted(names) if name.endswith((".tar.gz", ".tgz"))]:
+        found[f"compressed tar files ({packed[0]})"] = lambda: _refuse_compressed(root)
     if (root / _CLS_LOC).is_dir():
         found[f"Kaggle's tree ({_CLS_LOC})"] = lambda: _kaggle(root)
-    classes = [name for name in folders_in(root) if labels.kind_of(name) != "name"]
-    pictures = [*filter(is_picture, sorted(names)), *classes]
+    folders = [name for name in folders_in(root) if found and holds_pictures(root / name)]
+    pictures = [*filter(is_picture, sorted(names)), *folders]
     if found and pictures:
         found[f"pictures ({pictures[0]})"] = lambda: _folder(root, False)
     return found
+
+
+def _refuse_compressed(root: Path) -> Listing:
+    raise ValueError(
+        f"{root} holds compressed tar files, which cannot be read at random: decompress shards "
+        "(gunzip), or unpack archives and name the folder"
+    )
 
 
 def _folder(root: Path, flat: bool) -> Listing:
@@ -166,7 +174,8 @@ def _folder(root: Path, flat: bool) -> Listing:
     layout = "folder" if flat else "class folders" if classes else "flat folder"
     notes = [f"left out: {listed.left_out}"] * bool(listed.left_out)
     files = Files(str(root), list(listed.paths.values()))
-    return Listing(layout, files, list(listed.paths), classes, True, notes)
+    words = labels.Words(classes, printable(root), folders=True) if classes else None
+    return Listing(layout, files, list(listed.paths), words, notes)
 
 
 def _refuse_mixture(root: Path, classes: set[str]) -> None:
@@ -193,20 +202,27 @@ def _kaggle(root: Path) -> Listing:
 
 def _shards(root: Path, files: list[Path]) -> Listing:
     found = shards.index(root, files)
-    return Listing("tar shards", found.storage, found.ids, found.words, notes=found.notes)
+    words = labels.Words(found.words, printable(root)) if found.words else None
+    return Listing("tar shards", found.storage, found.ids, words, found.notes)
 
 
 def _rows(found: huggingface.Found) -> Listing:
-    return Listing("Hugging Face data set", found.storage, found.ids, found.words)
+    words = None
+    if found.words:
+        where = printable(found.storage.root)
+        words = labels.Words(found.words, where, numbers=found.numbers)
+    return Listing("Hugging Face data set", found.storage, found.ids, words, found.notes)
 
 
 def _truth_near(listing: Listing) -> label_file.LabelFile | None:
     """Labels of a flat folder: of its own metadata, or ILSVRC's for its validation files."""
     root = Path(listing.storage.root)
+    if not isinstance(listing.storage, Files):
+        return None
     for name in _METADATA:
         if (root / name).is_file() and label_file.is_one(root / name):
             return label_file.read(root / name)
-    if not all(VALIDATION.match(id) for id in listing.ids):
+    if not any(VALIDATION.match(id) for id in listing.ids):
         return None
     found = label_file.near(root, KAGGLE, TRUTH)
     if found is None:
@@ -219,11 +235,13 @@ def _truth_near(listing: Listing) -> label_file.LabelFile | None:
 
 def _counted_by_devkit(listing: Listing) -> bool:
     """Whether folders 1 to 1000 lie near a development kit, which counts so."""
-    words = {*(listing.words or ())} if listing.folders else set()
+    if listing.words is None or not listing.words.folders:
+        return False
+    words = {*listing.words.words}
     if {labels.kind_of(word) for word in words} != {"number"}:
         return False
     counted = all(1 <= int(word) <= 1000 for word in words)
-    return counted and bool(label_file.near(Path(listing.storage.root), TRUTH, "meta.mat"))
+    return counted and bool(label_file.near(Path(listing.storage.root), TRUTH))
 
 
 def _name_of(text: str) -> str:

@@ -131,6 +131,11 @@ def _readable() -> frozenset[str]:
     return frozenset({*_PICTURES.split()} & Image.registered_extensions().keys())  # or no AVIF
 
 
+def holds_pictures(folder: Path) -> bool:
+    """Whether a picture lies in a folder itself."""
+    return any(is_picture(entry.name) for entry in _entries(str(folder)))
+
+
 def folders_in(root: Path) -> list[str]:
     """Visible folders in a folder, but for those that commands of this package write."""
     found = (entry.name for entry in _entries(str(root)) if _kind(entry) == stat.S_IFDIR)
@@ -157,7 +162,7 @@ def _kind(entry: os.DirEntry[str]) -> int:
 
 
 def _refuse_splits(root: Path) -> None:
-    folders = folders_in(root)
+    folders = [name for name in folders_in(root) if not name.startswith("ILSVRC2012_devkit")]
     if not folders or not {*folders} <= {*SPLITS}:
         return
     for name in sorted(folders, key=SPLITS.index):

@@ -47,6 +47,11 @@ def open_file(path: str | os.PathLike[str]) -> BinaryIO:
     return open(path, "rb")
 
 
+def seal(found: os.stat_result) -> list[int]:
+    """What changes with a file's contents: size, inode, and times of change in nanoseconds."""
+    return [found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns]
+
+
 @dataclass
 class Files:
     """Each picture is a file; ``paths`` are relative to ``root``."""
@@ -68,16 +73,20 @@ class Shards:
     Attributes:
         root: The folder of the files, or the pattern of their names.
         files: Their paths.
+        seals: What the system said of each file when it was indexed.
         parts: (file, start, length in bytes) of each picture.
     """
 
     root: str
     files: Sequence[str] = field(repr=False)
+    seals: Sequence[Sequence[int]] = field(repr=False)
     parts: Sequence[tuple[int, int, int]] = field(repr=False)
 
     def open(self, place: int) -> BinaryIO:
         number, start, length = self.parts[place]
         with open(self.files[number], "rb", buffering=0) as file:
+            if [*seal(os.fstat(file.fileno()))] != [*self.seals[number]]:
+                raise OSError(f"{self.files[number]} was changed since it was indexed")
             file.seek(start)
             data = file.read(length)
         if len(data) < length:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 from pathlib import Path
 
@@ -67,6 +68,38 @@ def test_own_classes_may_be_called_anything(fill, tmp_path):
     assert (source.labels, source.class_names) == ("own", ["17", CAT])
 
 
+def test_a_reading_of_what_has_no_classes(fill, tmp_path):
+    with pytest.raises(ValueError, match=r"labels='ilsvrc-ids' .* the pictures have none"):
+        opened(fill(tmp_path, "a.jpg"), "ilsvrc-ids")
+
+
+def test_two_folders_of_one_class(fill, tmp_path):
+    with pytest.raises(ValueError, match="folders '01' and '1' .* are the same class"):
+        opened(fill(tmp_path, "01/a.jpg", "1/a.jpg"), "class-indices")
+    with pytest.raises(ValueError, match="class '1_0' .*: expected numbers 0 to 999"):
+        opened(fill(tmp_path / "other", "1_0/a.jpg"), "class-indices")
+
+
+def test_names_in_a_file_may_be_synsets_where_a_name_is_of_two_classes(fill, tmp_path):
+    root = fill(tmp_path / "p", "a.jpg", "b.jpg", "c.jpg")
+    file = listed(root, "a.jpg,n02012849\nb.jpg,Cardigan\nc.jpg,cardigan\n")
+    source = opened(root, file)
+    assert ([picture.label for picture in source], source.description["labels_read_as"]) == (
+        [134, 264, 474],
+        "class-names",
+    )
+
+
+def test_the_advice_for_a_file_of_numbers_can_be_followed(fill, tmp_path):
+    root = fill(tmp_path / "p", "a.jpg", "b.jpg")
+    file = listed(root, "a.jpg,5\nb.jpg,1000\n")
+    with pytest.raises(AmbiguousLabelsError) as caught:
+        opened(root, file)
+    for option in caught.value.readings:
+        assert f"--labels {option}" in str(caught.value)
+        assert opened(root, option).labels == "imagenet"
+
+
 def test_an_empty_class(fill, tmp_path):
     root = fill(tmp_path, f"{CAT}/a.jpg")
     (root / FISH / "texts").mkdir(parents=True)
@@ -104,6 +137,11 @@ def test_a_file_of_labels_reports_what_it_lacks(fill, tmp_path):
         ("a.jpg,281\na.jpg,282\n", r"line 2: 'a\.jpg' comes a second time"),
         ("a.jpg,281\na,282\n", "names a picture in two ways"),
         ("a.jpg,281\nb.jpg\n", "line 2: expected a picture and its class"),
+        ("image,label\n", "names no picture"),
+        ("image,label,class\na.jpg,281,tabby\n", "one column of pictures and one of classes"),
+        ("a.jpg,nan\n", "line 1: 'nan' is no class"),
+        ("a.jpg,n99999999\nb.jpg,n02123045\n", "1 of 2 classes in .* are not ImageNet-1k's"),
+        ("281\n\n282\n", "no ground truth of ILSVRC 2012"),
         ("a.jpg,1001\n", "class 1001 .* is outside 0…999"),
         ("a.jpg,5\nb.jpg,1000\n", "may be .*ilsvrc-ids.*class-indices-from-1"),
         ("a.jpg,tabbi\nb.jpg,goldfish\n", r"'tabbi'\. Did you mean 'tabby'\?"),
@@ -147,7 +185,8 @@ JPEG = (images.SAMPLE / CAT / "chelsea.jpg").read_bytes()
 
 
 def test_shards_without_classes_have_no_labels(tmp_path):
-    source = opened(tar(tmp_path / "a.tar", x__jpg=JPEG, x__txt=b"a cat"))
+    with pytest.warns(UserWarning, match=r"no labels: no \.cls, and no \.json with one of cls"):
+        source = opened(tar(tmp_path / "a.tar", x__jpg=JPEG, x__txt=b"a cat"))
     assert (source.layout, source[0].label, source.id(0)) == (
         "tar shards, labels: none",
         None,
@@ -167,12 +206,61 @@ def test_shards_that_are_refused(tmp_path, monkeypatch):
     (tmp_path / "a.tar").write_bytes(b"no tar file at all")
     with pytest.raises(OSError, match="no whole, uncompressed tar file"):
         opened(tmp_path / "a.tar")
-    with pytest.raises(FileNotFoundError, match=r"2 of 3 shards are not there, such as .*b\.tar"):
+    with pytest.raises(FileNotFoundError, match=r"a shard of .* is not there: .*b\.tar"):
         opened(f"{tmp_path}/{{a,b,c}}.tar")
     tar(tmp_path / "train-0.tar", x__jpg=JPEG)
     tar(tmp_path / "a.tar", x__jpg=JPEG)
-    with pytest.raises(ValueError, match=r"several names: a \(1 files\), train \(1"):
+    with pytest.raises(ValueError, match=r"several names: 1 like a\.tar, 1 like train-0\.tar"):
         opened(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "header", "joined"])
+def test_a_damaged_shard_is_refused(tmp_path, damage):
+    """Python's reader would stop in silence, and lose what follows."""
+    path = tar(tmp_path / "a.tar", x__jpg=JPEG, y__jpg=JPEG, x__cls=b"1", y__cls=b"2")
+    whole, second = path.read_bytes(), 512 + -(-len(JPEG) // 512) * 512
+    assert whole[second : second + 5] == b"y.jpg"
+    spoilt = {
+        "cut": whole[:second],
+        "header": whole[:second] + b"\xff" * 512 + whole[second + 512 :],
+        "joined": whole + whole,
+    }
+    path.write_bytes(spoilt[damage])
+    with pytest.raises(OSError, match="damaged, cut short, or several archives in one"):
+        opened(path)
+
+
+def test_links_and_contradictions_in_shards_are_refused(tmp_path):
+    path = tar(tmp_path / "a.tar", x__jpg=JPEG, x__cls=b"3", x__json=b'{"label": 4}')
+    with pytest.raises(ValueError, match=r"x\.json says '4', another file '3'"):
+        opened(path)
+    with tarfile.open(path, "w") as archive:
+        link = tarfile.TarInfo("y.jpg")
+        link.type, link.linkname = tarfile.LNKTYPE, "x.jpg"
+        archive.addfile(link)
+    with pytest.raises(ValueError, match=r"y\.jpg is a link; pack its contents"):
+        opened(path)
+    for name in ("a", "b"):
+        tar(tmp_path / f"v-{name}.tar", x__jpg=JPEG, x__cls=b"3")
+    with pytest.raises(ValueError, match=r"v-b\.tar and .*v-a\.tar hold the same pictures"):
+        opened(f"{tmp_path}/v-{{a,b}}.tar")
+
+
+@pytest.mark.parametrize("kept", ['{"pictures": null}', '{"pictures": [["x.jpg", 0, 10e9, 1]]}'])
+def test_a_spoilt_index_is_made_anew(tmp_path, monkeypatch, kept):
+    monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
+    path = tar(tmp_path / "a.tar", x__jpg=JPEG, x__cls=b"281")
+    opened(path)
+    [place] = (tmp_path / "cache" / "shards").iterdir()
+    place.write_text(json.dumps({**json.loads(place.read_text()), **json.loads(kept)}))
+    assert opened(path)[0].label == 281
+
+
+def test_hidden_files_and_other_parts_of_a_key_are_no_pictures(tmp_path):
+    members = {"x.jpg": JPEG, "x.seg.png": JPEG, "._x.jpg": JPEG, "x.cls": b"281"}
+    path = tar(tmp_path / "a.tar", **members)
+    with pytest.warns(UserWarning, match=r"left out: 1 \.seg\.png"):
+        assert len(opened(path)) == 1
 
 
 def test_a_shard_is_indexed_once_until_it_changes(tmp_path, monkeypatch):
@@ -187,7 +275,7 @@ def test_a_shard_is_indexed_once_until_it_changes(tmp_path, monkeypatch):
     assert opened(path)[0].label == 282
     assert again.identity != opened(path).identity
     path.write_bytes(path.read_bytes()[: len(JPEG) // 2])
-    with pytest.raises(images.BrokenImageError, match="ends too early"):
+    with pytest.raises(images.BrokenImageError, match="was changed since it was indexed"):
         again[0]
 
 

@@ -67,6 +67,8 @@ def read_raw(fixations: Any, stimuli: Any = None, task: str | None = None) -> Ra
 def _kind(path: Path) -> str:
     """HDF5, JSON or CSV: by how the file begins, else by its suffix."""
     try:
+        if path.is_fifo():  # it would never end
+            raise OSError(0, "it is no regular file")
         with path.open("rb") as file:
             start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
     except OSError as error:
@@ -121,6 +123,8 @@ def _coco(text: str, path: Path, task: str | None) -> pd.DataFrame:
         records = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}, line {error.lineno}: this is no JSON: {error.msg}") from error
+    except (RecursionError, ValueError) as error:  # nested too deeply, or too long a number
+        raise ValueError(f"{path}: this is no JSON of fixations: {error}") from error
     if not isinstance(records, list):
         raise ValueError(f"{path}: expected a list of records; got {type(records).__name__}")
     rows, places, tasks = [], [], set()
@@ -159,4 +163,9 @@ _ID = (str, int)
 
 
 def _number(value: Any) -> bool:
-    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return value is None
+    return value != value or abs(value) < _FAR
+
+
+_FAR = 1e9  # pixels: nothing is shown there

@@ -59,11 +59,18 @@ def _open(given: Any, read_from: Callable[[Any, str], T]) -> T:
             f"{given}: to read HDF5 needs h5py: pip install h5py (the extra 'human')"
         ) from error
     try:
+        if not Path(given).is_file():
+            raise OSError("it is no regular file")
         file = h5py.File(given)
     except OSError as error:
         raise type(error)(f"cannot read HDF5 from {given}: {error}") from error
     with file:
-        return read_from(file, str(given))
+        try:
+            return read_from(file, str(given))
+        except (TypeError, IndexError, AttributeError, KeyError, UnicodeDecodeError) as error:
+            raise ValueError(
+                f"{given}: this is not in the form that pysaliency writes: {error}"
+            ) from error
 
 
 def _scanpaths(found: Any, what: str) -> list[Train]:
@@ -92,10 +99,23 @@ def _scanpaths(found: Any, what: str) -> list[Train]:
             raise ValueError(f"{what}, scanpath {number}: {len(x)} values of xs, {len(y)} of ys")
     stimuli, people = np.asarray(parts[2]), np.asarray(parts[3])
     lengths = None if lengths is None else np.asarray(lengths)
+    _check_counts(what, "n", stimuli)
+    if lengths is not None:
+        _check_counts(what, "length", lengths)
+        for number, (x, length) in enumerate(zip(xs, lengths, strict=True), 1):
+            if not 0 <= length <= len(x):
+                raise ValueError(f"{what}, scanpath {number}: length {length} of {len(x)} places")
     return [
         (int(stimuli[i]), _text(people[i]), _unpadded(xs[i], ys[i], lengths, i))
         for i in range(len(xs))
     ]
+
+
+def _check_counts(what: str, name: str, counts: np.ndarray) -> None:
+    if counts.ndim != 1 or counts.dtype.kind not in "iu":
+        raise ValueError(
+            f"{what}: {name} must be whole numbers, one a scanpath; got {counts.dtype}"
+        )
 
 
 def _unpadded(
