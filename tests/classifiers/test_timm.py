@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from saccade_env import classifiers, geometry
+from saccade_env import classifiers, geometry, images
 from saccade_env.classifiers.vit.network import TokenNetwork
+from saccade_env.classifiers.weights import WeightsError
+from saccade_env.task import open_pair
 
 SMALL = [  # (name, keywords that make it cheap)
     "deit_tiny_patch16_224",
@@ -185,3 +189,45 @@ def test_the_same_seed_gives_the_same_weights_and_the_card_says_which():
     assert torch.equal(one.network.backbone.head.weight, two.network.backbone.head.weight)
     assert not torch.equal(one.network.backbone.head.weight, other.network.backbone.head.weight)
     assert (one.name, other.weights.source) == ("timm:test_vit", "random, seed 1")
+
+
+@pytest.mark.parametrize(
+    ("name", "repository"),
+    [
+        ("test_vit", "timm/test_vit.r160_in1k"),
+        ("vit_tiny_patch16_224", "timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k"),  # npz elsewhere
+    ],
+)
+def test_published_weights_are_the_hubs_safetensors(tmp_path, monkeypatch, name, repository):
+    torch.manual_seed(3)
+    published = timm.create_model(name)
+    save_file(published.state_dict(), tmp_path / "model.safetensors")
+    asked = []
+
+    def download(repository: str, file: str) -> str:
+        asked.append((repository, file))
+        return str(tmp_path / file)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    size = (160, 160) if name == "test_vit" else (224, 224)
+    judge = classifiers.create(f"timm:{name}", image_size=size)
+    assert asked == [(repository, "model.safetensors")]
+    assert torch.equal(judge.network.backbone.head.weight, published.head.weight)
+    digest = hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
+    assert (judge.weights.source, judge.weights.sha256) == (f"Hugging Face: {repository}", digest)
+
+    def refuse(repository: str, file: str) -> str:
+        raise OSError("no network")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
+    with pytest.raises(WeightsError, match=f"timm:{name},pretrained=false"):
+        classifiers.create(f"timm:{name}")
+
+
+def test_images_are_brought_to_the_size_of_timms_configuration():
+    source, judge = open_pair("sample", "timm:test_vit,pretrained=false", "cpu")
+    assert (source.image_size, judge.grid) == ((160, 160), (10, 10))
+    assert repr(source.preprocess).startswith("Preprocess(image_size=(160, 160), resize=16")
+    mine = images.create("sample", images.Preprocess((96, 96)))
+    source, judge = open_pair(mine, "timm:test_vit,pretrained=false", "cpu")
+    assert (source.image_size, judge.grid) == ((96, 96), (6, 6))

@@ -7,7 +7,7 @@ it has to give what timm's own forward gives.
 
 from __future__ import annotations
 
-import hashlib
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -136,18 +136,42 @@ def build(
     keywords: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
     if _takes_size(model):
         keywords["img_size"] = image_size
+    if pretrained:
+        file = _fetched(model)
+        keywords["pretrained_cfg_overlay"] = {"file": str(file), "custom_load": False}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        try:
-            network = timm.create_model(model, pretrained=pretrained, **keywords)
-        except (OSError, RuntimeError, ImportError) as error:
-            raise weights.WeightsError(
-                f"cannot get the weights of timm's {model!r} ({type(error).__name__}: {error}); "
-                f"connect to the network, or take random ones: timm:{model},pretrained=false"
-            ) from error
+        network = timm.create_model(model, pretrained=pretrained, **keywords)
     if not pretrained:
         return network, Weights(f"random, seed {seed}", "-")
-    return network, Weights(f"timm {model}", _sha256(network.state_dict()))
+    return network, Weights(f"Hugging Face: {_repository(model)}", weights.sha256(file))
+
+
+def _repository(model: str) -> str:
+    import timm
+
+    config = timm.get_pretrained_cfg(model)
+    return str(config.hf_hub_id or "") if config else ""
+
+
+def _fetched(model: str) -> Path:
+    """The network's safetensors, from the Hub or its cache; nothing that would be unpickled.
+
+    Raises:
+        WeightsError: They cannot be had.
+    """
+    import huggingface_hub
+
+    repository, random = _repository(model), f"timm:{model},pretrained=false"
+    if not repository:
+        raise weights.WeightsError(f"timm has no weights of {model!r}: {random} takes random ones")
+    try:
+        return Path(huggingface_hub.hf_hub_download(repository, "model.safetensors"))
+    except Exception as error:  # the Hub's own, and whatever the network raises
+        raise weights.WeightsError(
+            f"cannot get model.safetensors of {repository} ({type(error).__name__}: {error}); "
+            f"connect to the network, or take random weights: {random}"
+        ) from error
 
 
 def is_convolutional(network: nn.Module) -> bool:
@@ -208,11 +232,3 @@ def _adapt(judge: VitClassifier, model: str) -> None:
             f"timm's {model!r} on all its tokens gives other logits here than in timm (by "
             f"{worst:.1e}), so it does something else with them than is known; {_FITS}"
         )
-
-
-def _sha256(tensors: dict[str, torch.Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
