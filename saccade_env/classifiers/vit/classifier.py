@@ -113,15 +113,13 @@ class VitClassifier(Classifier):
         seen = revealed.flatten(1).to(self.device)
         if self.mode == "recompute":
             known = torch.zeros(len(seen), dtype=torch.long, device=self.device)
-            slots = self.network.prefix + int(seen.sum(-1).max())
-            store = packing.Store(len(seen), slots)
-            return self._run(memory, seen, known, store), memory
+            return self._run(memory, seen, known, None), memory
         fresh, before, age = kv_cache.plan(memory, seen, self.refresh_every)
         store = kv_cache.store_of(memory)
         features = self._run(memory.tokens, fresh, before.sum(-1), store)
         return features, kv_cache.advance(memory, seen, age, store)
 
-    def _run(self, tokens: Tensor, fresh: Tensor, known: Tensor, store: packing.Store) -> Tensor:
+    def _run(self, tokens: Tensor, fresh: Tensor, known: Tensor, store: Any) -> Tensor:
         run = packing.run_blocks(self.network, tokens, fresh, known, store, self.compile)
         return self.head.features(run)
 

@@ -2,7 +2,7 @@
 
 The tokens of all rows are laid end to end, ``[packed, D]``: norms, linear layers and MLPs, which
 are nearly all of the work, run on those. Attention alone sees a table ``[batch, longest]``, whose
-keys and values a :class:`Store` holds: for one forward, or for a whole episode (``kv_cache.py``).
+keys and values a :class:`Store` may hold for a whole episode (``kv_cache.py``).
 """
 
 from __future__ import annotations
@@ -89,15 +89,16 @@ class Store:
 
 
 class Packed(Attending):
-    """Rows laid end to end attend to what the store knows of their own row, and to each other."""
+    """Rows laid end to end attend to their own row, and to what a store knows of it."""
 
-    def __init__(self, layout: Layout, known: Int[Tensor, " batch"], store: Store) -> None:
+    def __init__(self, layout: Layout, known: Int[Tensor, " batch"], store: Store | None) -> None:
         super().__init__()
         row, place, prefix = layout.row, layout.place, layout.prefix
-        self.places = row * store.size[1] + torch.where(place < prefix, place, place + known[row])
+        slots = layout.longest if store is None else store.size[1]
+        self._places = row * slots + torch.where(place < prefix, place, place + known[row])
         lengths = known + torch.bincount(row, minlength=len(known))  # prefix counted
-        self.width, self.layer = int(lengths.max()), 0
-        self.held = torch.arange(self.width, device=row.device) < lengths[:, None]
+        self._width, self.layer = int(lengths.max()), 0
+        self.held = torch.arange(self._width, device=row.device) < lengths[:, None]
         self._mask = None if bool(self.held.all()) else self.held[:, None, None]
         self._layout, self._store = layout, store
 
@@ -105,15 +106,21 @@ class Packed(Attending):
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if q.shape[0] != 1 or k.shape != q.shape:
             raise ValueError(f"expected queries and keys of all tokens; got {q.shape}, {k.shape}")
-        keys, values = (self._keep(name, fresh[0]) for name, fresh in (("k", k), ("v", v)))
+        keys, values = (
+            self.table((name, self.layer), fresh[0].transpose(0, 1)).transpose(1, 2)
+            for name, fresh in (("k", k), ("v", v))
+        )
         queries = self._layout.pad(q[0].transpose(0, 1)).transpose(1, 2)
         mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=self._mask)
         return self._layout.unpad(mixed.transpose(1, 2)).transpose(0, 1)[None]
 
-    def _keep(self, name: str, fresh: Float[Tensor, "heads packed channels"]) -> Tensor:
-        """Write keys or values to the store, and read those of every row's tokens."""
-        kept = self._store.write((name, self.layer), self.places, fresh.transpose(0, 1))
-        return kept[:, : self.width].transpose(1, 2)
+    def table(
+        self, what: Any, fresh: Float[Tensor, "packed *embed"]
+    ) -> Float[Tensor, "batch width *embed"]:
+        """Values of all tokens of a row: the fresh ones, and those in the store."""
+        if self._store is None:
+            return self._layout.pad(fresh)
+        return self._store.write(what, self._places, fresh)[:, : self._width]
 
 
 class Seen(NamedTuple):
@@ -135,7 +142,7 @@ def run_blocks(
     tokens: Float[Tensor, "batch tokens embed"],
     chosen: Bool[Tensor, "batch patches"],
     known: Int[Tensor, " batch"],
-    store: Store,
+    store: Store | None,
     compiled: bool = False,
 ) -> Seen:
     """Run the prefix and the chosen patches of every row through the layers.
@@ -145,7 +152,7 @@ def run_blocks(
         tokens: All of them.
         chosen: The patches to compute.
         known: Patches of each row whose keys and values are in the store, after the prefix.
-        store: Where keys and values go.
+        store: Where keys and values are kept; None to keep nothing.
         compiled: Run the layers through ``torch.compile``.
 
     Raises:
@@ -163,5 +170,4 @@ def run_blocks(
             attending.layer = layer
             packed = block(packed, **network.rotated(layer, rotations))
             firsts += [packed[0, layout.first]] * bool(prefix)
-    table = store.write("last", attending.places, packed[0])[:, : attending.width]
-    return Seen(firsts, table, attending.held)
+    return Seen(firsts, attending.table("last", packed[0]), attending.held)
