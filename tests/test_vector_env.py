@@ -87,7 +87,7 @@ def assert_equal(left: Any, right: Any, name: str = "") -> None:
     ids=["token", "grid", "continuous"],
 )
 def test_equals_sync_vector_env(sample: Any, linear: Any, task: dict[str, Any], kind: str) -> None:
-    steps = 200 if kind == "bare" else 60
+    steps = 150 if kind == "bare" else 60
     native, sync = pair(sample, linear, kind, **task)
     assert native.observation_space == sync.observation_space
     assert native.action_space == sync.action_space

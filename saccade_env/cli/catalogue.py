@@ -71,6 +71,7 @@ def list_() -> None:
             here = entry.blocked() or ("download" if registry.missing(name) else "yes")
             here = "ceiling: sees the label" if entry.ceiling else here
             size = str(entry.size_mb or "")
+            name += f":{entry.model}" * bool(entry.model)
             shown.add_row(name, escape(entry.summary), entry.licence, size, escape(here))
         console.print(shown)
     console.print(_agents())

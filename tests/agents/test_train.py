@@ -53,7 +53,13 @@ def test_it_finds_the_bright_patch(algo: str, tmp_path: Path) -> None:
     assert table["reward"].iloc[-1] > table["reward"].iloc[0] + 0.4
 
 
-@pytest.mark.parametrize("algo", hyperparameters.ALGORITHMS)
+@pytest.mark.parametrize(
+    "algo",
+    [
+        pytest.param(algo, marks=[pytest.mark.slow] * algo.endswith("ppo"))
+        for algo in hyperparameters.ALGORITHMS
+    ],
+)
 def test_every_algorithm_resumes_exactly(algo: str, tmp_path: Path) -> None:
     if hyperparameters.ALGORITHMS[algo].startswith("sb3_contrib"):
         pytest.importorskip("sb3_contrib", reason="needs the extra 'train'")
@@ -127,7 +133,7 @@ class _Interrupts:
     [
         pytest.param("ppo", marks=pytest.mark.slow),
         "maskable-ppo",
-        "dqn",
+        pytest.param("dqn", marks=pytest.mark.slow),
         pytest.param("recurrent-ppo", marks=pytest.mark.slow),
     ],
 )

@@ -101,6 +101,7 @@ print(before, pages_mapped())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's allocator")
 @pytest.mark.parametrize("own", [{}, {"MALLOC_PERTURB_": "0"}])
 def test_memory_is_kept_unless_the_environment_says_otherwise(own: dict[str, str]) -> None:

@@ -17,14 +17,14 @@ from saccade_env.classifiers.vit.network import TokenNetwork
 from saccade_env.classifiers.weights import WeightsError
 from saccade_env.task import open_pair
 
-SMALL = [  # (name, keywords that make it cheap)
+SMALL = [
     "deit_tiny_patch16_224",
     "deit_tiny_distilled_patch16_224",
-    "vit_small_patch16_dinov3",
-    "vit_small_patch14_reg4_dinov2",
     "eva02_tiny_patch14_224",
 ]
 SLOW = [
+    "vit_small_patch16_dinov3",
+    "vit_small_patch14_reg4_dinov2",
     "deit_small_patch16_224",
     "deit3_small_patch16_224",
     "vit_small_patch16_224",

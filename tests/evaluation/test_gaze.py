@@ -91,6 +91,7 @@ def test_distance_from_the_first_fixation() -> None:
     check_bounds(table)
 
 
+@pytest.mark.slow
 @few_examples
 @given(scanpaths, scanpaths, st.sampled_from([1, 3, 5]), st.integers(0, 3))
 def test_properties_of_scanpaths(own: Any, other: Any, fovea: int, within: int) -> None:

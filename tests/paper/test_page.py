@@ -290,6 +290,7 @@ SCROLLS = """name => {
 }"""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="needs Chromium (Debian: apt-get install chromium)")
 def test_a_browser_shows_the_page(page: Page, tmp_path: Path) -> None:
     reason = "needs playwright (pip install playwright)"
