@@ -127,8 +127,7 @@ def _say(classifier: str, checked: LabelCheck, ambiguous: bool) -> None:
         shown.add_row(reading, f"{100 * right:.1f}", READINGS[reading])
     Console().print(shown)
     if ambiguous:
-        option = f"{checked.file}:{checked.best}" if checked.file else checked.best
-        known = f"right most often as {checked.best}: pass --labels {option}"
+        known = f"right most often as {checked.best}: pass --labels {checked.option}"
         typer.echo(known if checked.tells else "too few pictures, or no reading fits, to say which")
     elif checked.verdict:
         note(checked.verdict)

@@ -65,6 +65,11 @@ class LabelCheck(NamedTuple):
         return self.images >= _FEWEST and self.accuracy[self.best] >= _WORTH_NAMING
 
     @property
+    def option(self) -> str:
+        """What ``--labels`` has to be for the best reading."""
+        return f"{self.file}:{self.best}" if self.file else self.best
+
+    @property
     def verdict(self) -> str:
         """What to do, in words; empty where nothing is wrong."""
         if not self.at_chance:
@@ -74,8 +79,7 @@ class LabelCheck(NamedTuple):
         if not self.tells:
             return f"{found}: the labels mean something else than the classifier's classes"
         better = f"{100 * self.accuracy[self.best]:.1f} % if they are read as {self.best}"
-        option = f"{self.file}:{self.best}" if self.file else self.best
-        how = f"pass --labels {option} (labels={option!r})"
+        how = f"pass --labels {self.option} (labels={self.option!r})"
         if self.given not in NUMBERED:
             how = "whoever gave them these labels counted so"
         return f"{found}; {better} ({READINGS[self.best]}): {how}"
@@ -110,8 +114,7 @@ def of_records(records: Sequence[pd.DataFrame], source: ImageSource) -> LabelChe
     label, predicted, certainty = (
         images[name].to_numpy() for name in ("label", "full_prediction", "full_certainty")
     )
-    found = check(label, predicted, certainty, _reading(source))
-    return found._replace(file=source.description.get("label_file", ""))
+    return _of(source, label, predicted, certainty)
 
 
 def tell(records: Sequence[pd.DataFrame], source: ImageSource, enough: int = COUNT) -> bool:
@@ -119,16 +122,18 @@ def tell(records: Sequence[pd.DataFrame], source: ImageSource, enough: int = COU
     found = of_records(records, source)
     if found and found.images < enough:
         return False
-    if found and found.verdict:
-        warnings.warn(f"{source.name}: {found.verdict}", LabelWarning, stacklevel=3)
+    _warn(found, source)
     return True
 
 
 def tell_of(source: ImageSource, classifier: Classifier) -> None:
     """Warn if the labels are wrong, from a sample of whole images."""
-    found = of_source(source, look(source, classifier))
+    _warn(of_source(source, look(source, classifier)), source)
+
+
+def _warn(found: LabelCheck | None, source: ImageSource) -> None:
     if found and found.verdict:
-        warnings.warn(f"{source.name}: {found.verdict}", LabelWarning, stacklevel=3)
+        warnings.warn(f"{source.name}: {found.verdict}", LabelWarning, stacklevel=4)
 
 
 class Looked(NamedTuple):
@@ -163,9 +168,13 @@ def of_source(source: ImageSource, looked: Looked) -> LabelCheck | None:
     if source.labels != "imagenet" or not labels or None in labels:
         return None
     predictions, certainty = np.array(looked.predictions), np.array(looked.certainty)
-    found = check(np.array(labels), predictions, certainty, _reading(source))
+    return _of(source, np.array(labels), predictions, certainty)
+
+
+def _of(
+    source: ImageSource, labels: np.ndarray, predictions: np.ndarray, certainty: np.ndarray
+) -> LabelCheck:
+    """The check, with how the source says that its labels were read."""
+    given = source.description.get("labels_read_as", INDICES)
+    found = check(labels, predictions, certainty, given)
     return found._replace(file=source.description.get("label_file", ""))
-
-
-def _reading(source: ImageSource) -> str:
-    return source.description.get("labels_read_as", INDICES)

@@ -89,19 +89,21 @@ class Preprocess:
     def __call__(self, image: Image.Image) -> UInt8[Tensor, "3 height width"]:
         """Resize and cut an image of any mode; RGB channels first."""
         rgb = image if image.mode == "RGB" else to_rgb(image)
-        whole = (0.0, 0.0, float(rgb.width), float(rgb.height))
-        box = self.box((rgb.height, rgb.width)) if self.mode == "crop" else whole
-        small = _resize(rgb, box, self.image_size, _FILTERS[self.interpolation])
+        small = _resize(
+            rgb, self.box((rgb.height, rgb.width)), self.image_size, _FILTERS[self.interpolation]
+        )
         # numpy, since a torch operation in a decoding thread would start a team of threads there,
         # which spins on the processors that the networks want (`saccade-env bench`: feeding).
         return torch.from_numpy(np.asarray(small).transpose(2, 0, 1).copy())
 
     def box(self, size: tuple[int, int]) -> Box:
-        """Part of a source of ``size`` that ``"crop"`` keeps.
+        """Part of a source of ``size`` that is kept: for ``"squash"`` the whole.
 
-        It lies where ``torchvision``'s ``Resize(shorter_side)`` and ``CenterCrop(image_size)``
-        put it, roundings included, wherever these need no padding.
+        For ``"crop"`` it lies where ``torchvision``'s ``Resize(shorter_side)`` and
+        ``CenterCrop(image_size)`` put it, roundings included, wherever these need no padding.
         """
+        if self.mode == "squash":
+            return 0.0, 0.0, float(size[1]), float(size[0])
         resized = _resized(size, self.shorter_side, self.image_size)
         top, left = (round((r - c) / 2) for r, c in zip(resized, self.image_size, strict=True))
         y, x = size[0] / resized[0], size[1] / resized[1]

@@ -140,14 +140,14 @@ def _listed(counts: Counter[str]) -> str:
 
 def _members(file: Path) -> dict[str, Any]:
     """Pictures of a shard (name, start, length, class), from the cache if it did not change."""
-    sealed = [_FORM, *seal(os.stat(file))]
+    sealed = {"form": _FORM, "seal": seal(os.stat(file))}
     name = hashlib.sha256(os.fsencode(file)).hexdigest()
     place = cache_dir() / "shards" / f"{name}.json"
-    with suppress(OSError, ValueError, TypeError, AttributeError):
+    with suppress(OSError, ValueError, TypeError, AttributeError, KeyError):  # of another form
         kept = read_object(place)
-        if kept["form"] == _FORM and kept["seal"] == sealed[1:] and _is_index(kept):
+        if sealed.items() <= kept.items() and _is_index(kept):
             return kept
-    found = {"form": _FORM, "seal": sealed[1:], **_read(file)}
+    found = {**sealed, **_read(file)}
     with suppress(OSError):
         write_json(place, found)
     return found

@@ -20,12 +20,11 @@ from saccade_env.classifiers.runtime import keep_memory
 from saccade_env.classifiers.vit.attention import attention_weights
 from saccade_env.errors import unknown_name
 from saccade_env.geometry import grid_of, resize_map
-from saccade_env.images.normalise import MEAN, STD
+from saccade_env.images.normalise import MEAN, STD, Colour, normalise_imagenet
 
 Reduction = Literal["max", "mean"]
 Resolution = int | tuple[int, int] | None
 REDUCTIONS: dict[str, Any] = {"max": torch.amax, "mean": torch.mean}  # over the heads
-Colour = tuple[float, float, float]
 
 
 class TokenNetwork:
@@ -77,8 +76,7 @@ class TokenNetwork:
         images = images.to(self.device)
         if images.is_floating_point():
             return images.float()
-        mean, std = (images.new_tensor(c, dtype=torch.float32) for c in (self._mean, self._std))
-        return (images.float() / 255 - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+        return normalise_imagenet(images, mean=self._mean, std=self._std)
 
     def tokens(
         self, images: Shaped[Tensor, "batch 3 height width"]

@@ -65,8 +65,8 @@ def load(
     network, origin = build(model, pretrained, num_classes, seed, image_size)
     if not network.num_classes:
         raise ValueError(
-            f"timm's {model!r} comes without classes: it can guide a policy (attention:{model}), "
-            "and judge with a random head (num_classes=1000)"
+            f"timm's {model!r} comes without classes, and can judge with a random head alone "
+            "(num_classes=1000)"
         )
     mean, std = (tuple(settings(model)[key]) for key in ("mean", "std"))
     name = f"timm:{model}"

@@ -115,9 +115,8 @@ def to_share(
     places = {source.id(i): i for i in range(len(source))}
     sizes, boxes = {}, {}
     for image in rows["image"].unique():
-        sizes[image] = height, width = original_size(places[image])
-        whole = (0.0, 0.0, float(width), float(height))
-        boxes[image] = preprocess.box((height, width)) if preprocess.mode == "crop" else whole
+        sizes[image] = original_size(places[image])
+        boxes[image] = preprocess.box(sizes[image])
     size, box = (_of_each(rows["image"], values) for values in (sizes, boxes))
     if {*FRAME} <= {*rows}:
         frame = rows[FRAME].to_numpy(dtype=float)
