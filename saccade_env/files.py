@@ -111,9 +111,13 @@ def printable(path: str | os.PathLike[str]) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def temporaries(folder: Path) -> set[Path]:
+    """What killed processes left in this folder, by name; nothing below it."""
+    inside = folder.iterdir() if folder.is_dir() else ()
+    return {path for path in inside if _TEMPORARY.fullmatch(path.name) and path.is_file()}
+
+
 def remove_temporaries(folder: Path) -> None:
-    """Remove what killed processes left in this folder, by name; nothing else, nothing below it."""
-    if folder.is_dir():
-        for path in folder.iterdir():
-            if _TEMPORARY.fullmatch(path.name) and path.is_file():
-                path.unlink(missing_ok=True)
+    """Remove what killed processes left in this folder; nothing else, nothing below it."""
+    for path in temporaries(folder):
+        path.unlink(missing_ok=True)

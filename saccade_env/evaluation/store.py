@@ -162,8 +162,9 @@ class Store:
         if not same:
             _remove(self.folder, self._own)
             self._own = set()
+        parts = self.folder / PARTS
         own_parts = set(_parts(self.folder)) if self._own else set[Path]()
-        for part in {*(self.folder / PARTS).glob("*.parquet")} - own_parts:
+        for part in {*parts.glob("*.parquet")} - own_parts - files.temporaries(parts):
             _refuse_foreign(self.folder, f"{PARTS}/{part.name}", self._own)
         self.claim(MANIFEST, RUN, RECORDS, *names)
         for name in {*self._own, f"{PARTS}/part"}:

@@ -52,6 +52,16 @@ def foreign(folder: Path) -> dict[str, bytes]:
     return contents(folder)
 
 
+def test_a_run_killed_while_it_wrote_a_part_goes_on(tmp_path: Path) -> None:
+    leftover = (
+        filled(tmp_path, finished=False) / "parts" / f".saccade-0123456789ab-{'0' * 32}.parquet"
+    )
+    leftover.write_bytes(b"PAR1")
+    with Store(tmp_path, RUN, files=NAMES) as opened:
+        assert sum(map(len, opened.read())) == len(TABLE)
+    assert not leftover.exists()
+
+
 def test_what_is_not_ours_survives_everything(tmp_path: Path) -> None:
     before = foreign(tmp_path)
     filled(tmp_path)
