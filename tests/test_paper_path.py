@@ -19,6 +19,7 @@ from saccade_env import SaccadeEnv, classifiers, cli, images, policies, renderin
 from saccade_env.classifiers import weights
 from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation import evaluate
+from saccade_env.policies.attention import attention_map
 
 
 @pytest.fixture(scope="module")
@@ -90,11 +91,12 @@ def test_every_layer_and_resolution_on_both_shapes(image_size: tuple[int, int]) 
     source = images.create("sample", images.Preprocess(image_size, mode="squash"))
     classifier: Any = classifiers.create("dino_vits16", image_size=image_size)
     pictures, _ = images.load_batch(source, [0, 6])
-    maps = [classifier.attention_map(pictures, layer) for layer in range(12)]
+    given = classifier.network, pictures, classifier.grid
+    maps = [attention_map(*given, layer) for layer in range(12)]
     assert all(tuple(found.shape) == (2, *classifier.grid) for found in maps)
     assert all((a != b).any() for a, b in pairwise(maps))
     for side in (160, 128, 96):
-        small = classifier.attention_map(pictures, resolution=side)
+        small = attention_map(*given, resolution=side)
         assert tuple(small.shape) == (2, *classifier.grid)
     result = evaluate(
         [policies.create("dino", grid=classifier.grid)], source, classifier,

@@ -33,9 +33,9 @@ AUTO = "auto"
 _PREFERRED, _FALLBACK = "dino_vits16", "efficientnet_lite0"
 
 
-def _dino(summary: str, name: str, size_mb: int) -> Entry:
+def _dino(summary: str, name: str, size_mb: int, build: str = "load") -> Entry:
     return Entry(
-        "saccade_env.classifiers.vit.dino:load",
+        f"saccade_env.classifiers.vit.dino:{build}",
         summary,
         defaults=(("name", name),),
         requires=("timm",),
@@ -52,6 +52,16 @@ REGISTRY = Registry(
         "dino_vits8": _dino("DINO ViT-S/8", "dino_vits8", 93),
         "dino_vitb16": _dino("DINO ViT-B/16", "dino_vitb16", 349),
         "dino_vitb8": _dino("DINO ViT-B/8", "dino_vitb8", 349),
+        **{
+            f"dinov2_vit{letter.lower()}14{reg}": _dino(
+                f"DINOv2 ViT-{letter}/14{', registers' * bool(reg)}; heads on 1 or 4 layers",
+                f"dinov2_vit{letter.lower()}14{reg}",
+                size_mb,
+                "load_v2",
+            )
+            for letter, size_mb in (("S", 96), ("B", 362), ("L", 1240))
+            for reg in ("", "_reg")
+        },
         "efficientnet_lite0": Entry(
             "saccade_env.classifiers.cnn:efficientnet_lite0",
             "EfficientNet-Lite0, hidden tokens painted neutral; works offline",

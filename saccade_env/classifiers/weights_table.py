@@ -13,6 +13,7 @@ from saccade_env.cache import cache_dir
 from saccade_env.errors import unknown_name
 
 ALL = "all"
+_VIT, _LINEAR = "saccade_env.classifiers.vit.dino:vision_transformer", "torch.nn:Linear"
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,32 @@ def _dino(release: str, model: str, width: int, patch_size: int) -> tuple[Weight
         entry = f"{release}-{part}"
         return WeightsFile(entry, url, name, "Apache-2.0", size_mb, network, sizes, what)
 
-    vit = "saccade_env.classifiers.vit.dino:vision_transformer"
     return (
-        file("backbone", "pretrain", {384: 87, 768: 343}[width], vit, width, patch_size),
-        file("linear", "linearweights", 6, "torch.nn:Linear", 1536, 1000),
+        file("backbone", "pretrain", {384: 87, 768: 343}[width], _VIT, width, patch_size),
+        file("linear", "linearweights", 6, _LINEAR, 1536, 1000),
+    )
+
+
+def _dinov2(letter: str, width: int, depth: int, registers: int) -> tuple[WeightsFile, ...]:
+    """The backbone, and its heads on 4 layers and on 1."""
+    base = f"dinov2_vit{letter.lower()}14"
+    release = base + "_reg4" * bool(registers)
+
+    def file(part: str, suffix: str, parameters: int, network: str, *sizes: int) -> WeightsFile:
+        name, entry = f"{release}_{suffix}.pth", f"{base}{'_reg' * bool(registers)}-{part}"
+        url = f"https://dl.fbaipublicfiles.com/dinov2/{base}/{name}"
+        what = f"DINOv2 ViT-{letter}/14{', registers' * bool(registers)}, {part}"
+        size_mb = 1 + 4 * parameters // 1_000_000
+        return WeightsFile(entry, url, name, "Apache-2.0", size_mb, network, sizes, what)
+
+    sizes = width, 14, depth, 518, width // 64, registers
+    heads = ((4, "linear4_head"), (1, "linear_head"))
+    return (
+        file("backbone", "pretrain", 12 * depth * width**2 + 1970 * width, _VIT, *sizes),
+        *(
+            file(f"linear{n}", suffix, 1000 * (n + 1) * width, _LINEAR, (n + 1) * width, 1000)
+            for n, suffix in heads
+        ),
     )
 
 
@@ -87,11 +110,17 @@ _DINO = {
     "dino_vits8": _dino("dino_deitsmall8", "ViT-S", 384, 8),
     "dino_vitb16": _dino("dino_vitbase16", "ViT-B", 768, 16),
     "dino_vitb8": _dino("dino_vitbase8", "ViT-B", 768, 8),
+    "dinov2_vits14": _dinov2("S", 384, 12, 0),
+    "dinov2_vits14_reg": _dinov2("S", 384, 12, 4),
+    "dinov2_vitb14": _dinov2("B", 768, 12, 0),
+    "dinov2_vitb14_reg": _dinov2("B", 768, 12, 4),
+    "dinov2_vitl14": _dinov2("L", 1024, 24, 0),
+    "dinov2_vitl14_reg": _dinov2("L", 1024, 24, 4),
 }
 
 _FILES = (
-    *(backbone for backbone, _ in _DINO.values()),
-    *(head for _, head in _DINO.values()),
+    *(backbone for backbone, *_ in _DINO.values()),
+    *(head for _, *heads in _DINO.values() for head in heads),
     WeightsFile(
         name="unisal",
         url="https://github.com/rdroste/unisal/raw/master/training_runs/pretrained_unisal/"
@@ -117,7 +146,7 @@ _FILES = (
 TABLE: dict[str, WeightsFile] = {file.name: file for file in _FILES}
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    **{name: tuple(file.name for file in files) for name, files in _DINO.items()},
+    **{name: tuple(file.name for file in files[:2]) for name, files in _DINO.items()},
     "unisal": ("unisal",),
     "resnet50": ("resnet50",),
 }

@@ -39,7 +39,7 @@ SIZES = ((224, 384), (288, 384))  # UNISAL's, and the one that fits the paper's 
 PER_CLASS = 10
 Varied = dict[str, tuple[int, int]]  # policy → layer and resolution in pixels
 MakePolicy = Callable[..., Any]  # (name with parameters, grid) → policy
-STANDS_FOR = {"focus-attention": ATTENTION, "focus-saliency": DEEP}
+STANDS_FOR = {"attention": ATTENTION, "focus-attention": ATTENTION, "focus-saliency": DEEP}
 _ROLE_OF = {**{name: role for role, name in PAPERS.items()}, **STANDS_FOR}
 
 
@@ -168,7 +168,7 @@ class Cast:
         papers = {role: [name] for role, name in PAPERS.items()}
         name = self.judge().name
         if self._dino and name in NETWORKS and name != "dino_vits16":
-            papers[ATTENTION] = [f"dino:network={name}"]
+            papers[ATTENTION] = [f"attention:{name}"]
         if self._dino:
             return {**papers, DEEP: ["unisal", "focus-saliency"]}
         cached = [weights.is_cached(group) for group in ("dino_vits16", "unisal")]

@@ -22,7 +22,7 @@ from saccade_env.evaluation.records import MAP_ENTROPY
 from saccade_env.evaluation.store import PARTS, RECORDS, read_whole
 from saccade_env.files import read_object
 from saccade_env.geometry import Grid
-from saccade_env.registry import parse_spec
+from saccade_env.registry import MODEL, parse_spec
 
 RESULTS, RUNS = "results.json", "runs"
 _PICTURE = ("figure", "svg", "png", "alt")  # what is known of a picture that was drawn
@@ -38,8 +38,9 @@ MAIN, CROPS = "fovea 3", "crops"
 SIZES = ("unisal 288x384", "unisal 224x384")  # the paper's share of a crop fits the first
 SAMPLES = 2000  # of the bootstrap
 _NAMES = {
-    "dino": "DINO attention", "focus-attention": "Focus attention", "gbvs": "GBVS",
-    "focus-saliency": "Focus saliency", "unisal": "UNISAL", "dino_vits16": "DINO ViT-S/16",
+    "dino": "DINO attention", "attention": "Attention", "focus-attention": "Focus attention",
+    "gbvs": "GBVS", "focus-saliency": "Focus saliency", "unisal": "UNISAL",
+    "dino_vits16": "DINO ViT-S/16",
     "dino_vits8": "DINO ViT-S/8", "dino_vitb16": "DINO ViT-B/16", "dino_vitb8": "DINO ViT-B/8",
     "efficientnet_lite0": "EfficientNet-Lite0", "resnet50": "ResNet-50",
 }  # fmt: skip
@@ -290,7 +291,9 @@ def number(value: float, digits: int = 1) -> str:
 def with_parameters(name: str, **more: Any) -> str:
     """A policy's name with more parameters after the colon."""
     base, parameters = parse_spec(name)
-    pairs = ",".join(f"{key}={_text(value)}" for key, value in {**parameters, **more}.items())
+    model = [parameters.pop(MODEL)] if MODEL in parameters else []
+    named = (f"{key}={_text(value)}" for key, value in {**parameters, **more}.items())
+    pairs = ",".join([*model, *named])
     return f"{base}:{pairs}" if pairs else base
 
 

@@ -17,8 +17,8 @@ from saccade_env.classifiers.vit.dino import (
     from_state_dicts,
     interpolate_positions,
 )
-from saccade_env.classifiers.vit.network import check_attention
 from saccade_env.classifiers.weights import WeightsError
+from saccade_env.policies.attention import attention_map, check_attention
 
 SIZES = {"square224": (224, 224), "square160": (160, 160), "wide288x384": (288, 384)}
 HEADS = 4
@@ -70,14 +70,14 @@ def test_tokens_equal_the_official_code(state: Any, case: Any) -> None:
 def test_attention_of_every_layer_equals_the_official_code(state: Any, case: Any) -> None:
     size, expected = case
     classifier = tiny(state, image_size=size)
+    given = classifier.network, expected["input"], classifier.grid
     for layer in range(5):
         heads = expected["attention_cls"][:, layer]
         for reduction, by_hand in (("max", heads.amax(1)), ("mean", heads.mean(1))):
-            maps = classifier.attention_map(expected["input"], layer, reduction=reduction)
+            maps = attention_map(*given, layer, reduction=reduction)
             torch.testing.assert_close(maps.flatten(1), by_hand, atol=1e-4, rtol=0)
             assert maps.shape[1:] == classifier.grid
-    last = classifier.attention_map(expected["input"])
-    torch.testing.assert_close(last, classifier.attention_map(expected["input"], layer=4))
+    torch.testing.assert_close(attention_map(*given), attention_map(*given, layer=4))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_later_layers_are_not_computed() -> None:
     calls: list[int] = []
     for place, block in enumerate(network.blocks):
         block.mlp.register_forward_pre_hook(lambda *given, place=place: calls.append(place))
-    network.attention_map(torch.zeros(1, 3, 224, 224, dtype=torch.uint8), (14, 14), layer=2)
+    attention_map(network, torch.zeros(1, 3, 224, 224, dtype=torch.uint8), (14, 14), layer=2)
     assert calls == [0, 1]
 
 
@@ -171,13 +171,13 @@ def test_low_resolution_maps_come_back_to_the_grid(patch: int, resolution: Any, 
     network = DinoNetwork(build_backbone(random_network(patch=patch)))
     images = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)
     grid = (224 // patch, 224 // patch)
-    maps = network.attention_map(images, grid, resolution=resolution)
+    maps = attention_map(network, images, grid, resolution=resolution)
     assert maps.shape == (2, *grid)
     size = (resolution, resolution) if side else resolution
     small = torch.nn.functional.interpolate(
         network.normalise(images), size, mode="bilinear", antialias=True
     )
-    own = network.attention_map(small, (size[0] // patch, size[1] // patch))
+    own = attention_map(network, small, (size[0] // patch, size[1] // patch))
     by_hand = torch.nn.functional.interpolate(own[:, None], grid, mode="bilinear")[:, 0]
     torch.testing.assert_close(maps, by_hand)
 
@@ -212,12 +212,12 @@ def test_what_does_not_fit_is_refused() -> None:
     network = DinoNetwork(build_backbone(state))
     images = torch.zeros(1, 3, 224, 224, dtype=torch.uint8)
     with pytest.raises(ValueError, match="layer must be -3 to 2; got 3"):
-        network.attention_map(images, (14, 14), layer=3)
+        attention_map(network, images, (14, 14), layer=3)
     with pytest.raises(ValueError, match="unknown reduction 'maxx'. Did you mean 'max'"):
-        check_attention(0, "maxx", None, 3, 16)
+        check_attention(network, 0, "maxx", None)
     for wrong in ("x", 1.5):
         with pytest.raises(ValueError, match="layer must be"):
-            check_attention(wrong, "max", None, 3, 16)
+            check_attention(network, wrong, "max", None)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_what_does_not_fit_is_refused() -> None:
 )
 def test_a_wrong_resolution_is_refused_before_any_picture(resolution: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        check_attention(-1, "max", resolution, 3, 16)
+        check_attention(DinoNetwork(build_backbone(random_network())), -1, "max", resolution)
 
 
 def test_results_are_ordinary_tensors() -> None:
@@ -242,9 +242,10 @@ def test_results_are_ordinary_tensors() -> None:
     logits, _ = classifier.classify(memory, torch.ones(1, 14, 14, dtype=torch.bool))
     assert not logits.is_inference()
     logits.add_(1)
-    maps = classifier.attention_map(torch.zeros(1, 3, 224, 224, dtype=torch.float64))
+    pixels = torch.zeros(1, 3, 224, 224, dtype=torch.float64)
+    maps = attention_map(classifier.network, pixels, classifier.grid)
     assert maps.dtype == torch.float32
-    with pytest.raises(ValueError, match="196 patches, but 100 in revealed"):
+    with pytest.raises(ValueError, match=r"196 patches, but a grid of \(10, 10\) in revealed"):
         classifier.classify(memory, torch.ones(1, 10, 10, dtype=torch.bool))
 
 

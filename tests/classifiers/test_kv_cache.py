@@ -196,7 +196,7 @@ def test_packing_keeps_order_and_pads_only_attention() -> None:
 def test_another_grid_is_refused(build: Any) -> None:
     judge = build()
     memory = judge.begin(torch.zeros(1, 3, *judge.image_size, dtype=torch.uint8))
-    with pytest.raises(ValueError, match="patches, but 3 in revealed"):
+    with pytest.raises(ValueError, match="patches, but a grid of"):
         judge.classify(memory, torch.ones(1, 1, 3, dtype=torch.bool))
 
 

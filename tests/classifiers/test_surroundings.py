@@ -15,7 +15,7 @@ from saccade_env.classifiers import weights
 from saccade_env.classifiers.vit.classifier import VitClassifier
 from saccade_env.classifiers.vit.dino import from_state_dicts
 from saccade_env.policies import focus, gbvs
-from saccade_env.policies.dino import DinoPolicy
+from saccade_env.policies.attention import AttentionPolicy
 from saccade_env.policies.unisal_network import UNISAL
 
 IMAGES = torch.randint(
@@ -45,7 +45,7 @@ CLASSIFIERS: dict[str, Callable[[], Any]] = {
     **{name: lambda name=name: classifiers.create(name) for name in classifiers.available()},
 }
 POLICIES: dict[str, Callable[[], Any]] = {
-    "dino": lambda: DinoPolicy(network=dino().network, layer=1, resolution=160),
+    "dino": lambda: AttentionPolicy(dino().network, layer=1, resolution=160),
     "unisal": lambda: policies.create("unisal", input_size=(64, 96)),
     **{name: lambda name=name: policies.create(name) for name in policies.available()},
 }

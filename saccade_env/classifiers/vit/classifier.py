@@ -18,7 +18,7 @@ from saccade_env.classifiers.runtime import Autocast, autocast, check_autocast, 
 from saccade_env.classifiers.vit import kv_cache, packing
 from saccade_env.classifiers.vit.heads import Head
 from saccade_env.classifiers.vit.kv_cache import KVMemory
-from saccade_env.classifiers.vit.network import Reduction, Resolution, TokenNetwork
+from saccade_env.classifiers.vit.network import TokenNetwork
 from saccade_env.errors import unknown_name
 from saccade_env.geometry import grid_of
 
@@ -110,31 +110,18 @@ class VitClassifier(Classifier):
         return self._features(memory, revealed)[0]
 
     def _features(self, memory: Any, revealed: Tensor) -> tuple[Tensor, Any]:
-        seen = revealed.flatten(1).to(self.device)
+        seen = revealed.to(self.device)
         if self.mode == "recompute":
             known = torch.zeros(len(seen), dtype=torch.long, device=self.device)
             return self._run(memory, seen, known, None), memory
-        fresh, before, age = kv_cache.plan(memory, seen, self.refresh_every)
+        fresh, before, age = kv_cache.plan(memory, seen.flatten(1), self.refresh_every)
         store = kv_cache.store_of(memory)
-        features = self._run(memory.tokens, fresh, before.sum(-1), store)
-        return features, kv_cache.advance(memory, seen, age, store)
+        features = self._run(memory.tokens, fresh.view_as(seen), before.sum(-1), store)
+        return features, kv_cache.advance(memory, seen.flatten(1), age, store)
 
     def _run(self, tokens: Tensor, fresh: Tensor, known: Tensor, store: Any) -> Tensor:
         run = packing.run_blocks(self.network, tokens, fresh, known, store, self.compile)
         return self.head.features(run)
-
-    def attention_map(
-        self,
-        images: Shaped[Tensor, "batch 3 height width"],
-        layer: int = -1,
-        resolution: Resolution = None,
-        reduction: Reduction = "max",
-    ) -> Float[Tensor, "batch rows cols"]:
-        """Attention from [CLS] to the patches on this classifier's grid.
-
-        See :meth:`saccade_env.classifiers.vit.network.TokenNetwork.attention_map`.
-        """
-        return self.network.attention_map(images, self.grid, layer, resolution, reduction)
 
 
 def _check_mode(mode: str, refresh_every: int) -> None:

@@ -16,8 +16,6 @@ from saccade_env.classifiers.vit.attention import Masked
 from saccade_env.classifiers.vit.network import TokenNetwork
 from saccade_env.classifiers.vit.packing import Seen
 
-LAST_LAYERS = 4
-
 
 class Head(Protocol):
     """What reads a network's tokens."""
@@ -32,12 +30,14 @@ class Head(Protocol):
 
 
 class LinearHead:
-    """A linear layer on DINO's features, as the official linear evaluations build them.
+    """A linear layer on the features of DINO's and DINOv2's linear evaluations.
+
+    It reads [CLS] after the final norm of the last 1 or 4 layers, oldest first, and the mean patch
+    of the last layer, except with DINO's ViT-S. With DINO's ViT-B both are interleaved.
 
     Args:
         network: Whose tokens it reads.
-        linear: The layer. DINO's reads final-norm [CLS] of the last 4 layers, oldest first (ViT-S),
-            or [CLS] and the mean patch of the last layer, interleaved (ViT-B).
+        linear: The layer. How many features it reads tells which.
 
     Raises:
         WeightsError: It does not fit the network.
@@ -45,21 +45,31 @@ class LinearHead:
 
     def __init__(self, network: TokenNetwork, linear: nn.Linear) -> None:
         width = network.backbone.embed_dim
-        if linear.in_features not in (2 * width, LAST_LAYERS * width):
+        scaled = not isinstance(network.backbone.blocks[0].ls1, nn.Identity)  # DINOv2
+        known = [(1, True), (4, True)] if scaled else [(4, False), (1, True)]
+        fits = [each for each in known if sum(each) * width == linear.in_features]
+        if not fits:
+            listed = " or ".join(
+                f"{(layers + mean) * width} ([CLS] of {layers}{', mean patch' * mean})"
+                for layers, mean in known
+            )
             raise weights.WeightsError(
                 f"the head reads {linear.in_features} features; a network of width {width} gives "
-                f"{LAST_LAYERS * width} ([CLS] of 4 layers) or {2 * width} ([CLS] and mean patch)"
+                f"{listed}"
             )
         self.linear = linear.eval().requires_grad_(False).to(network.device)
         self.num_classes, self._norm = linear.out_features, network.backbone.norm
-        self._prefix, self._interleaved = network.prefix, linear.in_features == 2 * width
+        self._layers, self._mean = fits[0]
+        self._prefix, self._interleaved = network.prefix, not scaled
 
     def features(self, seen: Seen) -> Float[Tensor, "batch features"]:
-        if not self._interleaved:
-            return self._norm(torch.stack(seen.firsts[-LAST_LAYERS:], dim=1)).flatten(1)
-        table = self._norm(seen.table)
-        mean = mean_of(table[:, self._prefix :], seen.held[:, self._prefix :])
-        return torch.stack((table[:, 0], mean), dim=-1).flatten(1)
+        firsts = self._norm(torch.stack(seen.firsts[-self._layers :], dim=1))
+        if not self._mean:
+            return firsts.flatten(1)
+        table = self._norm(seen.table[:, self._prefix :])
+        mean = mean_of(table, seen.held[:, self._prefix :])[:, None]
+        both = torch.cat((firsts, mean), dim=1)
+        return (both.mT if self._interleaved else both).flatten(1)
 
     def logits(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch classes"]:
         return self.linear(features)

@@ -140,7 +140,7 @@ class Seen(NamedTuple):
 def run_blocks(
     network: TokenNetwork,
     tokens: Float[Tensor, "batch tokens embed"],
-    chosen: Bool[Tensor, "batch patches"],
+    chosen: Bool[Tensor, "batch rows cols"],
     known: Int[Tensor, " batch"],
     store: Store | None,
     compiled: bool = False,
@@ -158,10 +158,10 @@ def run_blocks(
     Raises:
         ValueError: ``chosen`` is of another grid.
     """
-    prefix = network.prefix
-    if chosen.shape[1] != tokens.shape[1] - prefix:
-        raise ValueError(f"{tokens.shape[1] - prefix} patches, but {chosen.shape[1]} in revealed")
-    layout, rotations = lay_out(chosen, prefix), network.rotations()
+    prefix, grid = network.prefix, (chosen.shape[1], chosen.shape[2])
+    if grid[0] * grid[1] != tokens.shape[1] - prefix:
+        raise ValueError(f"{tokens.shape[1] - prefix} patches, but a grid of {grid} in revealed")
+    layout, rotations = lay_out(chosen.flatten(1), prefix), network.rotations(grid)
     if rotations is not None:
         rotations = rotations[..., layout.token, :]
     packed, firsts = tokens[layout.row, layout.token][None], []

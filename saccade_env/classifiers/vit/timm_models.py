@@ -7,6 +7,8 @@ it has to give what timm's own forward gives.
 
 from __future__ import annotations
 
+import copy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from saccade_env.classifiers.runtime import Autocast
 from saccade_env.classifiers.vit.classifier import Mode, VitClassifier
 from saccade_env.classifiers.vit.heads import TimmHead
 from saccade_env.classifiers.vit.network import TokenNetwork
+from saccade_env.classifiers.vit.packing import run_blocks
 from saccade_env.errors import nearest
 from saccade_env.images.preprocess import Preprocess
 
@@ -62,32 +65,59 @@ def load(
             says why, and what fits instead.
         WeightsError: The weights cannot be had.
     """
-    network, origin = build(model, pretrained, num_classes, seed, image_size)
+    found = _load(model, pretrained, num_classes, seed, torch.empty(0, device=device).device)
+    name, network = f"timm:{model}", found.backbone if isinstance(found, TokenNetwork) else found[0]
     if not network.num_classes:
         raise ValueError(
             f"timm's {model!r} comes without classes, and can judge with a random head alone "
             "(num_classes=1000)"
         )
-    mean, std = (tuple(settings(model)[key]) for key in ("mean", "std"))
-    name = f"timm:{model}"
+    if isinstance(found, TokenNetwork):
+        how = mode, refresh_every, autocast, compile
+        return VitClassifier(found, TimmHead(found), image_size, name, found.weights, *how)
+    if mode != "recompute":
+        raise ValueError(f"mode {mode!r} drops hidden tokens, which {model!r} cannot")
+    grey, contrast = (
+        (255 * r, 255 * g, 255 * b) for r, g, b in (settings(model)[key] for key in ("mean", "std"))
+    )
+    return CnnClassifier(
+        name, copy.deepcopy(network), grey, contrast, found[1], device, image_size, patch_size,
+        network.num_classes, autocast, compile,
+    )  # fmt: skip
+
+
+def load_network(
+    model: str,
+    pretrained: bool = True,
+    num_classes: int | None = None,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+) -> TokenNetwork:
+    """A transformer alone; one for all who ask for the same in this process.
+
+    Args are those of :func:`load`, which raises the same.
+    """
+    found = _load(model, pretrained, num_classes, seed, torch.empty(0, device=device).device)
+    if not isinstance(found, TokenNetwork):
+        raise ValueError(f"timm's {model!r} convolves, and attends to nothing; {_FITS}")
+    return found
+
+
+@lru_cache(maxsize=4)
+@torch.inference_mode(False)  # whoever asks first: the network stays an ordinary one
+def _load(
+    model: str, pretrained: bool, num_classes: int | None, seed: int, device: torch.device
+) -> TokenNetwork | tuple[Any, Weights]:
+    """A transformer that is known to run on some of its tokens, or a convolutional network."""
+    network, origin = build(model, pretrained, num_classes, seed)
     if is_convolutional(network):
-        if mode != "recompute":
-            raise ValueError(f"mode {mode!r} drops hidden tokens, which {model!r} cannot")
-        grey, contrast = ((255 * r, 255 * g, 255 * b) for r, g, b in (mean, std))
-        return CnnClassifier(
-            name, network, grey, contrast, origin, device, image_size, patch_size,
-            network.num_classes, autocast, compile,
-        )  # fmt: skip
+        return network, origin
     _refuse(network, model)
-    tokens = TokenNetwork(network, device, origin, mean, std)
-    try:
-        head = TimmHead(tokens)
-    except ValueError as error:
-        raise ValueError(f"timm's {model!r} cannot be used: {error}; {_FITS}") from error
-    how = mode, refresh_every, autocast, compile
-    judge = VitClassifier(tokens, head, image_size, name, origin, *how)
-    _adapt(judge, model)
-    return judge
+    tokens = TokenNetwork(
+        network, device, origin, *(settings(model)[key] for key in ("mean", "std"))
+    )
+    _adapt(tokens, model)
+    return tokens
 
 
 def preprocess(model: str) -> Preprocess:
@@ -117,25 +147,20 @@ def settings(model: str) -> dict[str, Any]:
     return found
 
 
-def build(
-    model: str,
-    pretrained: bool,
-    num_classes: int | None,
-    seed: int,
-    image_size: tuple[int, int],
-) -> tuple[Any, Weights]:
+def build(model: str, pretrained: bool, num_classes: int | None, seed: int) -> tuple[Any, Weights]:
     """The network, and where its weights came from.
 
     Raises:
-        ValueError: There is no such network, or not at this size.
+        ValueError: There is no such network.
         WeightsError: The weights cannot be had.
     """
     import timm
+    from timm.models import is_model_in_modules
 
     settings(model)  # says which name is meant
     keywords: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
-    if _takes_size(model):
-        keywords["img_size"] = image_size
+    if is_model_in_modules(model.partition(".")[0], ["vision_transformer", "eva", "deit"]):
+        keywords["dynamic_img_size"] = True
     if pretrained:
         file = _fetched(model)
         keywords["pretrained_cfg_overlay"] = {"file": str(file), "custom_load": False}
@@ -182,12 +207,6 @@ def is_convolutional(network: nn.Module) -> bool:
     return "Conv2d" in kinds and not attends and not mixes
 
 
-def _takes_size(model: str) -> bool:
-    from timm.models import is_model_in_modules
-
-    return is_model_in_modules(model.partition(".")[0], ["vision_transformer", "eva", "deit"])
-
-
 def _refuse(network: Any, model: str) -> None:
     """Refuse a transformer whose tokens are not of a patch each, or not attended to by all."""
     from timm.layers import PatchEmbed
@@ -209,26 +228,34 @@ def _refuse(network: Any, model: str) -> None:
 
 
 @torch.no_grad()
-def _adapt(judge: VitClassifier, model: str) -> None:
-    """Let layers run on packed tokens, and refuse a network that then gives other logits.
+def _adapt(network: TokenNetwork, model: str) -> None:
+    """Let layers run on packed tokens, and refuse a network that then gives something else.
 
     Raises:
         ValueError: It does something else with its tokens than what is known here.
     """
-    network, size = judge.network.backbone, judge.image_size
-    pixels = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)).to(judge.device)
-    expected = network(pixels)
-    for module in network.modules():
+    backbone, grid = network.backbone, (3, 4)
+    size = tuple(length * network.patch_size for length in grid)
+    pixels = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)).to(network.device)
+    features = backbone.forward_features(pixels)
+    for module in backbone.modules():
         if hasattr(module, "fused_attn"):
             module.fused_attn = True
-        if hasattr(module, "num_prefix_tokens") and module is not network:
+        if hasattr(module, "num_prefix_tokens") and module is not backbone:
             module.num_prefix_tokens = 0  # the prefix is rotated by nothing, wherever it stands
-    everything = torch.ones(1, *judge.grid, dtype=torch.bool, device=judge.device)
-    plain = judge.recomputing
-    found = plain.classify(plain.begin(pixels), everything)[0]
-    if not torch.allclose(found, expected, atol=_TOLERANCE, rtol=_TOLERANCE):
-        worst = float((found - expected).abs().max())
+    everything = torch.ones(1, *grid, dtype=torch.bool, device=network.device)
+    known = torch.zeros(1, dtype=torch.long, device=network.device)
+    seen = run_blocks(network, network.tokens(pixels), everything, known, None)
+    pairs = [(backbone.norm(seen.table), features)]
+    try:
+        if backbone.num_classes:
+            head = TimmHead(network)
+            pairs.append((head.logits(head.features(seen)), backbone.forward_head(features)))
+    except ValueError as error:
+        raise ValueError(f"timm's {model!r} cannot be used: {error}; {_FITS}") from error
+    worst = max(float((found - expected).abs().max()) for found, expected in pairs)
+    if not worst < _TOLERANCE * max(1.0, float(features.abs().max())):
         raise ValueError(
-            f"timm's {model!r} on all its tokens gives other logits here than in timm (by "
+            f"timm's {model!r} on all its tokens gives something else here than in timm (by "
             f"{worst:.1e}), so it does something else with them than is known; {_FITS}"
         )

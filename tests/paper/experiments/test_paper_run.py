@@ -25,7 +25,7 @@ from saccade_env.paper import run
 from saccade_env.paper.figures import RECIPES, Output
 from saccade_env.paper.results import ATTENTION, RANDOM, Results
 from saccade_env.paper.settings import PaperSettings
-from saccade_env.policies.dino import DinoPolicy
+from saccade_env.policies.attention import AttentionPolicy
 from saccade_env.registry import parse_spec, read_parameters
 
 pytestmark = pytest.mark.slow  # every experiment or figure, for half a minute
@@ -249,7 +249,9 @@ def test_the_papers_own_path_with_a_small_dino(settings: Any, make_policy: Any) 
             raise WeightsError("no network here")
         if base != "dino":
             return make_policy(name, grid)
-        return DinoPolicy(shared, grid=grid, **read_parameters(DinoPolicy, parameters, base))
+        return AttentionPolicy(
+            shared, grid=grid, **read_parameters(AttentionPolicy, parameters, base)
+        )
 
     results = run.run_paper(settings(classifier=classifier, limit=2), make)
     assert results.roles == {
