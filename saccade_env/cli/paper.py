@@ -11,7 +11,6 @@ from saccade_env.cli.console import kept_on_interrupt, whole_numbers
 from saccade_env.cli.making import check_classifier, find
 from saccade_env.cli.options import (
     BatchSize,
-    ClassifierName,
     Device,
     Images,
     Labels,
@@ -43,7 +42,14 @@ def paper(
     only: Annotated[
         str | None, typer.Option(help="Figures to make: 3,5,10. Default: all.", show_default=False)
     ] = None,
-    classifier: ClassifierName = "auto",
+    classifier: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Name, or 'auto'; parameters follow a colon. Repeat for several: a run and report "
+            "for each, and one on how far their rankings of the policies agree.",
+            show_default="auto",
+        ),
+    ] = None,
     policies: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,6 +68,7 @@ def paper(
     device: Device = "cpu",
 ) -> None:
     """Run the paper's analyses and write a report of what holds here."""
+    from saccade_env.paper.across import run_across
     from saccade_env.paper.run import REPORT, run_paper
     from saccade_env.paper.settings import PaperSettings
 
@@ -69,14 +76,19 @@ def paper(
         return find(name, seed, device)(grid)
 
     with kept_on_interrupt(out):
-        check_classifier(classifier)
+        first, *others = names = classifier or ["auto"]
+        for name in names:
+            check_classifier(name)
         figures = tuple(whole_numbers(only)) if only is not None else None
         settings = PaperSettings(
-            images, out, preset, figures, classifier,
+            images, out, preset, figures, first,
             labels=labels, policies=tuple(policies) if policies else None, limit=limit, seed=seed,
             batch_size=batch_size, workers=workers, device=device, overwrite=overwrite,
             on_error=on_error, dry_run=dry_run,
         )  # fmt: skip
-        run_paper(settings, make)
+        if others:
+            run_across(settings, names, make)
+        else:
+            run_paper(settings, make)
         if not dry_run:
             typer.echo(f"wrote {out / REPORT}")

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import jinja2
@@ -61,11 +61,12 @@ class Figure:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Numbers behind a figure, and their CSV file."""
+    """Numbers behind a figure, and their CSV file; ``unfolded`` ones need no click."""
 
     title: str
     frame: pd.DataFrame
     path: Path
+    unfolded: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class Section:
 class Page:
     """Everything on the page; ``summary`` says what was run, name by name."""
 
+    template: ClassVar = "page.html.j2"
     title: str
     summary: dict[str, str]
     warnings: Sequence[str] = ()
@@ -95,14 +97,14 @@ class Page:
 def render(page: Page) -> str:
     """The page as HTML."""
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=jinja2.FunctionLoader(_template),
+    )  # fmt: skip
     environment.filters |= {
         "data": _data, "effect": _effect, "grid": _grid, "slug": slug,
         "link": lambda path: f"{FIGURES}/{quote(path.name)}",
     }  # fmt: skip
-    source = resources.files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(source).render(
+    return environment.get_template(page.template).render(
         page=page,
         targets={slug(section.key) for section in page.sections},
         verdicts=Counter(finding.verdict for finding in page.findings),
@@ -130,6 +132,10 @@ def findings_json(findings: Iterable[Finding], run: dict[str, Any]) -> dict[str,
 def slug(text: str) -> str:
     """An address on the page: lower case, digits and hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "section"
+
+
+def _template(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _data(path: Path) -> str:

@@ -53,7 +53,8 @@ def run_paper(settings: PaperSettings, make_policy: MakePolicy) -> Results:
         make_policy: Builds a policy from a name with parameters and a token grid (rows, cols).
 
     Returns:
-        What is in the folder; with ``dry_run`` nothing but the roles and what would be run.
+        What is in the folder; with ``dry_run`` nothing but the roles, what would be run and the
+        seconds that it may take (``run["seconds_left"]``).
 
     Raises:
         BrokenImageError: An image cannot be read and ``on_error="raise"``.
@@ -69,8 +70,10 @@ def run_paper(settings: PaperSettings, make_policy: MakePolicy) -> Results:
     if settings.dry_run:
         if not settings.overwrite:
             refuse_another(out, identity)
-        show(make_plan(built), built.cast.notes, console)
-        return Results(built.cast.roles, {}, run=_card(built, settings.only))
+        left = show(make_plan(built), built.cast.notes, console)
+        return Results(
+            built.cast.roles, {}, run={**_card(built, settings.only), "seconds_left": left}
+        )
     own = [RESULTS, REPORT, FINDINGS, *(f"{RUNS}/{run.folder}/" for run in built.runs.values())]
     with Store(out, identity, settings.overwrite, own) as store:
         described, plan = described_in(out), make_plan(built)
@@ -101,14 +104,19 @@ def prepare(settings: PaperSettings, make_policy: MakePolicy) -> Programme:
     """
     check_device(settings.device)
     source = images.create(settings.images, **settings.image_keywords)
-    _refuse_labels(source, settings)
+    refuse_labels(source, settings)
     cast = Cast(settings, make_policy, source.image_size)
     cast.choose()
     label_check.tell_of(source, cast.judge())
     return Programme(cast, source)
 
 
-def _refuse_labels(source: ImageSource, settings: PaperSettings) -> None:
+def refuse_labels(source: ImageSource, settings: PaperSettings) -> None:
+    """Refuse images without labels, or with classes that a named classifier does not know.
+
+    Raises:
+        ValueError: They have none, or others; the message says what to do.
+    """
     if source.labels == "own" and isinstance(settings.classifier, str):
         raise ValueError(
             f"the folders of {source.name!r} are classes of its own, which {settings.classifier!r} "
@@ -166,22 +174,22 @@ def make_plan(built: Programme) -> list[Line]:
     return lines
 
 
-def show(plan: list[Line], notes: Iterable[str], console: Any) -> None:
-    """Print the plan, the total, and what is left out."""
+def show(plan: list[Line], notes: Iterable[str], console: Any) -> float:
+    """Print the plan, the total, and what is left out; give the estimated seconds."""
     from saccade_env.drawing.text import table
 
     built = table("", *HEADS)
     for line in plan:
         run, (rows, cols) = line.run, line.run.config.grid
         counts = len(run.source), f"{rows}×{cols}", len(run.policies), run.config.max_saccades
-        cells = (run.name, *counts, line.forwards, line.done, _duration(line.seconds_left))
+        cells = (run.name, *counts, line.forwards, line.done, duration(line.seconds_left))
         built.add_row(*map(str, cells))
     console.print(built)
-    console.print(
-        f"about {_duration(sum(line.seconds_left for line in plan))} left", highlight=False
-    )
+    left = sum(line.seconds_left for line in plan)
+    console.print(f"about {duration(left)} left", highlight=False)
     for note in notes:
         console.print(f"note: {note}", highlight=False, markup=False)
+    return left
 
 
 def _forward_s(run: Run) -> float:
@@ -216,7 +224,8 @@ def _pictures(image_size: tuple[int, int]) -> Tensor:
     return images.load_batch(source, range(_PICTURES))[0]
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time as text, in the unit that suits it."""
     minutes = seconds / 60
     if minutes < 1:
         return f"{seconds:.0f} s"

@@ -16,6 +16,8 @@ from saccade_env.images.feeding import check_workers
 from saccade_env.paper.figures import RECIPES
 from saccade_env.task import check_on_error
 
+Judge = str | Classifier | Callable[[tuple[int, int]], Classifier]  # see PaperSettings.classifier
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -74,7 +76,7 @@ class PaperSettings:
     out: str | Path
     preset: str = "quick"
     only: tuple[int, ...] | None = None
-    classifier: str | Classifier | Callable[[tuple[int, int]], Classifier] = AUTO
+    classifier: Judge = AUTO
     crop_classifier: str | Classifier = AUTO
     labels: str | None = None
     policies: tuple[str, ...] | None = None
