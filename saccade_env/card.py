@@ -18,7 +18,16 @@ from saccade_env.config import SaccadeConfig
 from saccade_env.core import Oracle, Policy
 from saccade_env.images.base import ImageSource
 
-_DISTRIBUTIONS = ("saccade-env", "torch", "torchvision", "timm", "gymnasium", "numpy", "pillow")
+_DISTRIBUTIONS = (
+    "saccade-env",
+    "torch",
+    "torchvision",
+    "timm",
+    "gymnasium",
+    "numpy",
+    "pillow",
+    "onnxruntime",
+)
 
 
 def card(config: SaccadeConfig, classifier: Classifier, source: ImageSource) -> dict[str, Any]:

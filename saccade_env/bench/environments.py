@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -91,6 +92,31 @@ def cnn(plan: Plan, images: str | None) -> Ratios:
     for _ in range(plan.repeats):
         ours = _run(env, actions)
         yield {"efficiency efficientnet_lite0": seconds(forwards, judge, pixels, sets) / ours}
+
+
+def forward(plan: Plan, images: str | None) -> Ratios:
+    """EfficientNet-Lite0: its forward against torch's, and against ONNX Runtime's as it comes."""
+    source, count = subjects.Repeated(subjects.pictures(images), plan.rows), plan.rows
+    judge: Any = classifiers.create("efficientnet_lite0")
+    plain: Any = classifiers.create("efficientnet_lite0", onnx=False)
+    revealed = subjects.token_sets(subjects.scanpaths(count, 1))[0]
+    pixels, _ = load_batch(source, range(count))
+    ours, eager = judge.begin(pixels), plain.begin(pixels)
+    bare = subjects.onnx_runtime(plain.network, ours)
+    ways: list[Callable[[], object]] = [
+        lambda: judge.classify(ours, revealed), lambda: plain.classify(eager, revealed),
+        *([bare] if bare else []),
+    ]  # fmt: skip
+    for way in ways:
+        way()
+    for _ in range(2 * plan.repeats + 1):
+        times = []
+        for way in ways:
+            time.sleep(0.1)  # threads of the one before spin for a while
+            times.append(seconds(way))
+        taken, *others = times
+        names = ("forward against eager", "forward")
+        yield {name: other / taken for name, other in zip(names, others, strict=False)}
 
 
 def machinery(plan: Plan, images: str | None) -> Ratios:

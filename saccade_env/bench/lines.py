@@ -43,6 +43,8 @@ _BARE = "bare forwards on the same token sets ÷ vector env"
 LINES = (
     Line("efficiency dino_vits16", _BARE, 0.95),
     Line("efficiency efficientnet_lite0", _BARE, 0.95),
+    Line("forward", "ONNX Runtime as it comes ÷ our EfficientNet-Lite0, batch of 32", 0.9),
+    Line("forward against eager", "eager torch ÷ our EfficientNet-Lite0, batch of 32", 1.8),
     Line("against naive", "loop over images, revealed tokens ÷ ours", 1.6),
     Line("against dense", "loop over images, all tokens with a mask ÷ ours", 4.5),
     Line("against dense, KV cache", "loop over images, all tokens ÷ ours with a KV cache", 15.0),
@@ -60,6 +62,7 @@ LINES = (
 _GROUPS: tuple[Callable[[Plan, str | None], Ratios], ...] = (
     environments.transformer,
     environments.cnn,
+    environments.forward,
     environments.machinery,
     environments.sb3,
     processes.imports,

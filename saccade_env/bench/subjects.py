@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from saccade_env import classifiers, geometry, images
-from saccade_env.classifiers import Classifier, Weights
+from saccade_env.classifiers import Classifier, Weights, onnx_forward
 from saccade_env.core import View
 from saccade_env.images import ImageSource, Picture
 from saccade_env.images.derived import Derived
@@ -191,3 +192,22 @@ def loop_dense(classifier: Any, pixels: Tensor, sets: list[Tensor]) -> None:
                 tokens = block(tokens, attn_mask=mask)
                 classes.append(tokens[:, 0])
             classifier.head.linear(network.backbone.norm(torch.stack(classes[-4:], 1)).flatten(1))
+
+
+def onnx_runtime(network: Any, images: Tensor) -> Callable[[], object] | None:
+    """A forward as ONNX Runtime does it without our care; None where it is not installed."""
+    if not onnx_forward.is_installed():
+        return None
+    import onnxruntime
+
+    file: Any = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(network, (images,), file, dynamo=False, input_names=["images"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    providers = ["CPUExecutionProvider"]
+    session = onnxruntime.InferenceSession(file.getvalue(), options, providers=providers)
+    feed = {"images": images.numpy()}
+    session.run(None, feed)
+    return lambda: session.run(None, feed)

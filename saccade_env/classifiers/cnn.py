@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
-from saccade_env.classifiers import weights
+from saccade_env.classifiers import onnx_forward, weights
 from saccade_env.classifiers.base import Classifier, Weights
+from saccade_env.classifiers.onnx_forward import OnnxForward
 from saccade_env.classifiers.runtime import (
     Autocast,
     autocast,
@@ -45,6 +46,8 @@ class CnnClassifier(Classifier):
         num_classes: Number of classes.
         autocast: ``"bfloat16"`` or ``"float16"`` for convolutions, for GPUs.
         compile: Compile the network with ``torch.compile``, for GPUs.
+        onnx: Run it through ONNX Runtime on CPUs, where that is installed: see
+            :mod:`.onnx_forward`. With ``autocast`` or ``compile`` it is not.
 
     Attributes:
         class_weights: Of the last layer, float [K, C].
@@ -67,6 +70,7 @@ class CnnClassifier(Classifier):
         num_classes: int = 1000,
         autocast: Autocast | None = None,
         compile: bool = False,
+        onnx: bool = True,
     ) -> None:
         if patch_size < 1:
             raise ValueError(f"patch_size must be ≥ 1 pixel; got {patch_size}")
@@ -81,6 +85,12 @@ class CnnClassifier(Classifier):
         if compile:
             self.network.compile()
         self._trunk, head = _trunk_and_head(self.network)
+        plain = self.device.type == "cpu" and not (autocast or compile)
+        self.onnx = check_flag("onnx", onnx) and plain and onnx_forward.is_installed()
+        self._forward: Any = self.network
+        if self.onnx:
+            self._forward = OnnxForward(self.network)
+            self._trunk = self._trunk and OnnxForward(self._trunk)
         if head is not None:
             self.class_weights, self.class_biases = head.weight, head.bias
         self._mean, self._std = (
@@ -90,7 +100,7 @@ class CnnClassifier(Classifier):
 
     @property
     def options(self) -> dict[str, Any]:
-        return {"autocast": self.autocast, "compile": self.compile}
+        return {"autocast": self.autocast, "compile": self.compile, "onnx": self.onnx}
 
     def normalise(
         self, images: Shaped[Tensor, "batch 3 height width"]
@@ -99,7 +109,8 @@ class CnnClassifier(Classifier):
         images = images.to(self.device)
         if not images.is_floating_point():
             images = (images.float() - self._mean) / self._std
-        return images.float().contiguous(memory_format=torch.channels_last)
+        layout = torch.contiguous_format if self.onnx else torch.channels_last
+        return images.float().contiguous(memory_format=layout)
 
     def begin(
         self, images: Shaped[Tensor, "batch 3 height width"]
@@ -115,8 +126,15 @@ class CnnClassifier(Classifier):
     ) -> tuple[Float[Tensor, "batch classes"], Tensor]:
         """Logits with hidden tokens painted neutral."""
         visible = to_pixels(revealed, self.patch_size)[:, None]
+        return self.logits(memory * visible), memory
+
+    @torch.no_grad()
+    def logits(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch classes"]:
+        """Of whole normalised images of any size."""
         with autocast(self.device, self.autocast):
-            return self.network(memory * visible).float(), memory
+            return self._forward(images).float()
 
     @torch.no_grad()
     def features(
@@ -133,10 +151,22 @@ class CnnClassifier(Classifier):
             return self._trunk(self.normalise(images)).float()
 
 
+class _Trunk(nn.Module):
+    """A network of timm's up to its last features."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        found: Tensor = self.network.forward_features(images)
+        return found
+
+
 def _trunk_and_head(network: nn.Module) -> tuple[Any, Any]:
     """What computes the last features, and the linear layer on their mean; None if unknown."""
     if hasattr(network, "forward_features"):  # timm
-        return network.forward_features, network.get_classifier()  # type: ignore[operator]
+        return _Trunk(network), network.get_classifier()  # type: ignore[operator]
     if isinstance(head := getattr(network, "fc", None), nn.Linear):  # torchvision's ResNet
         return nn.Sequential(*list(network.children())[:-2]), head
     return None, None
@@ -146,6 +176,7 @@ def efficientnet_lite0(
     patch_size: int = 16,
     autocast: Autocast | None = None,
     compile: bool = False,
+    onnx: bool = True,
     *,
     device: str | torch.device = "cpu",
     image_size: tuple[int, int] = (224, 224),
@@ -169,7 +200,7 @@ def efficientnet_lite0(
     mean, std = (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)
     return CnnClassifier(
         "efficientnet_lite0", network, mean, std, origin, device, image_size, patch_size,
-        autocast=autocast, compile=compile,
+        autocast=autocast, compile=compile, onnx=onnx,
     )  # fmt: skip
 
 
@@ -177,6 +208,7 @@ def resnet50(
     patch_size: int = 16,
     autocast: Autocast | None = None,
     compile: bool = False,
+    onnx: bool = True,
     *,
     device: str | torch.device = "cpu",
     image_size: tuple[int, int] = (224, 224),
@@ -192,5 +224,5 @@ def resnet50(
     mean, std = ((r * 255, g * 255, b * 255) for r, g, b in (MEAN, STD))
     return CnnClassifier(
         "resnet50", network, mean, std, origin, device, image_size, patch_size,
-        autocast=autocast, compile=compile,
+        autocast=autocast, compile=compile, onnx=onnx,
     )  # fmt: skip

@@ -79,7 +79,7 @@ class CropClassifier(Classifier):
             if self.resize == "input":
                 side = (self.input_pixels, self.input_pixels)
                 crops = F.interpolate(crops, side, mode="bicubic", antialias=True)
-            logits[rows] = self.cnn.network(crops).float()
+            logits[rows] = self.cnn.logits(crops)
         return logits, memory
 
     def _pixels(self, size: list[int]) -> Grid:

@@ -40,6 +40,7 @@ def load(
     refresh_every: int = 0,
     autocast: Autocast | None = None,
     compile: bool = False,
+    onnx: bool = True,
     *,
     device: str | torch.device = "cpu",
     image_size: tuple[int, int] = (224, 224),
@@ -57,6 +58,7 @@ def load(
         refresh_every: Likewise.
         autocast: Likewise.
         compile: Likewise.
+        onnx: See :class:`CnnClassifier`, for convolutional networks.
         device: Where it runs.
         image_size: (height, width) of the images in pixels.
 
@@ -82,7 +84,7 @@ def load(
     )
     return CnnClassifier(
         name, copy.deepcopy(network), grey, contrast, found[1], device, image_size, patch_size,
-        network.num_classes, autocast, compile,
+        network.num_classes, autocast, compile, onnx,
     )  # fmt: skip
 
 
