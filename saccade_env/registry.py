@@ -14,7 +14,7 @@ import inspect
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -100,7 +100,7 @@ def keywords_of(build: Callable[..., Any]) -> dict[str, inspect.Parameter]:
         if not passed_on:
             break
         if elsewhere := get_args(passed_on[0])[1:]:
-            return keywords_of(elsewhere[0]) | found
+            return reduce(lambda known, other: keywords_of(other) | known, elsewhere, found)
     return found
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from saccade_env.classifiers import weights
 from saccade_env.classifiers.base import Classifier, Convolutional, Weights, check_classifier
-from saccade_env.errors import unknown_name
 from saccade_env.images.preprocess import Preprocess
 from saccade_env.registry import MODEL, Entry, Registry, parse_spec
 
@@ -99,8 +98,8 @@ def create(name: str | Classifier = AUTO, **keywords: Any) -> Classifier:
         name: One of ``REGISTRY.entries``, or ``"auto"``: DINO ViT-S/16 (the paper's) where it is
             cached or can be fetched, else EfficientNet-Lite0 with one warning. A named one never
             falls back. Parameters may follow a colon: ``"dino_vits16:mode=kv_cache"``.
-        **keywords: ``device``, ``image_size``, and what the class itself takes: ``autocast`` and
-            ``compile``; for DINO also ``mode`` and ``refresh_every``.
+        **keywords: ``device``, ``image_size``, and what the class itself takes: ``mode``,
+            ``autocast`` and ``compile``; for transformers also ``refresh_every``.
 
     Raises:
         TypeError: What was given is no classifier.
@@ -115,18 +114,6 @@ def create(name: str | Classifier = AUTO, **keywords: Any) -> Classifier:
         return check_classifier(name)
     base, parameters = parse_spec(name)
     base = resolve_auto() if base == AUTO else base
-    mode = keywords.get("mode", parameters.get("mode"))
-    drops = base == "timm" or base.startswith("dino")
-    if mode is not None and not drops and base in REGISTRY.entries:
-        if mode == "kv_cache":
-            raise ValueError(
-                f"mode {mode!r} is for vision transformers that drop hidden tokens (dino_…); "
-                f"{base!r} always recomputes"
-            )
-        if mode != "recompute":
-            raise unknown_name("classifier mode", str(mode), ("recompute", "kv_cache"))
-        for given in (keywords, parameters):
-            given.pop("mode", None)
     return REGISTRY.builder(base, parameters, keywords)(**keywords)
 
 

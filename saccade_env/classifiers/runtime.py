@@ -6,7 +6,7 @@ import ctypes
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -14,8 +14,20 @@ from saccade_env.errors import unknown_name
 
 _OWN_SETTINGS = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")  # of whoever knows better
 _LARGE, _TRIM_THRESHOLD, _MMAP_THRESHOLD = 2**30, -1, -3  # bytes, and numbers from <malloc.h>
+Mode = Literal["recompute", "kv_cache"]
 Autocast = Literal["bfloat16", "float16"]
 AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def check_mode(mode: Mode) -> Mode:
+    """Pass a known mode through.
+
+    Raises:
+        ValueError: There is no such mode.
+    """
+    if mode not in get_args(Mode):
+        raise unknown_name("classifier mode", str(mode), get_args(Mode))
+    return mode
 
 
 def check_autocast(name: Autocast | None) -> Autocast | None:

@@ -7,22 +7,26 @@ embedding are done once an episode; the transformer runs on its own tokens and t
 from __future__ import annotations
 
 import copy
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from saccade_env.classifiers.base import Classifier, Weights
-from saccade_env.classifiers.runtime import Autocast, autocast, check_autocast, check_flag
+from saccade_env.classifiers.runtime import (
+    Autocast,
+    Mode,
+    autocast,
+    check_autocast,
+    check_flag,
+    check_mode,
+)
 from saccade_env.classifiers.vit import kv_cache, packing
 from saccade_env.classifiers.vit.heads import Head
 from saccade_env.classifiers.vit.kv_cache import KVMemory
 from saccade_env.classifiers.vit.network import TokenNetwork
-from saccade_env.errors import unknown_name
 from saccade_env.geometry import grid_of
-
-Mode = Literal["recompute", "kv_cache"]
 
 
 class VitClassifier(Classifier):
@@ -31,14 +35,14 @@ class VitClassifier(Classifier):
     Args:
         network: The backbone.
         head: Reads its tokens.
-        image_size: (height, width) of the images in pixels.
-        name: What reports call it.
-        origin: Where the weights came from.
         mode: ``"recompute"`` (the paper's) computes all revealed tokens at every saccade,
             ``"kv_cache"`` only the new ones and the prefix: another model, see ``kv_cache.py``.
         refresh_every: With ``"kv_cache"``, compute all of them every so many saccades; 0 never.
         autocast: ``"bfloat16"`` or ``"float16"`` for matrix products, for GPUs.
         compile: Compile the layers with ``torch.compile``, for GPUs.
+        image_size: (height, width) of the images in pixels.
+        name: What reports call it.
+        origin: Where the weights came from.
 
     Raises:
         ValueError: There is no such mode or type, or ``refresh_every`` does not go with the mode.
@@ -48,21 +52,27 @@ class VitClassifier(Classifier):
         self,
         network: TokenNetwork,
         head: Head,
-        image_size: tuple[int, int] = (224, 224),
-        name: str = "vit",
-        origin: Weights | None = None,
         mode: Mode = "recompute",
         refresh_every: int = 0,
         autocast: Autocast | None = None,
         compile: bool = False,
+        *,
+        image_size: tuple[int, int] = (224, 224),
+        name: str = "vit",
+        origin: Weights | None = None,
     ) -> None:
-        _check_mode(mode, refresh_every)
+        whole = isinstance(refresh_every, int) and refresh_every >= 0
+        if not whole or (refresh_every and check_mode(mode) != "kv_cache"):
+            raise ValueError(
+                "refresh_every must be a whole number ≥ 0, and goes with mode='kv_cache'; "
+                f"got {refresh_every!r} with mode={mode!r}"
+            )
+        self.mode, self.refresh_every = check_mode(mode), refresh_every
         self.network, self.head, self.device = network, head, network.device
         self.patch_size, self.image_size = network.patch_size, image_size
         self.grid = grid_of(image_size, self.patch_size)
         self.name, self.num_classes = name, head.num_classes
         self.weights = origin or network.weights
-        self.mode, self.refresh_every = mode, refresh_every
         self.autocast, self.compile = check_autocast(autocast), check_flag("compile", compile)
 
     @property
@@ -122,14 +132,3 @@ class VitClassifier(Classifier):
     def _run(self, tokens: Tensor, fresh: Tensor, known: Tensor, store: Any) -> Tensor:
         run = packing.run_blocks(self.network, tokens, fresh, known, store, self.compile)
         return self.head.features(run)
-
-
-def _check_mode(mode: str, refresh_every: int) -> None:
-    if mode not in get_args(Mode):
-        raise unknown_name("classifier mode", str(mode), get_args(Mode))
-    whole = isinstance(refresh_every, int) and refresh_every >= 0
-    if not whole or (refresh_every and mode != "kv_cache"):
-        raise ValueError(
-            "refresh_every must be a whole number ≥ 0, and goes with mode='kv_cache'; "
-            f"got {refresh_every!r} with mode={mode!r}"
-        )

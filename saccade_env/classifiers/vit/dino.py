@@ -16,8 +16,7 @@ from torch.nn import functional as F
 
 from saccade_env.classifiers import weights
 from saccade_env.classifiers.base import Weights
-from saccade_env.classifiers.runtime import Autocast
-from saccade_env.classifiers.vit.classifier import Mode, VitClassifier
+from saccade_env.classifiers.vit.classifier import VitClassifier
 from saccade_env.classifiers.vit.heads import LinearHead
 from saccade_env.classifiers.vit.network import TokenNetwork
 from saccade_env.errors import unknown_name
@@ -176,27 +175,19 @@ def from_state_dicts(
 
 
 def load(
-    mode: Mode = "recompute",
-    refresh_every: int = 0,
-    autocast: Autocast | None = None,
-    compile: bool = False,
     *,
     name: str,
     head: str = "",
     device: str | torch.device = "cpu",
-    image_size: tuple[int, int] = (224, 224),
+    **keywords: Annotated[Any, VitClassifier],
 ) -> VitClassifier:
     """One of the published classifiers: ``dino_vits16`` (the paper's), ``dino_vits8`` and so on.
 
     Args:
-        mode: See :class:`VitClassifier`, also for the next three.
-        refresh_every: Likewise.
-        autocast: Likewise.
-        compile: Likewise.
         name: Which.
         head: Another head of it than the usual one: an entry of ``weights.TABLE``.
         device: Where it runs.
-        image_size: (height, width) of the images in pixels.
+        **keywords: To :class:`~saccade_env.classifiers.vit.classifier.VitClassifier`.
 
     Raises:
         WeightsError: The weights cannot be had, or are not what they should be.
@@ -204,18 +195,17 @@ def load(
     network, file = load_network(name, device), head or weights.GROUPS[name][1]
     linear, both = weights.load(file), (network.weights, weights.record(file))
     origin = Weights(" + ".join(w.source for w in both), " + ".join(w.sha256 for w in both))
-    how = mode, refresh_every, autocast, compile
-    return VitClassifier(network, LinearHead(network, linear), image_size, name, origin, *how)
+    return VitClassifier(network, LinearHead(network, linear), name=name, origin=origin, **keywords)
 
 
-def load_v2(layers: Literal[1, 4] = 4, **keywords: Annotated[Any, load]) -> VitClassifier:
+def load_v2(
+    layers: Literal[1, 4] = 4, *, name: str, **keywords: Annotated[Any, load]
+) -> VitClassifier:
     """One of DINOv2's: ``dinov2_vits14``, ``dinov2_vits14_reg`` (with registers) and so on.
 
     Args:
         layers: How many layers' [CLS] its head reads, beside the mean patch.
-        **keywords: To :func:`load`.
-
-    Raises:
-        WeightsError: The weights cannot be had, or are not what they should be.
+        name: Which.
+        **keywords: To :func:`load`, which raises the same.
     """
-    return load(head=f"{keywords['name']}-linear{layers}", **keywords)
+    return load(name=name, head=f"{name}-linear{layers}", **keywords)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import nn
@@ -18,13 +18,13 @@ from torch import nn
 from saccade_env.classifiers import weights
 from saccade_env.classifiers.base import Classifier, Weights
 from saccade_env.classifiers.cnn import CnnClassifier
-from saccade_env.classifiers.runtime import Autocast
-from saccade_env.classifiers.vit.classifier import Mode, VitClassifier
+from saccade_env.classifiers.vit.classifier import VitClassifier
 from saccade_env.classifiers.vit.heads import TimmHead
 from saccade_env.classifiers.vit.network import TokenNetwork
 from saccade_env.classifiers.vit.packing import run_blocks
-from saccade_env.errors import nearest
+from saccade_env.errors import nearest, unknown_name
 from saccade_env.images.preprocess import Preprocess
+from saccade_env.registry import keywords_of
 
 _FITS = "what fits: vit_…, vit_…_dinov2, vit_…_dinov3, deit_…, eva02_…, convnext_…, resnet…"
 _TOLERANCE = 1e-4
@@ -35,15 +35,9 @@ def load(
     pretrained: bool = True,
     num_classes: int | None = None,
     seed: int = 0,
-    patch_size: int = 16,
-    mode: Mode = "recompute",
-    refresh_every: int = 0,
-    autocast: Autocast | None = None,
-    compile: bool = False,
-    onnx: bool = True,
     *,
     device: str | torch.device = "cpu",
-    image_size: tuple[int, int] = (224, 224),
+    **keywords: Annotated[Any, VitClassifier, CnnClassifier],
 ) -> Classifier:
     """Build a classifier of a network of timm's.
 
@@ -53,18 +47,12 @@ def load(
             random, by ``seed``.
         num_classes: Of a new, random head; by default the network's own.
         seed: Draws random weights.
-        patch_size: Side of a token in pixels, for convolutional networks.
-        mode: See :class:`VitClassifier`, also for the next three.
-        refresh_every: Likewise.
-        autocast: Likewise.
-        compile: Likewise.
-        onnx: See :class:`CnnClassifier`, for convolutional networks.
         device: Where it runs.
-        image_size: (height, width) of the images in pixels.
+        **keywords: To :class:`VitClassifier` or :class:`CnnClassifier`, as the network is.
 
     Raises:
         ValueError: There is no such network, it has no classes, or cannot drop tokens; the message
-            says why, and what fits instead.
+            says why, and what fits instead. Or there is no such parameter.
         WeightsError: The weights cannot be had.
     """
     found = _load(model, pretrained, num_classes, seed, torch.empty(0, device=device).device)
@@ -74,18 +62,17 @@ def load(
             f"timm's {model!r} comes without classes, and can judge with a random head alone "
             "(num_classes=1000)"
         )
+    kind = VitClassifier if isinstance(found, TokenNetwork) else CnnClassifier
+    for key in keywords:
+        if key not in (known := keywords_of(kind)):
+            raise unknown_name("parameter", key, known, of=f"classifier {name!r}")
     if isinstance(found, TokenNetwork):
-        how = mode, refresh_every, autocast, compile
-        return VitClassifier(found, TimmHead(found), image_size, name, found.weights, *how)
-    if mode != "recompute":
-        raise ValueError(f"mode {mode!r} drops hidden tokens, which {model!r} cannot")
+        return VitClassifier(found, TimmHead(found), name=name, origin=found.weights, **keywords)
     grey, contrast = (
         (255 * r, 255 * g, 255 * b) for r, g, b in (settings(model)[key] for key in ("mean", "std"))
     )
-    return CnnClassifier(
-        name, copy.deepcopy(network), grey, contrast, found[1], device, image_size, patch_size,
-        network.num_classes, autocast, compile, onnx,
-    )  # fmt: skip
+    given = {"device": device, "num_classes": network.num_classes, **keywords}
+    return CnnClassifier(name, copy.deepcopy(network), grey, contrast, found[1], **given)
 
 
 def load_network(
