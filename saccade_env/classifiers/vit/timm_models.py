@@ -7,7 +7,6 @@ it has to give what timm's own forward gives.
 
 from __future__ import annotations
 
-import copy
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -72,7 +71,7 @@ def load(
         (255 * r, 255 * g, 255 * b) for r, g, b in (settings(model)[key] for key in ("mean", "std"))
     )
     given = {"device": device, "num_classes": network.num_classes, **keywords}
-    return CnnClassifier(name, copy.deepcopy(network), grey, contrast, found[1], **given)
+    return CnnClassifier(name, network, grey, contrast, found[1], **given)
 
 
 def load_network(
