@@ -59,6 +59,7 @@ def call(*arguments: str) -> str:
     return result.output
 
 
+@pytest.mark.slow
 def test_from_carried_files_to_a_table_and_a_film(carried: Path) -> None:
     call("download", "dino_vits16", "--from", str(carried))
     call(
