@@ -58,7 +58,7 @@ def evaluate(
     for first in range(0, count, rows):
         # Always as many rows: the last picture fills up the last batch.
         shown = [source[min(place, count - 1)] for place in range(first, first + rows)]
-        pixels, labels = (tensor.to(classifier.device) for tensor in images.stack(shown))
+        pixels, labels = images.stack(shown)
         states = follow(pixels, labels, policy, config, classifier)
         parts.append(_measured(states, config))
         frames = frames or [_frame(states, config, classifier.patch_size)]

@@ -23,7 +23,11 @@ from saccade_env.rows import take_rows
 
 
 class State(NamedTuple):
-    """A batch of episodes. Every tensor has the batch as leading axis."""
+    """A batch of episodes. Every tensor has the batch as leading axis.
+
+    Only ``memory`` is on the classifier's device; all else stays on the CPU, so that a saccade
+    waits for a GPU once, for its logits.
+    """
 
     memory: Any  # the classifier's own
     images: UInt8[Tensor, "batch 3 height width"]
@@ -271,7 +275,7 @@ def begin(
     """Start a batch of episodes with nothing revealed.
 
     Args:
-        images: uint8, on the classifier's device.
+        images: uint8, on the CPU.
         labels: Class of each image, ``UNLABELLED`` where unknown.
         image_index: Place of each image in its source.
         config: The task; its grid must be the classifier's.
@@ -308,7 +312,7 @@ def blank_logits(
     """Logits with nothing revealed: those of one row, since they are the same for every image."""
     one = take_rows(memory, torch.zeros(1, dtype=torch.long))
     logits, _ = classifier.classify(one, hidden[:1])
-    return check_logits(logits, classifier)[0]
+    return check_logits(logits.to(hidden.device), classifier)[0]
 
 
 def saccade(
@@ -330,7 +334,7 @@ def saccade(
     logits, memory = state.logits, state.memory
     if not stops.all():
         fresh, memory = classifier.classify(memory, revealed)
-        check_logits(fresh, classifier)
+        fresh = check_logits(fresh.to(revealed.device), classifier)
         logits = torch.where(stops[:, None], logits, fresh) if stops.any() else fresh
     after = state._replace(
         memory=memory,

@@ -63,7 +63,6 @@ class Task:
             known = {*Rules.__annotations__, *TaskKeywords.__annotations__, "images", "classifier"}
             raise unknown_name("keyword", name, known)
         self.source, self.classifier = open_pair(images, classifier, device, classifier_mode)
-        self.device = self.classifier.device
         self.config = SaccadeConfig(self.classifier.grid, **rules)
         self.on_error = check_on_error(on_error)
         self._blank: Tensor | None = None
@@ -128,9 +127,9 @@ class Task:
             warnings.warn(f"skipped: {reason}", stacklevel=2)
         pixels, labels = images.stack([one.picture for one in drawn])
         state = core.begin(
-            pixels.to(self.device),
-            labels.to(self.device),
-            torch.tensor([one.place for one in drawn], device=self.device),
+            pixels,
+            labels,
+            torch.tensor([one.place for one in drawn]),
             self.config,
             self.classifier,
             blank=self._blank,
@@ -141,8 +140,8 @@ class Task:
     def saccade(
         self, state: core.State, fixation: Int[Tensor, " batch"]
     ) -> tuple[core.State, core.Outcome]:
-        """The transition, on the task's device."""
-        return core.saccade(state, fixation.to(self.device), self.config, self.classifier)
+        """The transition."""
+        return core.saccade(state, fixation, self.config, self.classifier)
 
     def _refuse_unlabelled(self) -> None:
         if self.config.needs_label and self.source.labels == "none":

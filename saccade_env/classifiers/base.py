@@ -40,7 +40,8 @@ class Classifier(Protocol):
         patch_size: Side of a token in pixels.
         num_classes: Number of classes.
         weights: Where its weights came from.
-        device: Where it computes, and where the images must be.
+        device: Where it computes and keeps its memory. Images and ``revealed`` come from the CPU,
+            and it brings them there itself; logits are brought back by who asks.
     """
 
     name: str

@@ -24,6 +24,7 @@ from saccade_env.classifiers.runtime import (
     check_flag,
     check_mode,
     keep_memory,
+    on_device,
 )
 from saccade_env.geometry import grid_of, to_pixels
 from saccade_env.images.normalise import MEAN, STD
@@ -119,7 +120,7 @@ class CnnClassifier(Classifier):
         self, images: Shaped[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch 3 height width"]:
         """uint8 images as the network wants them; floating ones are taken as they are."""
-        images = images.to(self.device)
+        images = on_device(images, self.device)
         if not images.is_floating_point():
             images = (images.float() - self._mean) / self._std
         layout = torch.contiguous_format if self.onnx else torch.channels_last
@@ -138,7 +139,7 @@ class CnnClassifier(Classifier):
         revealed: Bool[Tensor, "batch rows cols"],
     ) -> tuple[Float[Tensor, "batch classes"], Tensor]:
         """Logits with hidden tokens painted neutral."""
-        visible = to_pixels(revealed, self.patch_size)[:, None]
+        visible = to_pixels(on_device(revealed, self.device), self.patch_size)[:, None]
         return self.logits(memory * visible), memory
 
     @torch.no_grad()

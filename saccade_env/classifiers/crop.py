@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from saccade_env.classifiers.base import Classifier
 from saccade_env.classifiers.cnn import CnnClassifier
+from saccade_env.classifiers.runtime import on_device
 from saccade_env.errors import unknown_name
 from saccade_env.geometry import Grid, grid_of
 
@@ -70,6 +71,7 @@ class CropClassifier(Classifier):
         revealed: Bool[Tensor, "batch rows cols"],
     ) -> tuple[Float[Tensor, "batch classes"], Tensor]:
         """Logits of the crops; where nothing is revealed, of a neutral one."""
+        revealed = on_device(revealed, self.device)
         windows, seen = crop_windows(revealed, self.fovea), revealed.flatten(1).any(1)
         logits = memory.new_empty(len(memory), self.num_classes)
         for size in windows[:, 2:].unique(dim=0).tolist():  # as a rule there is one

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, get_args
 
 import torch
+from torch import Tensor
 
 from saccade_env.errors import unknown_name
 
@@ -55,6 +56,13 @@ def check_flag(name: str, value: Any) -> bool:
 def autocast(device: torch.device, name: str | None) -> AbstractContextManager[Any]:
     """Compute matrix products and convolutions in ``name`` (``"bfloat16"``, ``"float16"``)."""
     return nullcontext() if name is None else torch.autocast(device.type, AUTOCAST[name])
+
+
+def on_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor on a device; to a GPU it goes through pinned memory, and nobody waits for it."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def keep_memory(device: torch.device) -> None:

@@ -150,12 +150,10 @@ def look(source: ImageSource, classifier: Classifier, count: int = COUNT, seed: 
     chosen = sample(range(len(source)), count, seed)
     for batch in batches(source, chosen, _BATCH, "skip", check_workers(None)):
         if batch.pictures:
-            pixels = stack(batch.pictures)[0].to(classifier.device)
-            judge = classifier.recomputing
-            everything = torch.ones(
-                len(pixels), *judge.grid, dtype=torch.bool, device=pixels.device
-            )
-            logits = core.check_logits(judge.classify(judge.begin(pixels), everything)[0], judge)
+            pixels, judge = stack(batch.pictures)[0], classifier.recomputing
+            everything = torch.ones(len(pixels), *judge.grid, dtype=torch.bool)
+            found, _ = judge.classify(judge.begin(pixels), everything)
+            logits = core.check_logits(found.cpu(), judge)
             pictures += batch.pictures
             predictions += logits.argmax(-1).tolist()
             certainty += core.certainty(logits).tolist()

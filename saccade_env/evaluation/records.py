@@ -48,7 +48,6 @@ def records_of(
     policies: dict[str, core.Policy],
     config: SaccadeConfig,
     classifier: Classifier,
-    device: torch.device,
     progressed: Callable[[int], object],
     checked: Set[str] = frozenset(),
     map_entropy: bool = False,
@@ -58,12 +57,12 @@ def records_of(
     The ``checked`` images are recomputed by a classifier with a KV cache; with ``map_entropy``
     there is a column of the entropies of the policies' maps.
     """
-    images, labels = (tensor.to(device) for tensor in stack(pictures))
+    images, labels = stack(pictures)
     memory = classifier.begin(images)
-    everything = torch.ones(len(images), *config.grid, dtype=torch.bool, device=device)
+    everything = torch.ones(len(images), *config.grid, dtype=torch.bool)
     whole = classifier.recomputing  # a cache would only be thrown away
     full_memory = memory if whole is classifier else whole.begin(images)
-    logits = core.check_logits(whole.classify(full_memory, everything)[0], classifier)
+    logits = core.check_logits(whole.classify(full_memory, everything)[0].cpu(), classifier)
     blank = core.blank_logits(memory, ~everything, classifier)
     rows = [row for row, picture in enumerate(pictures) if picture.id in checked]
     frames = []

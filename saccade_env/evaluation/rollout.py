@@ -37,7 +37,7 @@ def rollout(
     """Follow a policy for ``config.max_saccades`` saccades on every image.
 
     Args:
-        images: uint8 [B, 3, H, W] on the classifier's device.
+        images: uint8 [B, 3, H, W] on the CPU.
         labels: Class of each image, -1 where unknown.
         policy: Chooses the fixations; it is reset on the images first, an oracle on everything.
         config: The task.

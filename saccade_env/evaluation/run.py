@@ -137,9 +137,7 @@ def evaluate(
                 if batch.pictures:
                     pictures, checked = batch.pictures, plan.recomputed
                     finished.append(
-                        records_of(
-                            pictures, named, config, judge, judge.device, tell, checked, map_entropy
-                        )
+                        records_of(pictures, named, config, judge, tell, checked, map_entropy)
                     )
                     if store:
                         store.add(finished[-1])

@@ -185,7 +185,10 @@ def test_the_core_needs_no_change_for_it(build: Any, images: Any) -> None:
 def test_packing_keeps_order_and_pads_only_attention() -> None:
     tokens = torch.arange(10.0).reshape(2, 5, 1)
     chosen = torch.tensor([[False, True, False, True], [False, False, True, False]])
-    layout = packing.lay_out(chosen, prefix=1)
+    known, cpu = torch.tensor([0, 2]), torch.device("cpu")
+    layout = packing.lay_out(chosen, known, prefix=1, slots=6, device=cpu)
+    assert layout.keys.tolist() == [0, 1, 2, 6, 9], "behind the prefix and what is known"
+    assert layout.held.tolist() == [[True, True, True, False], [True] * 4]
     packed = tokens[layout.row, layout.token]
     assert packed[:, 0].tolist() == [0, 2, 4, 5, 8]
     assert layout.pad(packed)[..., 0].tolist() == [[0, 2, 4], [5, 8, 0]]

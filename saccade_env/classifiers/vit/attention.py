@@ -70,7 +70,7 @@ class Masked(Attending):
 
     def __init__(self, held: Bool[Tensor, "batch keys"]) -> None:
         super().__init__()
-        self._mask = None if bool(held.all()) else held[:, None, None]
+        self._mask = held[:, None, None]
 
     def attend(
         self,

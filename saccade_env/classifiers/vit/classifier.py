@@ -120,9 +120,9 @@ class VitClassifier(Classifier):
         return self._features(memory, revealed)[0]
 
     def _features(self, memory: Any, revealed: Tensor) -> tuple[Tensor, Any]:
-        seen = revealed.to(self.device)
+        seen = revealed.cpu()
         if self.mode == "recompute":
-            known = torch.zeros(len(seen), dtype=torch.long, device=self.device)
+            known = torch.zeros(len(seen), dtype=torch.long)
             return self._run(memory, seen, known, None), memory
         fresh, before, age = kv_cache.plan(memory, seen.flatten(1), self.refresh_every)
         store = kv_cache.store_of(memory)

@@ -107,9 +107,9 @@ class TimmHead:
 
     def _pooled(self, table: Tensor, held: Tensor) -> Tensor:
         if self._pool == "map":
-            some = held.any(-1)
-            if not bool(some.any()):
+            if not table.shape[1]:
                 return table.new_zeros(len(table), table.shape[-1])
+            some = held.any(-1)
             with Masked(held | ~some[:, None]):  # attending to nothing at all is not defined
                 return self._backbone.attn_pool(table) * some[:, None]
         mean = mean_of(table, held)

@@ -20,7 +20,10 @@ _TENSORS = ("tokens", "known", "age")
 
 
 class KVMemory(NamedTuple):
-    """What an episode keeps. The store is written in place: see :meth:`check`."""
+    """What an episode keeps. The store is written in place: see :meth:`check`.
+
+    Tokens and store are on the device, what is known of them on the CPU.
+    """
 
     tokens: Float[Tensor, "batch tokens embed"]
     known: Bool[Tensor, "batch patches"]  # in the store
@@ -31,7 +34,8 @@ class KVMemory(NamedTuple):
     def take_rows(self, rows: Int[Tensor, " some"]) -> KVMemory:
         """A copy of some rows, whose episodes may go another way."""
         self.check()
-        taken = {name: getattr(self, name)[rows.to(self.age.device)] for name in _TENSORS}
+        tensors = ((name, getattr(self, name)) for name in _TENSORS)
+        taken = {name: tensor[rows.to(tensor.device)] for name, tensor in tensors}
         return self._replace(**taken, store=self.store.take_rows(rows), version=0)
 
     def replace_rows(self, rows: Int[Tensor, " some"], fresh: KVMemory) -> KVMemory:
@@ -43,10 +47,8 @@ class KVMemory(NamedTuple):
         self.check()
         if fresh.store.layers:
             raise ValueError("rows can only be replaced by episodes that have just begun")
-        changed = {
-            name: getattr(self, name).index_copy(0, rows.to(self.age.device), getattr(fresh, name))
-            for name in _TENSORS
-        }
+        tensors = ((name, getattr(self, name), getattr(fresh, name)) for name in _TENSORS)
+        changed = {name: own.index_copy(0, rows.to(own.device), new) for name, own, new in tensors}
         return self._replace(**changed)
 
     def check(self) -> None:
@@ -67,8 +69,8 @@ def begin(tokens: Float[Tensor, "batch tokens embed"], prefix: int) -> KVMemory:
     batch, length, _ = tokens.shape
     return KVMemory(
         tokens=tokens,
-        known=torch.zeros(batch, length - prefix, dtype=torch.bool, device=tokens.device),
-        age=torch.zeros(batch, dtype=torch.long, device=tokens.device),
+        known=torch.zeros(batch, length - prefix, dtype=torch.bool),
+        age=torch.zeros(batch, dtype=torch.long),
         store=packing.Store(batch, length),
         version=0,
     )

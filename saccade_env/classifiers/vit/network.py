@@ -14,7 +14,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from saccade_env.classifiers.base import Weights
-from saccade_env.classifiers.runtime import keep_memory
+from saccade_env.classifiers.runtime import keep_memory, on_device
 from saccade_env.images.normalise import MEAN, STD, Colour, normalise_imagenet
 
 
@@ -69,7 +69,7 @@ class TokenNetwork:
         self, images: Shaped[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch 3 height width"]:
         """uint8 by the network's mean and deviation; floating images are taken as they are."""
-        images = images.to(self.device)
+        images = on_device(images, self.device)
         if images.is_floating_point():
             return images.float()
         return normalise_imagenet(images, mean=self._mean, std=self._std)

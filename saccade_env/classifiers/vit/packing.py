@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from saccade_env.classifiers.runtime import on_device
 from saccade_env.classifiers.vit.attention import Attending
 
 if TYPE_CHECKING:
@@ -21,43 +22,67 @@ if TYPE_CHECKING:
 
 
 class Layout(NamedTuple):
-    """Where packed tokens stand; every row begins with its prefix."""
+    """Where packed tokens stand; every row begins with its prefix. Tensors are on the device."""
 
     row: Int[Tensor, " packed"]
-    place: Int[Tensor, " packed"]  # in its row
     token: Int[Tensor, " packed"]  # in the sequence of all tokens
+    queries: Int[Tensor, " packed"]  # places in the flattened table of queries
+    keys: Int[Tensor, " packed"]  # places in the flattened table of keys, or in a store
     first: Int[Tensor, " batch"]  # the packed place of each row's first token
-    prefix: int
+    held: Bool[Tensor, "batch width"]  # where there is a key
     longest: int
-    full: bool  # all rows are equally long
-
-    @property
-    def slots(self) -> Int[Tensor, " packed"]:
-        """Places in the flattened table of queries."""
-        return self.row * self.longest + self.place
+    full: bool  # all rows have as many queries
+    whole: bool  # and as many keys
 
     def pad(self, packed: Float[Tensor, "packed *embed"]) -> Float[Tensor, "batch longest *embed"]:
-        """Packed tokens as a table, zero where there is none."""
+        """Packed tokens as a table of queries, zero where there is none."""
         batch = len(self.first)
         if self.full:
             return packed.unflatten(0, (batch, self.longest))
         table = packed.new_zeros(batch * self.longest, *packed.shape[1:])
-        return table.index_copy_(0, self.slots, packed).unflatten(0, (batch, self.longest))
+        return table.index_copy_(0, self.queries, packed).unflatten(0, (batch, self.longest))
 
     def unpad(self, table: Float[Tensor, "batch longest *embed"]) -> Float[Tensor, "packed *embed"]:
         """Inverse of :meth:`pad`."""
         flat = table.flatten(0, 1)
-        return flat if self.full else flat[self.slots]
+        return flat if self.full else flat[self.queries]
 
 
-def lay_out(chosen: Bool[Tensor, "batch patches"], prefix: int) -> Layout:
-    """The layout of the prefix and the chosen patches of every row."""
+def lay_out(
+    chosen: Bool[Tensor, "batch patches"],
+    known: Int[Tensor, " batch"],
+    prefix: int,
+    slots: int | None,
+    device: torch.device,
+) -> Layout:
+    """The layout of the prefix and the chosen patches of every row.
+
+    Args:
+        chosen: On the CPU, where sizes can be read without waiting for a GPU.
+        known: Patches of each row that a store holds already, on the CPU.
+        prefix: How many tokens precede the patches.
+        slots: Of the store; None without one.
+        device: Where the layout is used.
+    """
     row, token = F.pad(chosen, (prefix, 0), value=True).nonzero().unbind(1)
     lengths = prefix + chosen.sum(-1)
     first = lengths.cumsum(0) - lengths
-    place = torch.arange(len(row), device=row.device) - first[row]
-    longest = int(lengths.max())
-    return Layout(row, place, token, first, prefix, longest, len(row) == len(lengths) * longest)
+    place, longest = torch.arange(len(row)) - first[row], int(lengths.max())
+    keys = row * (slots or longest) + torch.where(place < prefix, place, place + known[row])
+    held = torch.arange(int((lengths + known).max())) < (lengths + known)[:, None]
+    packed = torch.stack((row, token, row * longest + place, keys))
+    row, token, queries, keys = on_device(packed, device)  # at once
+    return Layout(
+        row,
+        token,
+        queries,
+        keys,
+        first=on_device(first, device),
+        held=on_device(held, device),
+        longest=longest,
+        full=len(row) == len(lengths) * longest,
+        whole=bool(held.all()),
+    )
 
 
 class Store:
@@ -91,16 +116,10 @@ class Store:
 class Packed(Attending):
     """Rows laid end to end attend to their own row, and to what a store knows of it."""
 
-    def __init__(self, layout: Layout, known: Int[Tensor, " batch"], store: Store | None) -> None:
+    def __init__(self, layout: Layout, store: Store | None) -> None:
         super().__init__()
-        row, place, prefix = layout.row, layout.place, layout.prefix
-        slots = layout.longest if store is None else store.size[1]
-        self._places = row * slots + torch.where(place < prefix, place, place + known[row])
-        lengths = known + torch.bincount(row, minlength=len(known))  # prefix counted
-        self._width, self.layer = int(lengths.max()), 0
-        self.held = torch.arange(self._width, device=row.device) < lengths[:, None]
-        self._mask = None if bool(self.held.all()) else self.held[:, None, None]
-        self._layout, self._store = layout, store
+        self._layout, self._store, self.layer = layout, store, 0
+        self._mask = None if layout.whole else layout.held[:, None, None]
 
     @torch.compiler.disable
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -120,7 +139,8 @@ class Packed(Attending):
         """Values of all tokens of a row: the fresh ones, and those in the store."""
         if self._store is None:
             return self._layout.pad(fresh)
-        return self._store.write(what, self._places, fresh)[:, : self._width]
+        width = self._layout.held.shape[1]
+        return self._store.write(what, self._layout.keys, fresh)[:, :width]
 
 
 class Seen(NamedTuple):
@@ -150,8 +170,8 @@ def run_blocks(
     Args:
         network: Whose layers.
         tokens: All of them.
-        chosen: The patches to compute.
-        known: Patches of each row whose keys and values are in the store, after the prefix.
+        chosen: The patches to compute, on the CPU.
+        known: Patches of each row whose keys and values are in the store, on the CPU.
         store: Where keys and values are kept; None to keep nothing.
         compiled: Run the layers through ``torch.compile``.
 
@@ -161,13 +181,15 @@ def run_blocks(
     prefix, grid = network.prefix, (chosen.shape[1], chosen.shape[2])
     if grid[0] * grid[1] != tokens.shape[1] - prefix:
         raise ValueError(f"{tokens.shape[1] - prefix} patches, but a grid of {grid} in revealed")
-    layout, rotations = lay_out(chosen.flatten(1), prefix), network.rotations(grid)
+    slots = None if store is None else store.size[1]
+    layout = lay_out(chosen.flatten(1), known, prefix, slots, tokens.device)
+    rotations = network.rotations(grid)
     if rotations is not None:
         rotations = rotations[..., layout.token, :]
     packed, firsts = tokens[layout.row, layout.token][None], []
-    with Packed(layout, known, store) as attending:
+    with Packed(layout, store) as attending:
         for layer, block in enumerate(network.compiled_blocks if compiled else network.blocks):
             attending.layer = layer
             packed = block(packed, **network.rotated(layer, rotations))
             firsts += [packed[0, layout.first]] * bool(prefix)
-    return Seen(firsts, attending.table("last", packed[0]), attending.held)
+    return Seen(firsts, attending.table("last", packed[0]), layout.held)

@@ -231,8 +231,7 @@ def _adapt(network: TokenNetwork, model: str) -> None:
             module.fused_attn = True
         if hasattr(module, "num_prefix_tokens") and module is not backbone:
             module.num_prefix_tokens = 0  # the prefix is rotated by nothing, wherever it stands
-    everything = torch.ones(1, *grid, dtype=torch.bool, device=network.device)
-    known = torch.zeros(1, dtype=torch.long, device=network.device)
+    everything, known = torch.ones(1, *grid, dtype=torch.bool), torch.zeros(1, dtype=torch.long)
     seen = run_blocks(network, network.tokens(pixels), everything, known, None)
     pairs = [(backbone.norm(seen.table), features)]
     try:

@@ -100,13 +100,11 @@ def compare(
     named, records = dict(policies), []
     with tqdm(total=len(indices) * len(policies), unit="scanpath", disable=not progress) as bar:
         for batch in batches(source, indices, batch_size, "raise", check_workers(workers)):
-            pixels = stack(batch.pictures)[0].to(classifier.device)
+            pixels = stack(batch.pictures)[0]
             for name, policy in policies.items():
                 if isinstance(policy, HasMaps):
-                    maps[name].append(policy.maps(pixels).cpu())
-            records.append(
-                records_of(batch.pictures, named, config, classifier, classifier.device, bar.update)
-            )
+                    maps[name].append(policy.maps(pixels))
+            records.append(records_of(batch.pictures, named, config, classifier, bar.update))
     seen = on_grid(own, config.grid)
     compared = [
         compare_maps(torch.cat(found), names, seen, sigma=sigma).mean.assign(policy=name)
