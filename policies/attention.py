@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from saccade_env import classifiers
+from saccade_env.classifiers.base import Weights
 from saccade_env.classifiers.vit import dino, timm_models
 from saccade_env.classifiers.vit.attention import Attending, attention_weights
 from saccade_env.classifiers.vit.classifier import VitClassifier
@@ -183,6 +184,8 @@ def check_attention(
         ValueError: There is no such layer, reduction or resolution.
     """
     depth, patch_size = len(network.blocks), network.patch_size
+    if sum(hasattr(module, "fused_attn") for module in network.blocks[0].modules()) > 1:
+        raise ValueError("its layers attend more than once, side by side: none is the layer's own")
     if not isinstance(layer, Integral) or not -depth <= int(layer) < depth:
         raise ValueError(f"layer must be {-depth} to {depth - 1}; got {layer!r}")
     if reduction not in REDUCTIONS:
@@ -198,7 +201,12 @@ def check_attention(
         ) from None
     if min(height, width) < patch_size:
         raise ValueError(f"resolution must be at least a patch of {patch_size} pixels; got {size}")
-    grid_of((height, width), patch_size)
+    if height % patch_size or width % patch_size:
+        near = [max(1, round(side / patch_size)) * patch_size for side in (height, width)]
+        raise ValueError(
+            f"resolution must be a multiple of the patch size {patch_size}, such as "
+            f"{near[0]}x{near[1]}; got {height}×{width}"
+        )
     return int(layer) % depth, (height, width)
 
 
@@ -225,9 +233,11 @@ def _queries(network: TokenNetwork) -> slice:
 def _to_map(
     network: TokenNetwork, row: Float[Tensor, "batch tokens"], pixels: Tensor, grid: Grid
 ) -> Float[Tensor, "batch rows cols"]:
-    return resize_map(row[:, network.prefix :].unflatten(1, _grid(network, pixels)), grid)
+    patches = row[:, network.prefix :].float()
+    return resize_map(patches.unflatten(1, _grid(network, pixels)), grid)
 
 
+_USUAL = {"pretrained": True, "seed": 0}
 _NAMES = {("attention", "dino_vits16"): "dino", ("attention", FOCUS): "focus-attention"}
 
 
@@ -238,15 +248,20 @@ def load_network(model: str, how: dict[str, Any], device: str | torch.device) ->
         ValueError: There is no such network, or it does not attend.
         WeightsError: Its weights cannot be had.
     """
+    own = model in dino.NETWORKS or model == FOCUS
+    if own and how != _USUAL:
+        raise ValueError(f"pretrained and seed are for networks of timm; {model!r} takes neither")
     if model in dino.NETWORKS:
         return dino.load_network(model, device)
     if model == FOCUS:
         from saccade_env.policies.focus import load_focus_vit
 
         return load_focus_vit(device)
-    if model in classifiers.REGISTRY.entries:
+    if model in classifiers.REGISTRY.entries and model != "timm":
         raise ValueError(f"the network of classifier {model!r} attends to nothing")
-    return timm_models.load_network(model.removeprefix("timm:"), **how, device=device)
+    if model.startswith("dino"):
+        raise unknown_name("network", model, [*dino.NETWORKS, FOCUS])
+    return timm_models.load_network(model, **how, device=device)
 
 
 class AttentionPolicy(SaliencyPolicy):
@@ -284,13 +299,21 @@ class AttentionPolicy(SaliencyPolicy):
         **keywords: Any,
     ) -> None:
         super().__init__(**keywords)
-        self._given: Any = None if isinstance(model, str) else model
+        self._given: Any = None if isinstance(model, str) else self._fitting(model)
         self._how = {"pretrained": pretrained, "seed": seed}
         self.model = model.removeprefix("timm:") if isinstance(model, str) else "given"
         self.name = _NAMES.get((self.kind, self.model), f"{self.kind}:{self.model}")
         self.reduction, network = reduction or self.usual, self._network
         self.layer, self.resolution = check_attention(network, layer, self.reduction, resolution)
-        self.weights = network.weights
+        self.weights = self._origin
+
+    @staticmethod
+    def _fitting(given: TokenNetwork | VitClassifier) -> Any:
+        return given.network if isinstance(given, VitClassifier) else given
+
+    @property
+    def _origin(self) -> Weights:
+        return self._network.weights
 
     @property
     def _network(self) -> TokenNetwork:  # asked for anew: what is pickled holds none
@@ -338,6 +361,16 @@ class GradientPolicy(AttentionPolicy):
     maps_version = 1
     kind = "gradient"
     usual = "mean"
+
+    @staticmethod
+    def _fitting(given: TokenNetwork | VitClassifier) -> Any:
+        if not isinstance(given, VitClassifier):
+            raise ValueError("a network without classes has no gradient of one; give a classifier")
+        return given
+
+    @property
+    def _origin(self) -> Weights:
+        return self._judge.weights
 
     @property
     def _judge(self) -> VitClassifier:

@@ -37,6 +37,10 @@ def parse_spec(name: str) -> tuple[str, dict[str, str]]:
         key, equals, value = (part.strip() for part in pair.partition("="))
         if not (equals or place) and key:
             key, value = MODEL, key
+        if ":" in key:
+            raise ValueError(
+                f"parameters follow a comma, not a second colon; got {pair!r} in {name!r}"
+            )
         if not key or not value:
             raise ValueError(f"a parameter must be key=value; got {pair!r} in {name!r}")
         if key in parameters:

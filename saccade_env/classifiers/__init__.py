@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import warnings
 from functools import lru_cache
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from saccade_env.classifiers import weights
@@ -114,17 +116,26 @@ def create(name: str | Classifier = AUTO, **keywords: Any) -> Classifier:
         return check_classifier(name)
     base, parameters = parse_spec(name)
     base = resolve_auto() if base == AUTO else base
+    if base not in REGISTRY.entries and find_spec("timm") and import_module("timm").is_model(base):
+        raise ValueError(f"unknown classifier {base!r}. Did you mean 'timm:{name}'?")
     return REGISTRY.builder(base, parameters, keywords)(**keywords)
 
 
-def preprocess_of(name: str | Classifier) -> Preprocess | None:
-    """How images are brought to size for a classifier, where that is not as for DINO."""
+def preprocess_of(
+    name: str | Classifier, image_size: tuple[int, int] | None = None
+) -> Preprocess | None:
+    """How images are brought to size for a classifier, where that is not as for DINO.
+
+    Args:
+        name: See :func:`create`.
+        image_size: Another (height, width) in pixels than the classifier's own.
+    """
     base, parameters = parse_spec(name) if isinstance(name, str) else ("", {})
     if base != "timm" or MODEL not in parameters:
         return None
     from saccade_env.classifiers.vit.timm_models import preprocess
 
-    return preprocess(parameters[MODEL])
+    return preprocess(parameters[MODEL], image_size)
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,8 @@ Neutral is what a network's normalisation maps to 0: its own mean colour.
 from __future__ import annotations
 
 import copy
-from functools import lru_cache
+import math
+from functools import cached_property, lru_cache
 from typing import Annotated, Any
 
 import torch
@@ -55,10 +56,6 @@ class CnnClassifier(Classifier):
         image_size: (height, width) of the images in pixels.
         num_classes: Number of classes.
 
-    Attributes:
-        class_weights: Of the last layer, float [K, C].
-        class_biases: Of the last layer, float [K].
-
     Raises:
         ValueError: There is no such mode or type, or the image is not a whole number of patches.
     """
@@ -87,10 +84,18 @@ class CnnClassifier(Classifier):
             )
         if patch_size < 1:
             raise ValueError(f"patch_size must be ≥ 1 pixel; got {patch_size}")
+        if any(side % patch_size for side in image_size):
+            common = math.gcd(*image_size)
+            sides = [side for side in range(8, 65) if common % side == 0]
+            raise ValueError(
+                f"patch_size must divide the sides of images of {image_size[0]}×{image_size[1]} "
+                f"pixels, as {', '.join(map(str, sides)) or common} would; got {patch_size}"
+            )
         self.name, self.weights, self.num_classes = name, origin, num_classes
         self.device = torch.device(device)
         keep_memory(self.device)
         self.grid, self.patch_size = grid_of(image_size, patch_size), patch_size
+        self.image_size = image_size
         self.autocast, self.compile = check_autocast(autocast), check_flag("compile", compile)
         network = copy.deepcopy(network) if compile else network  # it may be another's too
         network = network.eval().requires_grad_(False).to(self.device)
@@ -98,15 +103,11 @@ class CnnClassifier(Classifier):
         self.network = network.to(memory_format=torch.channels_last)
         if compile:
             self.network.compile()
-        self._trunk, head = _trunk_and_head(self.network)
         plain = self.device.type == "cpu" and not (autocast or compile)
         self.onnx = check_flag("onnx", onnx) and plain and onnx_forward.is_installed()
         self._forward: Any = self.network
         if self.onnx:
             self._forward = forward_of(self.network)
-            self._trunk = self._trunk and forward_of(self._trunk)
-        if head is not None:
-            self.class_weights, self.class_biases = head.weight, head.bias
         self._mean, self._std = (
             torch.tensor(value, dtype=torch.float32, device=self.device).view(3, 1, 1)
             for value in (mean, std)
@@ -114,7 +115,8 @@ class CnnClassifier(Classifier):
 
     @property
     def options(self) -> dict[str, Any]:
-        return {"autocast": self.autocast, "compile": self.compile, "onnx": self.onnx}
+        onnx = self.onnx and self._forward.serves(self.image_size)
+        return {"autocast": self.autocast, "compile": self.compile, "onnx": onnx}
 
     def normalise(
         self, images: Shaped[Tensor, "batch 3 height width"]
@@ -150,6 +152,26 @@ class CnnClassifier(Classifier):
         with autocast(self.device, self.autocast):
             return self._forward(images).float()
 
+    @cached_property
+    def _last(self) -> tuple[Any, Any]:
+        """What computes the last features, and the linear layer on their mean."""
+        if found := _trunk_and_head(self.network, self.image_size):
+            trunk, head = found
+            return forward_of(trunk) if self.onnx else trunk, head
+        raise AttributeError(f"the network of {self.name!r} does not end in a mean and a layer")
+
+    @property
+    def class_weights(self) -> Float[Tensor, "classes channels"]:
+        """Of the last layer."""
+        weights: Tensor = self._last[1].weight
+        return weights
+
+    @property
+    def class_biases(self) -> Float[Tensor, " classes"]:
+        """Of the last layer."""
+        biases: Tensor = self._last[1].bias
+        return biases
+
     @torch.no_grad()
     def features(
         self, images: Shaped[Tensor, "batch 3 height width"]
@@ -157,12 +179,11 @@ class CnnClassifier(Classifier):
         """Of whole images, after the last convolution; their mean goes into the last layer.
 
         Raises:
-            TypeError: The network has no such features.
+            AttributeError: The network has no such features.
         """
-        if self._trunk is None:
-            raise TypeError(f"the network of classifier {self.name!r} does not end in a mean")
         with autocast(self.device, self.autocast):
-            return self._trunk(self.normalise(images)).float()
+            found: Tensor = self._last[0](self.normalise(images))
+            return found.float()
 
 
 class _Trunk(nn.Module):
@@ -178,13 +199,25 @@ class _Trunk(nn.Module):
 
 
 @lru_cache(maxsize=8)
-def _trunk_and_head(network: nn.Module) -> tuple[Any, Any]:
-    """What computes the last features, and the linear layer on their mean; None if unknown."""
+@torch.no_grad()
+def _trunk_and_head(
+    network: Any, image_size: tuple[int, int]
+) -> tuple[nn.Module, nn.Module] | None:
+    """What computes the last features, and the linear layer on their mean; None if it is not so."""
+    trunk: nn.Module
     if hasattr(network, "forward_features"):  # timm
-        return _Trunk(network), network.get_classifier()  # type: ignore[operator]
-    if isinstance(head := getattr(network, "fc", None), nn.Linear):  # torchvision's ResNet
-        return nn.Sequential(*list(network.children())[:-2]), head
-    return None, None
+        trunk, head = _Trunk(network).eval(), network.get_classifier()
+    else:  # torchvision's ResNet
+        trunk, head = nn.Sequential(*list(network.children())[:-2]).eval(), network.fc
+    if not isinstance(head, nn.Linear):
+        return None
+    draw = torch.Generator().manual_seed(0)
+    image = torch.randn(1, 3, *image_size, generator=draw).to(head.weight.device)
+    features, expected = trunk(image), network(image)
+    if features.dim() != 4 or features.shape[1] != head.in_features:
+        return None
+    near = torch.allclose(head(features.mean((2, 3))), expected, atol=1e-3, rtol=1e-3)
+    return (trunk, head) if near else None
 
 
 def efficientnet_lite0(**keywords: Annotated[Any, CnnClassifier]) -> CnnClassifier:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
+import threading
 import warnings
 from functools import lru_cache
 from typing import Any
@@ -21,7 +22,9 @@ from torch import Tensor, nn
 
 PACKAGES = ("onnx", "onnxruntime")
 _CHUNK = 8  # images: so few of them that what they activate stays in the processor's cache
+_SIZES = 4  # of images, of which a network is exported: each takes memory
 _TOLERANCE = 1e-4
+_exporting = threading.Lock()
 
 
 def is_installed() -> bool:
@@ -32,7 +35,8 @@ def is_installed() -> bool:
 class OnnxForward:
     """The forward of a network, for batches of any size; results do not depend on how large.
 
-    Networks are exported when first called with images of a size, in about half a second.
+    A network is exported when first called with images of a size, in about half a second, for as
+    many as four sizes. It must not be changed afterwards.
 
     Args:
         network: Maps normalised images, float32 on the CPU, to one tensor.
@@ -41,17 +45,16 @@ class OnnxForward:
     def __init__(self, network: nn.Module) -> None:
         self._network = network.eval()  # the exporter sets a mode, and then the one it found
         self._models: dict[tuple[int, int], bytes] = {}  # by (height, width); empty: it cannot
-        self._sessions: dict[tuple[Any, ...], Any] = {}
+        self._sessions: dict[int, dict[int, dict[Any, Any]]] = {}  # by process and its threads
 
     def __reduce__(self) -> tuple[Any, ...]:  # sessions cannot be pickled
         return forward_of, (self._network,)
 
     @torch.no_grad()
+    @torch.autocast("cpu", enabled=False)
     def __call__(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch ..."]:
         size = images.shape[-2], images.shape[-1]
-        if len(images) and size not in self._models:
-            self._models[size] = self._exported(images[:1])
-        if not len(images) or not self._models[size]:
+        if not len(images) or not self.serves(size):
             return self._network(images.contiguous(memory_format=torch.channels_last))
         whole = len(images) // _CHUNK * _CHUNK
         parts = *images[:whole].split(_CHUNK), *images[whole:].split(1)
@@ -59,18 +62,32 @@ class OnnxForward:
             np.concatenate([self._run(size, part) for part in parts if len(part)])
         )
 
-    def _run(self, size: tuple[int, int], images: Tensor) -> Any:
-        # Threads do not survive a fork, and torch's number of them may have been changed.
-        key = os.getpid(), torch.get_num_threads(), size, len(images)
-        if key not in self._sessions:
-            self._sessions[key] = session(self._models[size], len(images))
-        return self._sessions[key].run(None, {"images": images.contiguous().numpy()})[0]
+    @torch.no_grad()
+    def serves(self, size: tuple[int, int]) -> bool:
+        """Whether images of (height, width) pixels run through it; else the network runs itself."""
+        if size not in self._models and len(self._models) < _SIZES:
+            with _exporting:  # one at a time: the exporter has a state of its own
+                if size not in self._models:
+                    self._models[size] = self._exported(size)
+        return bool(self._models.get(size))
 
-    def _exported(self, image: Float[Tensor, "1 3 height width"]) -> bytes:
+    def _run(self, size: tuple[int, int], images: Tensor) -> Any:
+        # Threads do not survive a fork; a session whose threads are gone can only be left alone, as
+        # its end would wait for them. And torch's number of threads may have been changed.
+        own, key = self._sessions.setdefault(os.getpid(), {}), (size, len(images))
+        if (threads := torch.get_num_threads()) not in own:
+            own.clear()
+        sessions = own.setdefault(threads, {})
+        if key not in sessions:
+            sessions[key] = session(self._models[size], len(images))
+        return sessions[key].run(None, {"images": images.contiguous().numpy()})[0]
+
+    def _exported(self, size: tuple[int, int]) -> bytes:
         """The network for images of this size; empty if it cannot be exported or gives others."""
+        image = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
         try:
             model = export(self._network, image)
-            found = session(model, 1).run(None, {"images": image.contiguous().numpy()})[0]
+            found = session(model, 1).run(None, {"images": image.numpy()})[0]
         except Exception:  # of two libraries, about networks of others: they run without
             return b""
         expected = self._network(image)

@@ -39,8 +39,8 @@ from saccade_env.files import write_text
 
 __all__ = [
     "ALL", "GROUPS", "TABLE", "WeightsError", "WeightsFile", "check_tensors", "empty", "fetch",
-    "fill", "from_package", "install", "is_cached", "load", "load_state_dict", "members", "names",
-    "record", "shared", "tensors_of",
+    "fill", "from_package", "install", "is_cached", "is_offline", "load", "load_state_dict",
+    "members", "names", "record", "shared", "tensors_of",
 ]  # fmt: skip
 
 _failed: dict[Path, str] = {}  # what could not be fetched in this process, and why
@@ -53,6 +53,11 @@ def is_cached(name: str) -> bool:
         ValueError: No such name; the message suggests the nearest.
     """
     return all(file.place.is_file() for file in members(name))
+
+
+def is_offline() -> bool:
+    """Whether the user forbids the network."""
+    return os.environ.get("SACCADE_OFFLINE", "0") not in ("", "0")
 
 
 def fetch(name: str, progress: bool = True, *, retry: bool = False, **how: Any) -> list[Path]:
@@ -177,7 +182,7 @@ def _found(file: WeightsFile, folder: Path) -> Path | None:
 
 
 def _fetch(file: WeightsFile, retry: bool, **how: Any) -> None:
-    if os.environ.get("SACCADE_OFFLINE", "0") not in ("", "0"):
+    if is_offline():
         raise WeightsError(
             f"{file.place} is missing, and SACCADE_OFFLINE forbids to fetch it; unset that, or "
             f"{by_hand(file.url, file.group)}"

@@ -60,8 +60,13 @@ class AcrossPage(page.Page):
 
     @property
     def nowhere(self) -> int:
-        """Statements that hold with none."""
-        return sum(each.holds == 0 for each in self.statements)
+        """Statements that fail with every classifier."""
+        return sum(each.verdicts == {"no"} for each in self.statements)
+
+    @property
+    def untold(self) -> int:
+        """Statements of which no classifier can tell."""
+        return sum(each.verdicts == {"cannot tell"} for each in self.statements)
 
 
 def write_across(

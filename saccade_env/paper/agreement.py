@@ -179,6 +179,11 @@ class Statement:
         """With how many classifiers."""
         return sum(finding.verdict == "yes" for finding in self.findings.values())
 
+    @property
+    def verdicts(self) -> set[str]:
+        """Those that there are."""
+        return {finding.verdict for finding in self.findings.values()}
+
 
 def statements(findings: Mapping[str, Sequence[Finding]]) -> list[Statement]:
     """What each classifier's run found, statement by statement."""

@@ -223,7 +223,7 @@ def test_what_does_not_fit_is_refused() -> None:
 @pytest.mark.parametrize(
     ("resolution", "message"),
     [
-        (100, "multiple of the patch size 16; got 100×100"),
+        (100, "multiple of the patch size 16, such as 96x96; got 100×100"),
         (0, r"at least a patch of 16 pixels; got \(0, 0\)"),
         (-16, r"at least a patch of 16 pixels; got \(-16, -16\)"),
         ((160,), "must be a number of pixels, or"),

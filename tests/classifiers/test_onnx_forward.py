@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -87,6 +88,31 @@ def test_it_survives_a_fork() -> None:
         same = torch.allclose(judge.classify(judge.begin(image), revealed)[0], expected, atol=1e-5)
         os._exit(0 if same else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_threads_may_come_first_together() -> None:
+    judges = [classifiers.create("timm:test_resnet,pretrained=false,seed=" + x) for x in "0123"]
+    images = pictures(3, 96).float() / 255
+
+    def first(judge: Any) -> Tensor:
+        return judge.logits(images)  # type: ignore[no-any-return]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(first, judges))
+    for judge, logits in zip(judges, found, strict=True):
+        assert judge._forward.serves((96, 96))  # type: ignore[attr-defined]
+        torch.testing.assert_close(logits, judge.network(images), atol=1e-4, rtol=0)  # type: ignore[attr-defined]
+
+
+def test_few_sizes_are_exported_and_the_card_tells() -> None:
+    judge: Any = classifiers.create("timm:test_resnet,pretrained=false", image_size=(64, 64))
+    for side in range(32, 128, 16):
+        images = torch.rand(1, 3, side, side)
+        torch.testing.assert_close(judge.logits(images), judge.network(images), atol=1e-4, rtol=0)
+    assert len(judge._forward._models) == onnx_forward._SIZES
+    assert judge.options["onnx"]
+    judge._forward._models[64, 64] = b""
+    assert not judge.options["onnx"]
 
 
 def test_crops_run_through_it() -> None:

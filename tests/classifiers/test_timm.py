@@ -37,7 +37,9 @@ SLOW = [
     "vit_small_patch16_rope_224",
     "vit_small_patch16_rope_mixed_224",
     "vit_base_patch16_xp_224",
+    "vit_base_patch32_siglip_gap_256",
 ]
+PARALLEL = "vit_small_patch16_18x2_224"
 NAMES = [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 SIZE = (112, 112)
 
@@ -120,6 +122,40 @@ def test_the_kv_cache_keeps_its_contracts(name, pixels):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("name", [*NAMES, pytest.param(PARALLEL, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mode", ["recompute", "kv_cache"])
+def test_rows_with_nothing_new_are_as_before(name, mode, pixels):
+    """Without class token such a row has no token at all; the last row and all of them count."""
+    judge = build(name, mode=mode)
+    revealed = windows(judge.grid)
+    revealed[2] = False
+    found, memory = judge.classify(judge.begin(pixels), revealed)
+    assert found.isfinite().all()
+    again, _ = judge.classify(memory, revealed)
+    torch.testing.assert_close(again, found, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.slow
+def test_layers_with_two_attentions_keep_both_in_the_cache(pixels):
+    """The second saccade of a cache, against an oracle that keeps old tokens from new ones."""
+    judge = build(PARALLEL, mode="kv_cache")
+    for parameter in judge.network.backbone.parameters():
+        if parameter.dim() == 1 and float(parameter.abs().max()) < 1e-3:
+            parameter.fill_(0.5)  # the scale of layers, which are near to nothing at first
+    first = windows(judge.grid)
+    more = first.clone()
+    more[:, 5:7, 0:2] = True
+    memory = judge.classify(judge.begin(pixels), first)[1]
+    judge.classify(memory, more)
+    assert len({key for key in memory.store.layers if key != "last"}) == 4 * len(
+        judge.network.blocks
+    )
+    with pytest.raises(ValueError, match="attend more than once"):
+        attention_map(judge.network, pixels, judge.grid)
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("name", SMALL)
 def test_nothing_revealed_does_not_depend_on_the_image(name, pixels):
     judge = build(name)
@@ -190,7 +226,8 @@ def test_the_same_seed_gives_the_same_weights_and_the_card_says_which():
     one, two, other = (build("test_vit", seed=seed) for seed in (0, 0, 1))
     assert torch.equal(one.network.backbone.head.weight, two.network.backbone.head.weight)
     assert not torch.equal(one.network.backbone.head.weight, other.network.backbone.head.weight)
-    assert (one.name, other.weights.source) == ("timm:test_vit", "random, seed 1")
+    assert one.name == "timm:test_vit,pretrained=false"
+    assert other.weights.source == "random, seed 1"
 
 
 @pytest.mark.parametrize(
@@ -207,7 +244,7 @@ def test_published_weights_are_the_hubs_safetensors(tmp_path, monkeypatch, name,
     asked: list[tuple[str, str]] = []
     timm_models._load.cache_clear()
 
-    def download(repository: str, file: str) -> str:
+    def download(repository: str, file: str, local_files_only: bool) -> str:
         asked.append((repository, file))
         return str(tmp_path / file)
 
@@ -219,7 +256,7 @@ def test_published_weights_are_the_hubs_safetensors(tmp_path, monkeypatch, name,
     digest = hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
     assert (judge.weights.source, judge.weights.sha256) == (f"Hugging Face: {repository}", digest)
 
-    def refuse(repository: str, file: str) -> str:
+    def refuse(repository: str, file: str, local_files_only: bool) -> str:
         raise OSError("no network")
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)

@@ -187,7 +187,7 @@ def test_the_report_holds_rankings_agreement_and_findings(
         assert f'href="{folder}/report.html">{name}</a>' in html
     assert "<td>1 of 2</td>" in html
     assert "<td>0 of 1</td>" in html
-    assert "0 hold with every classifier, 1 with none, 1 with some" in html
+    assert "0 hold with every classifier, 1 fail with every one, 0 cannot be told" in html
     assert "Do the two rank the policies alike? Yes: τ = 1.00 (1.00 to 1.00)." in html
     assert "First is Focus attention with efficientnet_lite0 (58.9 %); " in html
     assert f"the token grids differ ({A} 14×14, {B} 28×28)" in html

@@ -143,6 +143,10 @@ def test_names_stand_for_instances() -> None:
         ("gradient:efficientnet_lite0", "is no transformer with classes"),
         (f"attention:{NAME},pretrained=false,layer=12", "layer must be -12 to 11; got 12"),
         (f"attention:{NAME},pretrained=false,reduction=median", "must be none or max or mean"),
+        ("attention:focus,pretrained=false", "for networks of timm; 'focus' takes neither"),
+        ("attention:focus,resolution=160", "patch size 14, such as 154x154; got 160×160"),
+        ("attention:dino_vits17", "Did you mean 'dino_vits16'"),
+        ("attention:focus:layer=3", "follow a comma, not a second colon"),
         ("dino:model=dino_vits8", "parameter 'model' of policy 'dino' cannot be set in a name"),
     ],
 )

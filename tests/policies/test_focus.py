@@ -211,7 +211,9 @@ def test_attention_from_a_small_input(images: Tensor) -> None:
 
 
 def test_a_resolution_is_whole_patches() -> None:
-    with pytest.raises(ValueError, match="multiple of the patch size 14; got 150×150"):
+    with pytest.raises(
+        ValueError, match="multiple of the patch size 14, such as 154x154; got 150×150"
+    ):
         FocusAttentionPolicy(resolution=150)
 
 

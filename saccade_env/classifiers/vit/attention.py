@@ -1,7 +1,7 @@
 """What happens where a layer attends, whatever else it does.
 
-timm's layers differ in norms, gates, scales, feed-forward and positions, but each calls
-``scaled_dot_product_attention`` once. A mode of torch stands in for that call, in this thread and
+timm's layers differ in norms, gates, scales, feed-forward and positions, but all call
+``scaled_dot_product_attention``. A mode of torch stands in for that call, in this thread and
 inside a ``with`` block: so the layers' own code runs, on tokens that are packed otherwise than it
 knows, or while attention is looked at.
 """

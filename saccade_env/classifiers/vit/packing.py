@@ -118,15 +118,17 @@ class Packed(Attending):
 
     def __init__(self, layout: Layout, store: Store | None) -> None:
         super().__init__()
-        self._layout, self._store, self.layer = layout, store, 0
+        self._layout, self._store = layout, store
+        self.layer, self.calls = 0, 0  # which attention this is: a layer may have two side by side
         self._mask = None if layout.whole else layout.held[:, None, None]
 
     @torch.compiler.disable
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if q.shape[0] != 1 or k.shape != q.shape:
             raise ValueError(f"expected queries and keys of all tokens; got {q.shape}, {k.shape}")
+        self.calls += 1
         keys, values = (
-            self.table((name, self.layer), fresh[0].transpose(0, 1)).transpose(1, 2)
+            self.table((name, self.layer, self.calls), fresh[0].transpose(0, 1)).transpose(1, 2)
             for name, fresh in (("k", k), ("v", v))
         )
         queries = self._layout.pad(q[0].transpose(0, 1)).transpose(1, 2)
@@ -189,7 +191,7 @@ def run_blocks(
     packed, firsts = tokens[layout.row, layout.token][None], []
     with Packed(layout, store) as attending:
         for layer, block in enumerate(network.compiled_blocks if compiled else network.blocks):
-            attending.layer = layer
+            attending.layer, attending.calls = layer, 0
             packed = block(packed, **network.rotated(layer, rotations))
-            firsts += [packed[0, layout.first]] * bool(prefix)
+            firsts += [packed[0, layout.first]] if prefix else []
     return Seen(firsts, attending.table("last", packed[0]), layout.held)

@@ -7,6 +7,7 @@ it has to give what timm's own forward gives.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,8 +26,12 @@ from saccade_env.errors import nearest, unknown_name
 from saccade_env.images.preprocess import Preprocess
 from saccade_env.registry import keywords_of
 
-_FITS = "what fits: vit_…, vit_…_dinov2, vit_…_dinov3, deit_…, eva02_…, convnext_…, resnet…"
+_ATTENDS = "what fits: vit_…, vit_…_dinov2, vit_…_dinov3, deit_…, eva02_…"
+_FITS = f"{_ATTENDS}, convnext_…, resnet…"
 _TOLERANCE = 1e-4
+_OVER_CHANNELS = {
+    f"timm.layers.{name}" for name in ("split_attn", "selective_kernel", "eca", "cbam")
+}
 
 
 def load(
@@ -54,24 +59,24 @@ def load(
             says why, and what fits instead. Or there is no such parameter.
         WeightsError: The weights cannot be had.
     """
-    found = _load(model, pretrained, num_classes, seed, torch.empty(0, device=device).device)
-    name, network = f"timm:{model}", found.backbone if isinstance(found, TokenNetwork) else found[0]
-    if not network.num_classes:
+    if not (num_classes or settings(model)["num_classes"]):
         raise ValueError(
-            f"timm's {model!r} comes without classes, and can judge with a random head alone "
-            "(num_classes=1000)"
+            f"timm's {model!r} comes without classes: it can guide (attention:{model}), and judge "
+            "with a random head alone (num_classes=1000)"
         )
+    found = _load(model, pretrained, num_classes, seed, torch.empty(0, device=device).device)
+    name = f"timm:{model}" + ",pretrained=false" * (not pretrained)
     kind = VitClassifier if isinstance(found, TokenNetwork) else CnnClassifier
-    for key in keywords:
-        if key not in (known := keywords_of(kind)):
-            raise unknown_name("parameter", key, known, of=f"classifier {name!r}")
+    known = [key for key, p in keywords_of(kind).items() if p.kind is not p.KEYWORD_ONLY]
+    for key in {*keywords} - {*known, "image_size"}:
+        raise unknown_name("parameter", key, known, of=f"classifier {name!r}")
     if isinstance(found, TokenNetwork):
         return VitClassifier(found, TimmHead(found), name=name, origin=found.weights, **keywords)
     grey, contrast = (
         (255 * r, 255 * g, 255 * b) for r, g, b in (settings(model)[key] for key in ("mean", "std"))
     )
-    given = {"device": device, "num_classes": network.num_classes, **keywords}
-    return CnnClassifier(name, network, grey, contrast, found[1], **given)
+    given = {"device": device, "num_classes": found[0].num_classes, **keywords}
+    return CnnClassifier(name, found[0], grey, contrast, found[1], **given)
 
 
 def load_network(
@@ -87,7 +92,7 @@ def load_network(
     """
     found = _load(model, pretrained, num_classes, seed, torch.empty(0, device=device).device)
     if not isinstance(found, TokenNetwork):
-        raise ValueError(f"timm's {model!r} convolves, and attends to nothing; {_FITS}")
+        raise ValueError(f"timm's {model!r} convolves, and attends to nothing; {_ATTENDS}")
     return found
 
 
@@ -108,16 +113,23 @@ def _load(
     return tokens
 
 
-def preprocess(model: str) -> Preprocess:
-    """Size, crop and interpolation of timm's own configuration of a network."""
+def preprocess(model: str, image_size: tuple[int, int] | None = None) -> Preprocess:
+    """Size, crop and interpolation of timm's own configuration of a network.
+
+    Args:
+        model: timm's name.
+        image_size: Another (height, width) in pixels, with the crop in proportion.
+    """
     found = settings(model)
-    size = tuple(found["input_size"][1:])
-    resize = int(min(size) / found["crop_pct"])
-    return Preprocess(size, max(resize, min(size)), interpolation=found["interpolation"])
+    size, interpolation = image_size or tuple(found["input_size"][1:]), found["interpolation"]
+    if found["crop_mode"] == "squash":
+        return Preprocess(size, mode="squash", interpolation=interpolation)
+    resize = max(int(min(size) / found["crop_pct"]), min(size))
+    return Preprocess(size, resize, interpolation=interpolation)
 
 
 def settings(model: str) -> dict[str, Any]:
-    """Timm's data configuration: input_size, mean, std, crop_pct, interpolation.
+    """Timm's configuration: input_size, mean, std, crop_pct, crop_mode, interpolation, num_classes.
 
     Raises:
         ValueError: There is no such network; the message suggests the nearest.
@@ -128,8 +140,18 @@ def settings(model: str) -> dict[str, Any]:
     base = model.partition(".")[0]
     if not timm.is_model(base):
         raise ValueError(f"timm has no network {base!r}.{nearest(base, timm.list_models())}")
-    config = timm.get_pretrained_cfg(model)
-    found = resolve_data_config(pretrained_cfg=config.to_dict() if config else {})
+    try:
+        config = timm.get_pretrained_cfg(model)
+    except RuntimeError:
+        tags = [name for name in timm.list_pretrained() if name.partition(".")[0] == base]
+        there = ", ".join(tags[:9]) or f"{base}, without a tag"
+        raise ValueError(f"timm has no weights {model!r}. Known: {there}.") from None
+    if config is None or not config.to_dict():
+        raise ValueError(
+            f"timm has {base!r} under another name now.{nearest(base, timm.list_models())}"
+        )
+    found = resolve_data_config(pretrained_cfg=config.to_dict())
+    found["num_classes"] = config.num_classes
     if found["interpolation"] not in ("bicubic", "bilinear"):
         found["interpolation"] = "bicubic"
     return found
@@ -146,6 +168,10 @@ def build(model: str, pretrained: bool, num_classes: int | None, seed: int) -> t
     from timm.models import is_model_in_modules
 
     settings(model)  # says which name is meant
+    if num_classes is not None and num_classes < 1:
+        raise ValueError(f"num_classes must be ≥ 1; got {num_classes}")
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"seed must be ≥ 0 and < 2⁶³; got {seed}")
     keywords: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
     if is_model_in_modules(model.partition(".")[0], ["vision_transformer", "eva", "deit"]):
         keywords["dynamic_img_size"] = True
@@ -157,7 +183,10 @@ def build(model: str, pretrained: bool, num_classes: int | None, seed: int) -> t
         network = timm.create_model(model, pretrained=pretrained, **keywords)
     if not pretrained:
         return network, Weights(f"random, seed {seed}", "-")
-    return network, Weights(f"Hugging Face: {_repository(model)}", weights.sha256(file))
+    origin, digest = f"Hugging Face: {_repository(model)}", weights.sha256(file)
+    if num_classes not in (None, settings(model)["num_classes"]):
+        origin, digest = f"{origin}, with a random head, seed {seed}", f"{digest} + seed {seed}"
+    return network, Weights(origin, digest)
 
 
 def _repository(model: str) -> str:
@@ -179,7 +208,11 @@ def _fetched(model: str) -> Path:
     if not repository:
         raise weights.WeightsError(f"timm has no weights of {model!r}: {random} takes random ones")
     try:
-        return Path(huggingface_hub.hf_hub_download(repository, "model.safetensors"))
+        only = weights.is_offline()
+        file = huggingface_hub.hf_hub_download(
+            repository, "model.safetensors", local_files_only=only
+        )
+        return Path(file)
     except Exception as error:  # the Hub's own, and whatever the network raises
         raise weights.WeightsError(
             f"cannot get model.safetensors of {repository} ({type(error).__name__}: {error}); "
@@ -188,11 +221,13 @@ def _fetched(model: str) -> Path:
 
 
 def is_convolutional(network: nn.Module) -> bool:
-    """Whether a network convolves, and attends to nothing."""
-    kinds = {type(module).__name__ for module in network.modules()}
-    attends = any(hasattr(module, "fused_attn") for module in network.modules())
-    mixes = any("Att" in kind or "Mixer" in kind for kind in kinds)
-    return "Conv2d" in kinds and not attends and not mixes
+    """Whether a network convolves, and attends to nothing; attention over channels is none."""
+    modules = list(network.modules())
+    kinds = {type(module).__name__ for module in modules
+             if type(module).__module__ not in _OVER_CHANNELS}  # fmt: skip
+    mixes = any(re.search("Atte?n|Mhsa|MHSA|GPSA|MlpMixer|MixerBlock", kind) for kind in kinds)
+    attends = mixes or any(hasattr(module, "fused_attn") for module in modules)
+    return any(isinstance(module, nn.Conv2d) for module in modules) and not attends
 
 
 def _refuse(network: Any, model: str) -> None:
