@@ -15,6 +15,7 @@ from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from saccade_env.classifiers.base import Weights
+from saccade_env.classifiers.runtime import autocast
 from saccade_env.core import Policy, View, open_cells
 from saccade_env.policies.map_cache import MapCache, description_of, picture_keys
 
@@ -104,7 +105,8 @@ class SaliencyPolicy(ABC):
         return self._map.masked_fill(~cells, -torch.inf).flatten(1).argmax(-1)
 
     def _computed(self, images: Tensor) -> Tensor:
-        saliency = self.saliency_map(images)
+        with autocast(self.device, None):
+            saliency = self.saliency_map(images)
         if not torch.isfinite(saliency).all():
             raise FloatingPointError(f"policy {self.name!r} computed a map with NaN or infinity")
         return saliency

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from saccade_env import classifiers, evaluation
 from saccade_env.bench import subjects
@@ -71,7 +72,8 @@ def grow(count: int, classifier: str, images: str | None) -> None:
 
 def _evaluate(source: ImageSource, judge: Classifier, saccades: int) -> None:
     config = SaccadeConfig(max_saccades=saccades)
-    evaluation.evaluate([subjects.Sweep()], source, judge, config, batch_size=8, progress=False)
+    how: Any = {"batch_size": 8, "progress": False, "check_labels": False}
+    evaluation.evaluate([subjects.Sweep()], source, judge, config, **how)
 
 
 def _python(script: str) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from saccade_env.errors import unknown_name
 
@@ -17,6 +19,7 @@ _OWN_SETTINGS = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")  # of whoever knows 
 _LARGE, _TRIM_THRESHOLD, _MMAP_THRESHOLD = 2**30, -1, -3  # bytes, and numbers from <malloc.h>
 Mode = Literal["recompute", "kv_cache"]
 Autocast = Literal["bfloat16", "float16"]
+_KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -53,9 +56,22 @@ def check_flag(name: str, value: Any) -> bool:
     return value
 
 
-def autocast(device: torch.device, name: str | None) -> AbstractContextManager[Any]:
-    """Compute matrix products and convolutions in ``name`` (``"bfloat16"``, ``"float16"``)."""
-    return nullcontext() if name is None else torch.autocast(device.type, AUTOCAST[name])
+@contextmanager
+def autocast(device: torch.device, name: str | None) -> Iterator[None]:
+    """Compute matrix products and convolutions in ``name`` (``"bfloat16"``, ``"float16"``).
+
+    With None in float32, also on GPUs, where torch's convolutions have ten bits unless told so. And
+    there cuDNN's attention is left out: it plans anew for each number of tokens.
+    """
+    with ExitStack() as stack:
+        if name is not None:
+            stack.enter_context(torch.autocast(device.type, AUTOCAST[name]))
+        if device.type == "cuda":
+            cudnn = torch.backends.cudnn
+            kept = {key: getattr(cudnn, key) for key in ("enabled", "benchmark", "deterministic")}
+            stack.enter_context(cudnn.flags(**kept, allow_tf32=False))
+            stack.enter_context(sdpa_kernel(_KERNELS))
+        yield
 
 
 def on_device(tensor: Tensor, device: torch.device) -> Tensor:

@@ -37,7 +37,7 @@ SLOW = [
     "vit_small_patch16_rope_224",
     "vit_small_patch16_rope_mixed_224",
     "vit_base_patch16_xp_224",
-    "vit_base_patch32_siglip_gap_256",
+    "vit_base_patch16_siglip_gap_224",
 ]
 PARALLEL = "vit_small_patch16_18x2_224"
 NAMES = [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
