@@ -80,11 +80,18 @@ def assert_equal(left: Any, right: Any, name: str = "") -> None:
 @pytest.mark.parametrize(
     "task",
     [
-        {"stop_action": True, "saccade_cost": 0.01},
-        {"action": "grid", "fovea": 5, "reward": "correct_certainty_gain"},
-        {"action": "continuous", "max_saccades": 3, "reward": "true_class_gain"},
+        pytest.param({"stop_action": True, "saccade_cost": 0.01}, id="token"),
+        pytest.param(
+            {"action": "grid", "fovea": 5, "reward": "correct_certainty_gain"},
+            id="grid",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"action": "continuous", "max_saccades": 3, "reward": "true_class_gain"},
+            id="continuous",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["token", "grid", "continuous"],
 )
 def test_equals_sync_vector_env(sample: Any, linear: Any, task: dict[str, Any], kind: str) -> None:
     steps = 150 if kind == "bare" else 60
@@ -113,7 +120,10 @@ def test_equals_sync_vector_env(sample: Any, linear: Any, task: dict[str, Any], 
 
 
 @pytest.mark.parametrize("limit", [None, 3], ids=["no limit", "limit"])
-@pytest.mark.parametrize("stop", [False, True], ids=["no stop", "stop"])
+@pytest.mark.parametrize(
+    "stop",
+    [pytest.param(False, marks=pytest.mark.slow, id="no stop"), pytest.param(True, id="stop")],
+)
 @pytest.mark.parametrize("mode", AutoresetMode, ids=lambda mode: mode.name)
 def test_equals_sync_vector_env_in_each_mode(
     sample: Any, linear: Any, mode: Any, stop: bool, limit: int | None

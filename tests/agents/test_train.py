@@ -36,7 +36,8 @@ SB3_WARNS = [
 pytestmark = [pytest.mark.filterwarnings(text) for text in SB3_WARNS]
 
 
-@pytest.mark.parametrize("algo", ["ppo", pytest.param("maskable-ppo", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("algo", ["ppo", "maskable-ppo"])
 def test_it_finds_the_bright_patch(algo: str, tmp_path: Path) -> None:
     if algo == "maskable-ppo":
         pytest.importorskip("sb3_contrib", reason="needs the extra 'train'")
@@ -89,6 +90,7 @@ class _Fails(SeesBright):
         return super().classify(memory, revealed)
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_resume_goes_on(sample: Any, linear: Any, tmp_path: Path) -> None:
     real = {"images": sample, "fovea": 3, "max_saccades": 3, "augment": True, "belief": True,
             "prior": "centre", "stop_action": True, "saccade_cost": 0.01,

@@ -284,6 +284,7 @@ def test_a_file_that_is_too_long_is_not_copied(thing: Any, tmp_path: Path, left:
     assert left() == set()
 
 
+@pytest.mark.slow
 def test_two_processes(thing: Any, folder: Path, tmp_path: Path, left: Any) -> None:
     """One downloads; the other says that it waits, and then uses what the first has fetched."""
     code = f"""

@@ -160,6 +160,7 @@ def test_what_is_read_ahead_and_not_wanted_is_dropped() -> None:
     assert (taken, drawn) == (expected[1:], expected)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_goes_on(sample: Any, linear: Any) -> None:

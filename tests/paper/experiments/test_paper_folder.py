@@ -60,6 +60,7 @@ def test_a_foreign_file_is_left_as_it_is(
     assert (out / name).read_text() == '{"of": "somebody else"}'
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_named_with_what_to_do(asked: Any, make_policy: Any) -> None:
     out = asked().out
     run.run_paper(asked(), make_policy)
