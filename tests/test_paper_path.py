@@ -19,7 +19,7 @@ from saccade_env import SaccadeEnv, classifiers, cli, images, policies, renderin
 from saccade_env.classifiers import weights
 from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation import evaluate
-from saccade_env.policies.attention import attention_map
+from saccade_env.policies.attention_maps import attention_map
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from saccade_env.classifiers.vit.dino import (
     interpolate_positions,
 )
 from saccade_env.classifiers.weights import WeightsError
-from saccade_env.policies.attention import attention_map, check_attention
+from saccade_env.policies.attention_maps import attention_map, check_attention
 
 SIZES = {"square224": (224, 224), "square160": (160, 160), "wide288x384": (288, 384)}
 HEADS = 4

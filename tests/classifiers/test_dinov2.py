@@ -14,7 +14,7 @@ from saccade_env.classifiers import weights
 from saccade_env.classifiers.vit import dino
 from saccade_env.classifiers.vit.dino import build_backbone, from_state_dicts, vision_transformer
 from saccade_env.classifiers.weights import WeightsError
-from saccade_env.policies.attention import attention_map
+from saccade_env.policies.attention_maps import attention_map
 
 WIDTH, PATCH, DEPTH, SIDE = 128, 14, 5, 6  # 6×6 patches are native
 SIZE, GRID = (70, 112), (5, 8)

@@ -16,7 +16,7 @@ from saccade_env import classifiers, geometry, images
 from saccade_env.classifiers.vit import timm_models
 from saccade_env.classifiers.vit.network import TokenNetwork
 from saccade_env.classifiers.weights import WeightsError
-from saccade_env.policies.attention import attention_map
+from saccade_env.policies.attention_maps import attention_map
 from saccade_env.task import open_pair
 
 SMALL = [

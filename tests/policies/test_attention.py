@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from saccade_env import classifiers, policies
 from saccade_env.classifiers.vit.heads import TimmHead
-from saccade_env.policies import attention
-from saccade_env.policies.attention import attention_map, gradient_map, rollout_map
+from saccade_env.policies import attention_maps
+from saccade_env.policies.attention_maps import attention_map, gradient_map, rollout_map
 
 NAME = "deit_tiny_patch16_224"
 WITHOUT_CLS = "vit_medium_patch16_gap_256"
@@ -159,7 +159,7 @@ def test_what_does_not_fit_says_so(name: str, message: str) -> None:
 def test_maps_of_a_network_without_cls_are_of_all_queries() -> None:
     name = "vit_medium_patch16_gap_256"
     network = policies.create(f"attention:{name},{RANDOM}", grid=GRID)._network
-    assert attention._queries(network) == slice(None)
+    assert attention_maps._queries(network) == slice(None)
     maps = attention_map(network, pictures(), GRID, 1, reduction="mean")
     torch.testing.assert_close(maps.sum((1, 2)), torch.ones(2))
     torch.testing.assert_close(rollout_map(network, pictures(), GRID).sum((1, 2)), torch.ones(2))

