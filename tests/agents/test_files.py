@@ -261,6 +261,7 @@ def test_sb3_files_that_are_not_right_say_so(linear: Any, sample: Any, tmp_path:
         load(run)
 
 
+@pytest.mark.slow
 def test_importing_agents_needs_no_sb3() -> None:
     code = (
         "import sys, saccade_env.agents as a; a.AgentPolicy, a.TokenGridNet;"

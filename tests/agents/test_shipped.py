@@ -40,6 +40,7 @@ def test_the_card_says_how_it_came_to_be(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", files.available())
+@pytest.mark.slow
 def test_it_looks_at_the_sample_on_any_grid(name: str, tmp_path: Path) -> None:
     judge = classifiers.create("efficientnet_lite0", image_size=(160, 192))
     assert build(name, grid=judge.grid).grid == (10, 12)

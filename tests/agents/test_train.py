@@ -61,6 +61,7 @@ def test_it_finds_the_bright_patch(algo: str, tmp_path: Path) -> None:
         for algo in hyperparameters.ALGORITHMS
     ],
 )
+@pytest.mark.slow
 def test_every_algorithm_resumes_exactly(algo: str, tmp_path: Path) -> None:
     if hyperparameters.ALGORITHMS[algo].startswith("sb3_contrib"):
         pytest.importorskip("sb3_contrib", reason="needs the extra 'train'")
@@ -139,6 +140,7 @@ class _Interrupts:
         pytest.param("recurrent-ppo", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_a_teacher_is_imitated(algo: str, tmp_path: Path) -> None:
     if hyperparameters.ALGORITHMS[algo].startswith("sb3_contrib"):
         pytest.importorskip("sb3_contrib", reason="needs the extra 'train'")
@@ -164,6 +166,7 @@ class _Knows:
         return self.fixation
 
 
+@pytest.mark.slow
 def test_the_oracle_is_told_the_labels(tmp_path: Path) -> None:
     names: list[str] = []
 
@@ -177,6 +180,7 @@ def test_the_oracle_is_told_the_labels(tmp_path: Path) -> None:
     assert card["warm_start"]["sees_label"] is True
 
 
+@pytest.mark.slow
 def test_the_folder_says_what_was_done(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -52,6 +52,7 @@ class _Interrupted:
         return torch.arange(len(view.revealed)) + view.saccades_done
 
 
+@pytest.mark.slow
 def test_a_warm_start_that_was_stopped_goes_on(tmp_path: Path, sample: Any, linear: Any) -> None:
     run = tiny(tmp_path / "run", sample, linear, warm_start="teacher", warm_start_steps=8)
     teacher = _Interrupted(after=2)
@@ -178,6 +179,7 @@ def test_what_is_wrong_is_known_before_the_lesson(tmp_path: Path, sample: Any, l
 
 
 @pytest.mark.parametrize("algo", ["ppo", pytest.param("dqn", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_training_that_diverges_saves_nothing_more(
     tmp_path: Path, sample: Any, linear: Any, algo: str
 ) -> None:

@@ -87,6 +87,7 @@ def test_what_cannot_work_is_refused(cnn: Any) -> None:
         CropClassifier(cnn, resize="no")  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_resnet50_runs_with_random_weights(
     monkeypatch: pytest.MonkeyPatch, pictures: torch.Tensor
 ) -> None:

@@ -75,6 +75,7 @@ def test_a_tokens_centre_in_pixels_is_that_token(
     st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("st"), points), min_size=1),
     st.randoms(),
 )
+@pytest.mark.slow
 def test_the_order_of_lines_does_not_matter(
     tmp_path_factory: pytest.TempPathFactory,
     given_looks: list[tuple[str, str, tuple[float, float]]],

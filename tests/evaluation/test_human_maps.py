@@ -68,6 +68,7 @@ def test_kl_and_cc_agree_with_scipy(saliency: np.ndarray, at: np.ndarray) -> Non
 
 
 @given(tokens, st.floats(0.3, 4))
+@pytest.mark.slow
 def test_the_fixation_density_beats_a_uniform_map(at: np.ndarray, sigma: float) -> None:
     looked = looks(a_s=[tuple(cell) for cell in at.tolist()])
     density = metrics.fixation_density(at, GRID, sigma)

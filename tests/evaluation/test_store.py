@@ -197,6 +197,7 @@ def test_a_file_of_another_run_is_never_resumed_from(tmp_path: Path) -> None:
         read_whole(tmp_path / "plain")
 
 
+@pytest.mark.slow
 def test_another_process_is_kept_out(tmp_path: Path) -> None:
     script = f"from saccade_env.evaluation.store import Store; Store({str(tmp_path)!r}, {{}})"
     with Store(tmp_path, RUN):

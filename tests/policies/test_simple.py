@@ -27,7 +27,13 @@ def scanpath(policy: Any, pictures: torch.Tensor, classifier: Any, fovea: int = 
     return state.fixations
 
 
-@pytest.mark.parametrize("name", policies.available())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * name.startswith("focus"))
+        for name in policies.available()
+    ],
+)
 def test_every_policy_keeps_the_contract(name: str, pictures: torch.Tensor, linear: Any) -> None:
     policy = policies.create(name)
     assert isinstance(policy, policies.Policy)

@@ -26,6 +26,7 @@ def files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_overwriting_removes_what_the_other_run_wrote_and_nothing_else(
     asked: Any, make_policy: Any
 ) -> None:
