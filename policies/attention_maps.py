@@ -15,7 +15,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
-from saccade_env.classifiers.vit.attention import Attending, attention_weights
+from saccade_env.classifiers.vit.attention import Attending, attention_weights, weights_of
 from saccade_env.classifiers.vit.classifier import VitClassifier
 from saccade_env.classifiers.vit.network import TokenNetwork
 from saccade_env.classifiers.vit.packing import Seen
@@ -69,7 +69,7 @@ class _Rolled(Attending):
         self._reduction, self.rolled = reduction, torch.eye(1)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        weights = ((q * q.shape[-1] ** -0.5) @ k.mT).softmax(-1)
+        weights = weights_of(q, k)
         fused = REDUCTIONS[self._reduction](weights, dim=1)
         still = torch.eye(q.shape[2], device=q.device)
         through = (fused / fused.sum(-1, keepdim=True) + still) / 2
@@ -115,8 +115,7 @@ class _Watched(Attending):
     weights: Tensor
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        scores = (q * q.shape[-1] ** -0.5) @ k.mT
-        self.weights = scores.softmax(-1).detach().requires_grad_()
+        self.weights = weights_of(q, k).detach().requires_grad_()
         return self.weights @ v
 
 

@@ -35,7 +35,7 @@ def is_installed() -> bool:
 class OnnxForward:
     """The forward of a network, for batches of any size; results do not depend on how large.
 
-    A network is exported when first called with images of a size, in about half a second, for as
+    A network is exported when first called with images of a size, in about a second, for as
     many as four sizes. It must not be changed afterwards.
 
     Args:

@@ -30,8 +30,15 @@ class Attending(TorchFunctionMode):
         raise NotImplementedError
 
 
+def weights_of(
+    q: Float[Tensor, "batch heads queries channels"], k: Float[Tensor, "batch heads keys channels"]
+) -> Float[Tensor, "batch heads queries keys"]:
+    """Softmaxed attention, which fused attention never holds."""
+    return ((q * q.shape[-1] ** -0.5) @ k.mT).softmax(-1)
+
+
 class _Weighed(Attending):
-    """Keeps the weights of some queries, which fused attention never holds, and goes no further."""
+    """Keeps the weights of some queries, and goes no further."""
 
     weights: Tensor
 
@@ -40,8 +47,7 @@ class _Weighed(Attending):
         self._queries = queries
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        scores = (q[:, :, self._queries] * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
-        self.weights = scores.softmax(-1)
+        self.weights = weights_of(q[:, :, self._queries], k)
         raise _EnoughError
 
 
