@@ -8,11 +8,13 @@ they were made with is in its card.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -24,6 +26,7 @@ from tqdm.auto import tqdm
 
 from saccade_env.agents.checkpoint import random_states_kept
 from saccade_env.core import Policy, View
+from saccade_env.evaluation.work import Engine, Tell, here
 from saccade_env.files import read_object, remove_temporaries, replacing, write_json
 
 ABOUT = "about.json"
@@ -82,6 +85,7 @@ class Demonstrations:
         asked: float = 1.0,
         seed: int = 0,
         progress: bool = True,
+        engine: Engine = here,
     ) -> list[Path]:
         """Let the teacher look at pictures; what is there already is not done again.
 
@@ -95,6 +99,7 @@ class Demonstrations:
                 to 1.
             seed: Of pictures, and of when it is asked.
             progress: Show a progress bar.
+            engine: Does the rounds, here or elsewhere; see :mod:`saccade_env.scale`.
 
         Returns:
             The files of the rounds.
@@ -104,19 +109,42 @@ class Demonstrations:
         """
         if not 0 < asked <= 1:
             raise ValueError(f"warm-start.asked must be above 0 and up to 1; got {asked}")
-        horizon = env.unwrapped.config.max_saccades
-        count = math.ceil(steps / (horizon * env.num_envs))
+        showing = Showing(env, teacher, predict, asked, seed)
+        count = math.ceil(steps / showing.saccades)
         paths = [self.folder / f"{number:05d}.npz" for number in range(count)]
-        with tqdm(total=count * horizon * env.num_envs, unit="saccade", desc="demonstrations",
-                  disable=not progress) as bar:  # fmt: skip
-            for number, path in enumerate(paths):
-                if not path.exists():
-                    with random_states_kept():
-                        found = _round(env, teacher, predict, asked, (seed, number))
-                    with replacing(path) as part:
-                        _write(part, found)
-                bar.update(horizon * env.num_envs)
+        left = [number for number, path in enumerate(paths) if not path.exists()]
+        with tqdm(total=count * showing.saccades, initial=(count - len(left)) * showing.saccades,
+                  unit="saccade", desc="demonstrations", disable=not progress) as bar:  # fmt: skip
+            for number, found in engine(showing, left, bar.update):
+                with replacing(paths[number]) as part:
+                    part.write_bytes(found)
         return paths
+
+
+@dataclass(frozen=True)
+class Showing:
+    """Rounds by their numbers; see :meth:`Demonstrations.collect`."""
+
+    env: Any
+    teacher: Policy
+    predict: Predict
+    asked: float
+    seed: int
+
+    @property
+    def saccades(self) -> int:
+        """Of a round, over all rows."""
+        return int(self.env.unwrapped.config.max_saccades * self.env.num_envs)
+
+    def __call__(self, numbers: Sequence[int], tell: Tell) -> Iterable[tuple[int, bytes]]:
+        """Each round as a file holds it; tells how many saccades were made."""
+        for number in numbers:
+            with random_states_kept():
+                found = _round(
+                    self.env, self.teacher, self.predict, self.asked, (self.seed, number)
+                )
+            tell(self.saccades)
+            yield number, _packed(found)
 
 
 def read(path: Path, keys: list[str]) -> Round:
@@ -133,12 +161,14 @@ def read(path: Path, keys: list[str]) -> Round:
         raise ValueError(f"{path} is damaged ({error}): remove it, and it is made again") from error
 
 
-def _write(path: Path, found: Round) -> None:
+def _packed(found: Round) -> bytes:
+    file = io.BytesIO()
     named: dict[str, Any] = {
         f"observation.{key}": value for key, value in found.observations.items()
     }
     named |= zip(found._fields[1:], found[1:], strict=True)
-    np.savez_compressed(path, **named)
+    np.savez_compressed(file, **named)
+    return file.getvalue()
 
 
 def _round(

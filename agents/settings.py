@@ -11,6 +11,7 @@ from typing import Any
 from saccade_env.agents.files import LARGEST_PERIPHERY
 from saccade_env.classifiers import AUTO
 from saccade_env.config import SaccadeConfig
+from saccade_env.evaluation.work import Engine, here
 
 LARGEST_SEED = 2**32 - 1  # NumPy's and Stable-Baselines3's
 # Certainty alone can be gamed by being surely wrong: it counts only while the prediction is right.
@@ -51,6 +52,7 @@ class Settings:
         device: Torch device of network and classifier.
         workers: Threads that decode; it changes no result.
         progress: Show a progress bar.
+        engine: Does the demonstrations, here or elsewhere; see :mod:`saccade_env.scale`.
     """
 
     out: Path
@@ -78,6 +80,7 @@ class Settings:
     device: str = "cpu"
     workers: int | None = None
     progress: bool = True
+    engine: Engine = here
 
     def __post_init__(self) -> None:
         for name in ("timesteps", "n_envs", "eval_every", "save_every", "warm_start_steps"):

@@ -7,6 +7,7 @@ curves.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,10 @@ class _Run:
         folder = settings.demonstrations or settings.out / DEMONSTRATIONS
         env, kept = self._env(), Demonstrations(folder, about)
         self.card["demonstrations"] = kept.about
-        paths = kept.collect(env, self.parts.teacher, steps, self._explore, asked, **common)
+        explore = partial(_explore, self.model.policy, self.masked)
+        paths = kept.collect(
+            env, self.parts.teacher, steps, explore, asked, **common, engine=settings.engine
+        )
         env.close()
         self.cloned = imitate(self.model, paths, **learning, **common, masked=self.masked)
 
@@ -131,11 +135,15 @@ class _Run:
     def _env(self) -> Any:
         return self.parts.env(self.settings.n_envs, self.settings.workers)
 
-    def _explore(
-        self, observation: Any, state: Any, starts: np.ndarray, masks: np.ndarray
-    ) -> tuple[np.ndarray, Any]:
-        more = {"action_masks": masks} if self.masked else {}
-        return self.model.predict(observation, state, starts, deterministic=False, **more)
+
+def _explore(
+    network: Any, masked: bool, observation: Any, state: Any, starts: np.ndarray, masks: np.ndarray
+) -> tuple[np.ndarray, Any]:
+    more = {"action_masks": masks} if masked else {}
+    found: tuple[np.ndarray, Any] = network.predict(
+        observation, state, starts, deterministic=False, **more
+    )
+    return found
 
 
 def _model(settings: Settings, chosen: dict[str, Any], env: Any, seed: int | None) -> Any:

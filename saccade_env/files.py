@@ -114,7 +114,12 @@ def printable(path: str | os.PathLike[str]) -> str:
 def temporaries(folder: Path) -> set[Path]:
     """What killed processes left in this folder, by name; nothing below it."""
     inside = folder.iterdir() if folder.is_dir() else ()
-    return {path for path in inside if _TEMPORARY.fullmatch(path.name) and path.is_file()}
+    return {path for path in inside if is_temporary(path.name) and path.is_file()}
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file is called as those are that are being written."""
+    return bool(_TEMPORARY.fullmatch(name))
 
 
 def remove_temporaries(folder: Path) -> None:

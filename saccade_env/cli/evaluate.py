@@ -24,10 +24,14 @@ from saccade_env.cli.making import (
     record_episode,
 )
 from saccade_env.cli.options import (
+    Address,
     BatchSize,
     ClassifierName,
+    CpusPerWorker,
     Device,
+    Engine,
     Fovea,
+    GpusPerWorker,
     Images,
     Labels,
     Limit,
@@ -35,10 +39,12 @@ from saccade_env.cli.options import (
     Overwrite,
     Saccades,
     Seed,
+    ShardOption,
     Workers,
     as_path,
 )
 from saccade_env.cli.root import app
+from saccade_env.cli.spreading import engine_of, say_share, shard_of
 
 POLICY = (
     "Parameters follow a colon, as in 'dino:layer=5'. Or the name or folder of a trained agent, or "
@@ -92,6 +98,11 @@ def evaluate(
     patience: Annotated[
         int, typer.Option(min=1, help="Saccades in a row that must be certain before stopping.")
     ] = 1,
+    shard: ShardOption = None,
+    engine: Engine = "here",
+    address: Address = None,
+    cpus_per_worker: CpusPerWorker = 1,
+    gpus_per_worker: GpusPerWorker = 0,
 ) -> None:
     """Evaluate policies: a table, records, figures and a GIF.
 
@@ -106,6 +117,8 @@ def evaluate(
     from saccade_env.evaluation.metrics import THRESHOLDS, check_rule
     from saccade_env.task import open_pair
 
+    share = shard_of(shard)
+    doing = engine_of(engine, address, cpus_per_worker, gpus_per_worker)
     thresholds = THRESHOLDS if stop_at is None else numbers(stop_at)
     check_rule(thresholds, patience)
     check_classifier(classifier)
@@ -141,7 +154,12 @@ def evaluate(
             stop_at=thresholds,
             patience=patience,
             files=[f"scanpath-{file_name(name)}.gif" for name in policies] if gif else (),
+            shard=share,
+            engine=doing,
         )
+    if not share.is_whole:
+        say_share(share, folder)
+        return
     report.show(result.summary, Console())
     written = [folder / name for name in ("records.parquet", "summary.json")]
     figures = [folder / "figures" / name for name in ("accuracy.png", "stopping.png")]

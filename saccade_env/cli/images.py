@@ -85,7 +85,7 @@ def _describe(source: Collection, limit: int | None, seed: int) -> None:
     from tqdm.auto import tqdm
 
     from saccade_env.images.derived import sample
-    from saccade_env.images.feeding import batches, check_workers
+    from saccade_env.images.feeding import batches, check_workers, chunked
 
     if source.labels != "none":
         counts = Counter(source.label(i) for i in range(len(source))).values()
@@ -94,7 +94,7 @@ def _describe(source: Collection, limit: int | None, seed: int) -> None:
     broken, sizes = list[dict[str, str]](), list[tuple[int, int]]()
     with tqdm(total=len(chosen), desc="reading", unit="picture", delay=2, disable=None) as bar:
         places = {source.id(i): i for i in chosen}
-        for batch in batches(source, chosen, 64, "skip", max(1, check_workers(None))):
+        for batch in batches(source, chunked(chosen, 64), "skip", max(1, check_workers(None))):
             broken += batch.broken
             sizes += [source.original_size(places[picture.id]) for picture in batch.pictures]
             bar.update(len(batch.pictures) + len(batch.broken))
@@ -144,7 +144,7 @@ def _draw(source: Any, looked: Looked, seed: int, out: Path) -> Path | None:
     from saccade_env.images.derived import sample
     from saccade_env.images.feeding import batches
 
-    chosen = batches(source, sample(range(len(source)), COUNT, seed), COUNT, "skip", 0)
+    chosen = batches(source, [sample(range(len(source)), COUNT, seed)], "skip", 0)
     pictures = looked.pictures or [picture for batch in chosen for picture in batch.pictures]
     cells = []
     for number, picture in enumerate(pictures):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,13 @@ def as_path(text: str | Path) -> Path:
     if not str(text):
         raise typer.BadParameter("it is empty: name a folder.")
     return Path(text)
+
+
+def as_shard(text: Any) -> Any:
+    """A shard."""
+    from saccade_env.evaluation.shards import Shard
+
+    return text if isinstance(text, Shard) else Shard.parse(text)
 
 
 def _odd(fovea: int) -> int:
@@ -62,6 +69,31 @@ Workers = Annotated[
         show_default=False,
     ),
 ]
+ShardOption = Annotated[
+    Any,
+    typer.Option(
+        "--shard",
+        parser=as_shard,
+        metavar="I/N",
+        help="Do share I, from 0, of N of the images alone; 'saccade-env merge' puts them "
+        "together. Default: what a Slurm array or torchrun says, else 0/1, everything.",
+        show_default=False,
+    ),
+]
+Engine = Annotated[
+    Literal["here", "ray"],
+    typer.Option(help="Where the work is done: 'here', or by 'ray' on all its machines."),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="Ray's cluster: 'auto' for the one this machine belongs to. Default: one of its own "
+        "on this machine.",
+        show_default=False,
+    ),
+]
+CpusPerWorker = Annotated[float, typer.Option(min=0.1, help="Processors of each of Ray's workers.")]
+GpusPerWorker = Annotated[float, typer.Option(min=0, help="GPUs of each; 0.25 shares one by four.")]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Drop another run's records in the folder.")
 ]

@@ -10,18 +10,24 @@ import typer
 from saccade_env.cli.console import kept_on_interrupt, whole_numbers
 from saccade_env.cli.making import check_classifier, find
 from saccade_env.cli.options import (
+    Address,
     BatchSize,
+    CpusPerWorker,
     Device,
+    Engine,
+    GpusPerWorker,
     Images,
     Labels,
     Limit,
     OnError,
     Overwrite,
     Seed,
+    ShardOption,
     Workers,
     as_path,
 )
 from saccade_env.cli.root import app
+from saccade_env.cli.spreading import engine_of, say_share, shard_of
 
 
 @app.command()
@@ -66,6 +72,11 @@ def paper(
     batch_size: BatchSize = 32,
     workers: Workers = None,
     device: Device = "cpu",
+    shard: ShardOption = None,
+    engine: Engine = "here",
+    address: Address = None,
+    cpus_per_worker: CpusPerWorker = 1,
+    gpus_per_worker: GpusPerWorker = 0,
 ) -> None:
     """Run the paper's analyses and write a report of what holds here."""
     from saccade_env.paper.across import run_across
@@ -84,11 +95,14 @@ def paper(
             images, out, preset, figures, first,
             labels=labels, policies=tuple(policies) if policies else None, limit=limit, seed=seed,
             batch_size=batch_size, workers=workers, device=device, overwrite=overwrite,
-            on_error=on_error, dry_run=dry_run,
+            on_error=on_error, dry_run=dry_run, shard=shard_of(shard),
+            engine=engine_of(engine, address, cpus_per_worker, gpus_per_worker),
         )  # fmt: skip
         if others:
             run_across(settings, names, make)
         else:
             run_paper(settings, make)
-        if not dry_run:
+        if not settings.shard.is_whole:
+            say_share(settings.shard, out)
+        elif not dry_run:
             typer.echo(f"wrote {out / REPORT}")

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from saccade_env.cli.console import kept_on_interrupt
 from saccade_env.cli.making import check_classifier, fixed_maker, open_images
 from saccade_env.cli.options import (
+    Address,
     ClassifierName,
+    CpusPerWorker,
     Device,
     Fovea,
+    GpusPerWorker,
     Images,
     Labels,
     Saccades,
@@ -23,6 +26,7 @@ from saccade_env.cli.options import (
     as_path,
 )
 from saccade_env.cli.root import app
+from saccade_env.cli.spreading import engine_of
 
 
 @app.command()
@@ -108,6 +112,13 @@ def train(
     seed: Seed = 0,
     device: Device = "cpu",
     workers: Workers = None,
+    engine: Annotated[
+        Literal["here", "ray"],
+        typer.Option(help="Where demonstrations are made: 'here', or by 'ray' on its machines."),
+    ] = "here",
+    address: Address = None,
+    cpus_per_worker: CpusPerWorker = 1,
+    gpus_per_worker: GpusPerWorker = 0,
     resume: Annotated[
         bool,
         typer.Option(
@@ -142,7 +153,8 @@ def train(
             stop_action=stop_action,
         )
         own = {"images": source, "classifier": judge, "config": task,
-               "hyperparameters": given, "hyperparameter_file": config}  # fmt: skip
+               "hyperparameters": given, "hyperparameter_file": config,
+               "engine": engine_of(engine, address, cpus_per_worker, gpus_per_worker)}  # fmt: skip
         named = [field.name for field in fields(Settings) if field.name in options]
         settings = Settings(**{**{name: options[name] for name in named}, **own})
         run(settings, fixed_maker(judge.grid, seed, device), resume)

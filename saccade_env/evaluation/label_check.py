@@ -17,9 +17,10 @@ from jaxtyping import Float, Int
 
 from saccade_env import core
 from saccade_env.classifiers import Classifier
+from saccade_env.evaluation.records import Part
 from saccade_env.images import ImageSource, Picture, stack
 from saccade_env.images.derived import sample
-from saccade_env.images.feeding import batches, check_workers
+from saccade_env.images.feeding import batches, check_workers, chunked
 from saccade_env.images.labels import INDICES, NUMBERED, READINGS, order
 
 COUNT = 64  # pictures that tell
@@ -103,11 +104,12 @@ def check(
     return LabelCheck(given, len(labels), float(certainty.mean()), accuracy)
 
 
-def of_records(records: Sequence[pd.DataFrame], source: ImageSource) -> LabelCheck | None:
+def of_parts(parts: Sequence[Part], source: ImageSource) -> LabelCheck | None:
     """Check what an evaluation has found so far; None without labels that are ImageNet's."""
+    records = [part.records for part in parts if len(part.records)]
     if source.labels != "imagenet" or not records:
         return None
-    images = pd.concat(part.drop_duplicates("image") for part in records)
+    images = pd.concat(table.drop_duplicates("image") for table in records)
     images = images[images["label"] >= 0]
     if images.empty:
         return None
@@ -117,9 +119,9 @@ def of_records(records: Sequence[pd.DataFrame], source: ImageSource) -> LabelChe
     return _of(source, label, predicted, certainty)
 
 
-def tell(records: Sequence[pd.DataFrame], source: ImageSource, enough: int = COUNT) -> bool:
+def tell(parts: Sequence[Part], source: ImageSource, enough: int = COUNT) -> bool:
     """Warn if the labels are wrong; False if there are not enough images yet to say so."""
-    found = of_records(records, source)
+    found = of_parts(parts, source)
     if found and found.images < enough:
         return False
     _warn(found, source)
@@ -148,7 +150,7 @@ def look(source: ImageSource, classifier: Classifier, count: int = COUNT, seed: 
     """Classify a random sample of whole images; those that cannot be read are passed over."""
     pictures, predictions, certainty = list[Picture](), list[int](), list[float]()
     chosen = sample(range(len(source)), count, seed)
-    for batch in batches(source, chosen, _BATCH, "skip", check_workers(None)):
+    for batch in batches(source, chunked(chosen, _BATCH), "skip", check_workers(None)):
         if batch.pictures:
             pixels, judge = stack(batch.pictures)[0], classifier.recomputing
             everything = torch.ones(len(pixels), *judge.grid, dtype=torch.bool)

@@ -1,14 +1,14 @@
 """Records: one row per image, policy and saccade; everything else is computed from them.
 
 :data:`COLUMNS` is what they hold; :func:`records_of` makes them, :func:`check_records` looks at
-those that were read.
+those that were read, and :func:`join` puts parts of a run together.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence, Set
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ from saccade_env.classifiers import Classifier
 from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation import agreement
 from saccade_env.evaluation.rollout import Rollout, rollout
-from saccade_env.images import BrokenImageError, Picture, stack
+from saccade_env.images import Picture, stack
 
 # What each column holds, by numpy's kinds of dtype: text, whole numbers, yes or no, real numbers.
 COLUMNS = {
@@ -41,6 +41,13 @@ COLUMNS = {
 }
 MAP_ENTROPY = "map_entropy"  # bits; NaN where a policy has no map, or one of values below 0
 OPTIONAL = {**dict(zip(agreement.COLUMNS, "if", strict=True)), MAP_ENTROPY: "f"}
+
+
+class Part(NamedTuple):
+    """Some finished images of a run: their records, and those that could not be read, and why."""
+
+    records: pd.DataFrame
+    broken: list[dict[str, str]] = []  # noqa: RUF012 - nobody changes it
 
 
 def records_of(
@@ -193,16 +200,19 @@ def _ranges(config: SaccadeConfig, num_classes: int) -> dict[str, tuple[int, flo
     }
 
 
-def join(parts: list[pd.DataFrame], images: list[str], policies: list[str]) -> pd.DataFrame:
-    """All records in the source's order, whatever order they were made in.
+def join(parts: Sequence[Part], images: Sequence[str], policies: Sequence[str]) -> Part:
+    """All of them in the order of the images, whatever order they were made in.
 
-    An image may be in two parts: of a run that was killed while it put its parts together.
+    An image may be in two parts: of a run that was killed while it put its parts together. One that
+    was read in the end is not broken.
     """
-    if not parts:
-        raise BrokenImageError("not one image could be read")
-    records = pd.concat(parts, ignore_index=True)
-    place = records["image"].map({image: place for place, image in enumerate(images)})
-    rank = records["policy"].map({policy: rank for rank, policy in enumerate(policies)})
-    order = np.lexsort((records["saccade"], rank, place))
-    records = records.iloc[order].drop_duplicates(["image", "policy", "saccade"])
-    return records.reset_index(drop=True)
+    place = {image: place for place, image in enumerate(images)}
+    filled = [part.records for part in parts if len(part.records)]
+    records = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame({"image": []})
+    broken = {one["image"]: one for part in parts for one in part.broken}
+    left = sorted(broken.keys() - {*records["image"]}, key=place.__getitem__)
+    if filled:
+        rank = records["policy"].map({policy: rank for rank, policy in enumerate(policies)})
+        order = np.lexsort((records["saccade"], rank, records["image"].map(place)))
+        records = records.iloc[order].drop_duplicates(["image", "policy", "saccade"])
+    return Part(records.reset_index(drop=True), [broken[image] for image in left])

@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
-import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
 from saccade_env import core
-from saccade_env.card import card, describe_policy
 from saccade_env.classifiers import AUTO, Classifier
 from saccade_env.config import PAPER, SaccadeConfig
-from saccade_env.evaluation import agreement, label_check
+from saccade_env.evaluation import label_check
 from saccade_env.evaluation.metrics import THRESHOLDS, check_rule
-from saccade_env.evaluation.records import MAP_ENTROPY, check_records, join, records_of
-from saccade_env.evaluation.report import summarise
-from saccade_env.evaluation.store import SUMMARY, Store
+from saccade_env.evaluation.plan import WRITTEN, Evaluation, Plan
+from saccade_env.evaluation.shards import WHOLE, Shard
+from saccade_env.evaluation.store import Store
+from saccade_env.evaluation.work import Engine, Looking, here
 from saccade_env.images import ImageSource
 from saccade_env.images.derived import sample
-from saccade_env.images.feeding import batches, check_workers
+from saccade_env.images.feeding import check_workers, chunked
 from saccade_env.task import check_on_error, open_pair
-
-FIGURES = ("figures/accuracy.png", "figures/stopping.png")
-
-
-class Evaluation(NamedTuple):
-    """What an evaluation found.
-
-    ``records`` has one row per image, policy and saccade; ``summary`` is what ``summary.json``
-    holds; ``folder`` is where the files are, if any were asked for.
-    """
-
-    records: pd.DataFrame
-    summary: dict[str, Any]
-    folder: Path | None
 
 
 def evaluate(
@@ -63,6 +47,8 @@ def evaluate(
     map_entropy: bool = False,
     files: Sequence[str] = (),
     check_labels: bool = True,
+    shard: Shard = WHOLE,
+    engine: Engine = here,
 ) -> Evaluation:
     """Evaluate policies on every image, exactly once (paper, figure 3).
 
@@ -80,8 +66,9 @@ def evaluate(
         device: Where the classifier runs.
         classifier_mode: See :class:`saccade_env.SaccadeEnv`. With ``"kv_cache"`` a sample of the
             images is recomputed too, and ``summary["kv_cache_agreement"]`` says how far both agree.
-        out: Folder for ``records.parquet``, ``summary.json``, ``figures/accuracy.png`` and, with
-            labels, ``figures/stopping.png``. A run that was interrupted goes on where it stopped.
+        out: Folder for ``records.parquet``, ``summary.json``, ``plan.json``,
+            ``figures/accuracy.png`` and, with labels, ``figures/stopping.png``. A run that was
+            interrupted goes on where it stopped.
         overwrite: Drop another run's records in ``out`` instead of refusing.
         on_error: ``"skip"`` skips, counts and reports images that cannot be read.
         progress: Show a progress bar with the time left.
@@ -95,6 +82,9 @@ def evaluate(
         files: Names of further files that the caller will write into ``out``: a run's own then, and
             refused now if there are such files already.
         check_labels: Warn once if labels seem to mean something else than the classifier's classes.
+        shard: Do this share of the batches alone; others do the rest, in ``out`` or in folders of
+            their own, and :func:`saccade_env.evaluation.merge` puts them together.
+        engine: Does the work, here or elsewhere; see :mod:`saccade_env.scale`.
 
     Warns:
         LabelWarning: Whole images are right at chance only, though the classifier is sure.
@@ -115,15 +105,19 @@ def evaluate(
         raise ValueError(f"batch_size must be ≥ 1; got {batch_size}")
     source, judge = open_pair(images, classifier, device, classifier_mode)
     config = config.on(judge.grid)
-    plan = _plan(named, source, judge, config, limit, seed, map_entropy)
-    written = (SUMMARY, *FIGURES, *files)
-    with nullcontext() if out is None else Store(out, plan.run, overwrite, written) as store:
-        finished = store.read(plan.check) if store else []
-        done = {image for part in finished for image in part["image"].unique()}
-        left = [i for i in plan.chosen if source.id(i) not in done]
-        broken: list[dict[str, str]] = []
+    chosen = sample(range(len(source)), limit, seed)
+    plan = Plan.of(named, source, chosen, judge, config, map_entropy, limit=limit, seed=seed)
+    work = Looking(named, source, judge, config, plan.recomputed, map_entropy, on_error, workers)
+    written = (*WRITTEN, *files)
+    with nullcontext() if out is None else Store(out, plan.run, overwrite, written, shard) as store:
+        parts = store.read(plan.check) if store else []
+        if store:
+            plan.write(store)
+        done = {image for part in parts for image in part.records["image"].unique()}
+        mine = shard.take(chunked(chosen, batch_size))
+        left = [[i for i in block if source.id(i) not in done] for block in mine]
         told = not check_labels
-        total, made = len(plan.chosen) * len(named), len(left) * len(named)
+        total, made = (sum(map(len, blocks)) * len(named) for blocks in (mine, left))
         with tqdm(total=total, initial=total - made, unit="scanpath", disable=not progress) as bar:
 
             def tell(scanpaths: int) -> None:
@@ -131,26 +125,16 @@ def evaluate(
                 if progressed:
                     progressed(scanpaths)
 
-            for batch in batches(source, left, batch_size, on_error, workers):
-                broken += batch.broken
-                tell(len(batch.broken) * len(named))
-                if batch.pictures:
-                    pictures, checked = batch.pictures, plan.recomputed
-                    finished.append(
-                        records_of(pictures, named, config, judge, tell, checked, map_entropy)
-                    )
-                    if store:
-                        store.add(finished[-1])
-                told = told or label_check.tell(finished, source)
+            for part in engine(work, [block for block in left if block], tell):
+                parts.append(part)
+                if store:
+                    store.add(part)
+                told = told or label_check.tell(parts, source)
         if not told:
-            label_check.tell(finished, source, enough=1)
-        records = join(finished, plan.ids, list(named))
-        summary = {**summarise(records, stop_at, patience), "skipped": broken, **plan.run}
-        if plan.recomputed:
-            summary["kv_cache_agreement"] = agreement.summarise(records)
-        if store:
-            _write(store, records, summary)
-    return Evaluation(records, summary, store.folder if store else None)
+            label_check.tell(parts, source, enough=1)
+        if shard.is_whole:
+            return plan.end(parts, store, stop_at, patience)
+        return plan.share(parts, {source.id(i) for block in mine for i in block}, store)
 
 
 def _named(policies: Mapping[str, core.Policy] | Sequence[core.Policy]) -> dict[str, core.Policy]:
@@ -165,55 +149,3 @@ def _named(policies: Mapping[str, core.Policy] | Sequence[core.Policy]) -> dict[
             f"got {[getattr(policy, 'name', policy) for policy in policies]}"
         )
     return named
-
-
-class _Plan(NamedTuple):
-    """What is evaluated, what a run is that does this, and what its records hold."""
-
-    chosen: list[int]  # places in the source
-    ids: list[str]  # of the chosen
-    recomputed: Set[str]  # ids of those that are recomputed too, with a KV cache
-    run: dict[str, Any]
-    check: Callable[[pd.DataFrame], None]  # refuses records that the run cannot have made
-
-
-def _plan(
-    policies: dict[str, core.Policy],
-    source: ImageSource,
-    judge: Classifier,
-    config: SaccadeConfig,
-    limit: int | None,
-    seed: int,
-    map_entropy: bool,
-) -> _Plan:
-    chosen = sample(range(len(source)), limit, seed)
-    ids = [source.id(i) for i in chosen]
-    if twice := [(image, count) for image, count in Counter(ids).items() if count > 1]:
-        raise ValueError(
-            f"{len(twice)} ids of {source.name!r} stand for several images, such as "
-            f"{twice[0][0]!r} for {twice[0][1]}; an image needs an id of its own"
-        )
-    run = {
-        **card(config, judge, source),
-        "policies": {name: describe_policy(policy) for name, policy in policies.items()},
-        "limit": limit,
-        "seed": seed,
-        **({MAP_ENTROPY: True} if map_entropy else {}),
-    }
-    cached = judge.recomputing is not judge
-    recomputed = agreement.sample(ids) if cached else set()
-    optional = [*agreement.COLUMNS] * cached + [MAP_ENTROPY] * map_entropy
-    expected = ids, list(policies), config, judge.num_classes, optional
-    return _Plan(chosen, ids, recomputed, run, lambda found: check_records(found, *expected))
-
-
-def _write(store: Store, records: pd.DataFrame, summary: dict[str, Any]) -> None:
-    from saccade_env.evaluation import figures
-
-    store.finish(records)
-    store.write_json(SUMMARY, summary)
-    accuracy, stopping = (store.folder / name for name in FIGURES)
-    with store.keeping():
-        figures.accuracy(summary, accuracy)
-        if summary["full_image"]["accuracy"] is not None:
-            figures.stopping(summary, stopping)

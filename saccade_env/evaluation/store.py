@@ -2,6 +2,7 @@
 
 ``run.json`` says what the run is, ``manifest.json`` which files are its own. ``parts/*.parquet``
 holds a batch of records each while the run goes on; at the end they become ``records.parquet``.
+Shards of a run may write parts side by side, here or in folders that are put together later.
 Every Parquet file carries its run and a hash of its values, and each of its pages a checksum, so
 that a damaged file, or one of another run, is told from the run's own.
 """
@@ -24,17 +25,20 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from saccade_env import files
+from saccade_env.evaluation.records import Part
+from saccade_env.evaluation.shards import WHOLE, Shard
 
 PARTS, RECORDS, RUN, SUMMARY = "parts", "records.parquet", "run.json", "summary.json"
 MANIFEST, LOCK = files.MANIFEST, ".saccade-lock"
 FORMAT = 1  # of the manifest, and of what is in the Parquet metadata
 _MARK = files.MADE_BY.encode()
 _PART = re.compile(r"[0-9a-f]{32}\.parquet")
+_OPENING_S = 60  # for which a shard waits while others open the folder
 _OVERWRITE = "or overwrite it (--overwrite, overwrite=True)"
 
 
 class Store:
-    """A folder that one run writes, and no other process meanwhile. Use it in a ``with`` block.
+    """A folder that one run or its shards write, and no other process. Use it in a ``with`` block.
 
     Nothing is overwritten or removed but what the manifest lists, and the parts beside it. The
     manifest is written first, and a name is only taken into it while there is no such file. So
@@ -48,6 +52,7 @@ class Store:
         files: What else the run will write: names relative to the folder, with forward slashes
             (``"figures/accuracy.png"``). A name that ends with a slash (``"runs/fovea-3/"``) is
             the folder of a store of its own, dropped together with this one. See :meth:`claim`.
+        shard: Which shard of the run writes; others may do so meanwhile.
 
     Raises:
         BlockingIOError: Another process writes to the folder.
@@ -61,11 +66,13 @@ class Store:
         run: dict[str, Any],
         overwrite: bool = False,
         files: Sequence[str] = (),
+        shard: Shard = WHOLE,
     ) -> None:
         self.folder, self.run, self._overwrite = Path(folder), _plain(run), overwrite
-        self._lock = _lock(self.folder)
+        self._shard, self._lock = shard, _lock(self.folder, shard)
         try:
-            self._open(files)
+            with _no_other(self.folder, shard):
+                self._open(files)
         except BaseException:
             self.close()
             raise
@@ -78,10 +85,7 @@ class Store:
 
     def close(self) -> None:
         """Let other processes in."""
-        if self._lock.is_locked:
-            with suppress(OSError):  # Windows removes no open file
-                (self.folder / LOCK).unlink()
-            self._lock.release()
+        _release(self._lock)
 
     def claim(self, *names: str) -> None:
         """Take further files into the manifest, before they are written.
@@ -92,6 +96,12 @@ class Store:
         Raises:
             FileExistsError: There is such a file, and no run wrote it.
         """
+        with _no_other(self.folder, self._shard):
+            if not self._shard.is_whole and (manifest := _manifest(self.folder)):
+                self._own |= set(manifest["files"])  # another shard may have taken some
+            self._claim(*names)
+
+    def _claim(self, *names: str) -> None:
         for name in names:
             _refuse_foreign(self.folder, _inside(name), self._own)
         self._own |= set(names)
@@ -99,8 +109,8 @@ class Store:
         with self.keeping():
             files.write_json(self.folder / MANIFEST, {**contents, "files": sorted(self._own)})
 
-    def read(self, check: Callable[[pd.DataFrame], None] = lambda _: None) -> list[pd.DataFrame]:
-        """Everything finished so far.
+    def read(self, check: Callable[[pd.DataFrame], None] = lambda _: None) -> list[Part]:
+        """Everything finished so far, also by other shards.
 
         Args:
             check: Raises a ValueError for records that this run cannot have made.
@@ -109,33 +119,28 @@ class Store:
             OSError: A file is damaged, of another run, or does not pass the check, and it is not
                 to be overwritten; the message names it.
         """
-        whole, frames = self.folder / RECORDS, []
-        for path in [*([whole] if whole.exists() else []), *_parts(self.folder)]:
+        found = []
+        for path in kept_in(self.folder):
             try:
-                frame, run = _load(path)
-                if run != self.run:
-                    differ = _difference(run, self.run)
-                    raise ValueError(f"it is of another run, with other {differ}")
-                check(frame)
-                frames.append(frame)
-            except ValueError as error:
+                found.append(read_part(path, self.run, check))
+            except OSError as error:
                 if not self._overwrite:
                     raise OSError(
-                        f"{path} cannot be used: {error}; move it away, {_OVERWRITE}, and the same "
-                        "command computes it again"
+                        f"{error}; move it away, {_OVERWRITE}, and the same command computes it "
+                        "again"
                     ) from error
                 path.unlink()
-        return frames
+        return found
 
-    def add(self, records: pd.DataFrame) -> None:
+    def add(self, part: Part) -> None:
         """Keep a finished batch."""
-        self._write(self.folder / PARTS / f"{uuid.uuid4().hex}.parquet", records)
+        self._write(self.folder / PARTS / f"{uuid.uuid4().hex}.parquet", part)
 
-    def finish(self, records: pd.DataFrame) -> None:
+    def finish(self, whole: Part) -> None:
         """Write the whole run's records and drop the parts."""
-        self._write(self.folder / RECORDS, records)
-        for part in _parts(self.folder):
-            part.unlink()
+        self._write(self.folder / RECORDS, whole)
+        for path in _parts(self.folder):
+            path.unlink()
         with suppress(OSError):  # it is not there, or not empty
             (self.folder / PARTS).rmdir()
 
@@ -162,21 +167,50 @@ class Store:
         if not same:
             _remove(self.folder, self._own)
             self._own = set()
-        parts = self.folder / PARTS
-        own_parts = set(_parts(self.folder)) if self._own else set[Path]()
-        for part in {*parts.glob("*.parquet")} - own_parts - files.temporaries(parts):
-            _refuse_foreign(self.folder, f"{PARTS}/{part.name}", self._own)
-        self.claim(MANIFEST, RUN, RECORDS, *names)
-        for name in {*self._own, f"{PARTS}/part"}:
+        for name in (part.name for part in (self.folder / PARTS).glob("*.parquet")):
+            if not ((self._own and _PART.fullmatch(name)) or files.is_temporary(name)):
+                _refuse_foreign(self.folder, f"{PARTS}/{name}", self._own)
+        self._claim(MANIFEST, RUN, RECORDS, *names)
+        mine = {*self._own, f"{PARTS}/part"} if self._shard.is_whole else ()
+        for name in mine:  # a shard's may be those of others
             files.remove_temporaries((self.folder / name).parent)
         self.write_json(RUN, self.run)
 
-    def _write(self, path: Path, records: pd.DataFrame) -> None:
-        table = pa.Table.from_pandas(records, preserve_index=False)
-        mark = json.dumps({"format": FORMAT, "run": self.run, "values": _values(table)[1]})
-        table = table.replace_schema_metadata({**table.schema.metadata, _MARK: mark.encode()})
+    def _write(self, path: Path, part: Part) -> None:
+        table = pa.Table.from_pandas(part.records, preserve_index=False)
+        mark = {"format": FORMAT, "run": self.run, "values": _values(table)[1]}
+        told = json.dumps(mark | ({"skipped": part.broken} if part.broken else {}))
+        table = table.replace_schema_metadata({**table.schema.metadata, _MARK: told.encode()})
         with self.keeping(), files.replacing(path) as temporary, temporary.open("wb") as raw:
             pq.write_table(table, raw, write_page_checksum=True)
+
+
+def kept_in(folder: Path) -> list[Path]:
+    """The files of finished images in a run's folder."""
+    whole = folder / RECORDS
+    return [*([whole] if whole.exists() else []), *_parts(folder)]
+
+
+def read_part(path: Path, run: dict[str, Any], check: Callable[[pd.DataFrame], None]) -> Part:
+    """A file of finished images.
+
+    Args:
+        path: The file.
+        run: The run that it must be of.
+        check: Raises a ValueError for records that this run cannot have made.
+
+    Raises:
+        OSError: It is damaged, of another run, or does not pass the check; the message names it.
+    """
+    try:
+        part, own = _load(path)
+        if own != run:
+            raise ValueError(f"it is of another run, with other {difference(own, run)}")
+        if len(part.records):
+            check(part.records)
+    except ValueError as error:
+        raise OSError(f"{path} cannot be used: {error}") from error
+    return part
 
 
 def refuse_another(folder: Path, run: dict[str, Any]) -> None:
@@ -196,7 +230,7 @@ def read_whole(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
         OSError: It is damaged, or no run wrote it; the message names it.
     """
     try:
-        frame, _ = _load(path)
+        frame = _load(path)[0].records
     except ValueError as error:
         raise OSError(
             f"{path} cannot be used: {error}; move it away, and the same command computes it again"
@@ -222,7 +256,7 @@ def _find(
             raise OSError(f"{error}; {remedy}") from error
         same, differ = manifest is None or manifest["run"] == _key(run), ""
     else:
-        same, differ = stored == run, f", with other {_difference(stored, run)}"
+        same, differ = stored == run, f", with other {difference(stored, run)}"
         if same and not manifest:  # it was lost
             own = {MANIFEST, RUN, RECORDS, *names}
     if not (same or overwrite):
@@ -230,7 +264,8 @@ def _find(
     return same, own
 
 
-def _difference(run: dict[str, Any], other: dict[str, Any]) -> str:
+def difference(run: dict[str, Any], other: dict[str, Any]) -> str:
+    """In what two runs differ."""
     return ", ".join(sorted(key for key in {*run, *other} if run.get(key) != other.get(key)))
 
 
@@ -283,21 +318,53 @@ def _refuse_file(folder: Path) -> None:
         raise NotADirectoryError(f"{folder} is a file, not an output folder")
 
 
-def _lock(folder: Path) -> FileLock:
+def _lock(folder: Path, shard: Shard, patience_s: float = 0) -> FileLock:
     _refuse_file(folder)
-    lock = FileLock(folder / LOCK, timeout=0)
+    name = LOCK if shard.is_whole else f"{LOCK}-{shard.index}-of-{shard.count}"
+    lock = FileLock(folder / name, timeout=patience_s)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
-        raise BlockingIOError(
-            f"another process is writing to {folder}; wait for it, or choose another output folder"
-        ) from error
+        raise _busy(folder) from error
     except OSError as error:
         raise OSError(
             f"cannot write to {folder}: {error.strerror}; choose another output folder"
         ) from error
     return lock
+
+
+@contextmanager
+def _no_other(folder: Path, shard: Shard) -> Iterator[None]:
+    """Nobody opens the folder meanwhile, and no shard is at work if it is to be one's own."""
+    if not shard.is_whole:
+        opening = _lock(folder, WHOLE, _OPENING_S)
+        try:
+            yield
+        finally:
+            _release(opening)
+        return
+    for path in folder.glob(f"{LOCK}-*"):
+        lock = FileLock(path, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise _busy(folder) from error
+        _release(lock)  # what a killed shard left
+    yield
+
+
+def _release(lock: FileLock) -> None:
+    if lock.is_locked:
+        with suppress(OSError):  # Windows removes no open file
+            Path(lock.lock_file).unlink()
+        lock.release()
+
+
+def _busy(folder: Path) -> BlockingIOError:
+    return BlockingIOError(
+        f"another process is writing to {folder}; wait for it, or choose another output folder"
+    )
 
 
 def _manifest(folder: Path) -> dict[str, Any] | None:
@@ -319,8 +386,8 @@ def _inside(name: str) -> str:
     return name
 
 
-def _load(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """A Parquet file that a run wrote, and this run.
+def _load(path: Path) -> tuple[Part, dict[str, Any]]:
+    """What is in a Parquet file that a run wrote, and this run.
 
     Raises:
         ValueError: It is damaged or foreign.
@@ -338,7 +405,7 @@ def _load(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         raise ValueError("its metadata name no run; something else wrote it, or an older version")
     if mark.get("values") != values:
         raise ValueError("it is damaged (its values are not those that were written)")
-    return frame, mark["run"]
+    return Part(frame, mark.get("skipped", [])), mark["run"]
 
 
 def _values(table: pa.Table) -> tuple[pd.DataFrame, str]:

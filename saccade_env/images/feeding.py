@@ -44,15 +44,19 @@ class Batch(NamedTuple):
     broken: list[dict[str, str]]
 
 
+def chunked(indices: Sequence[int], size: int) -> list[Sequence[int]]:
+    """The same indices, ``size`` at a time."""
+    return [indices[start : start + size] for start in range(0, len(indices), size)]
+
+
 def batches(
-    source: ImageSource, indices: Sequence[int], size: int, on_error: str, workers: int
+    source: ImageSource, chunks: Sequence[Sequence[int]], on_error: str, workers: int
 ) -> Iterator[Batch]:
-    """Batches of decoded pictures in order; the next ones are decoded meanwhile.
+    """A batch of decoded pictures for every chunk of indices, in order; the next are decoded ahead.
 
     Raises:
         BrokenImageError: A picture cannot be read and ``on_error`` is not ``"skip"``.
     """
-    chunks = [indices[start : start + size] for start in range(0, len(indices), size)]
     if not workers:
         for chunk in chunks:
             reads = [partial(source.__getitem__, i) for i in chunk]

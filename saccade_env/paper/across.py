@@ -51,7 +51,7 @@ def run_across(
         make_policy: See :func:`saccade_env.paper.run.run_paper`.
 
     Returns:
-        Rankings, their agreement and the statements; empty with ``dry_run``.
+        Rankings, their agreement and the statements; empty with ``dry_run``, and of a shard.
 
     Raises:
         FileExistsError: The folder holds another run, or a file that is not the run's own where it
@@ -79,8 +79,10 @@ def run_across(
         console.print(f"\nabout {duration(left)} left for all classifiers", highlight=False)
         return compare({}, {})
     own = [REPORT, FINDINGS, *(f"{folder}/" for folder in folders.values())]
-    with Store(out, identity, settings.overwrite, own) as store:
+    with Store(out, identity, settings.overwrite, own, settings.shard) as store:
         results = {name: _main(run(place, name)) for place, name in enumerate(judges, 1)}
+        if not settings.shard.is_whole:
+            return compare({}, {})
         found = compare(results, {name: _findings(out / folders[name]) for name in judges})
         told = {**identity, "command": command(settings, judges)}
         with store.keeping():

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import product
+from itertools import product, takewhile
 from typing import Any, Protocol, runtime_checkable
 
 from PIL import Image
@@ -21,8 +21,10 @@ from saccade_env.classifiers.crop import CropClassifier
 from saccade_env.classifiers.vit.dino import NETWORKS
 from saccade_env.classifiers.weights_table import members
 from saccade_env.config import SaccadeConfig
+from saccade_env.evaluation.shards import Shard
 from saccade_env.images import Collection, ImageSource, Picture, Preprocess
 from saccade_env.images.derived import Derived, Subset, sample
+from saccade_env.images.feeding import chunked
 from saccade_env.paper.results import (
     ATTENTION,
     CROPS,
@@ -238,6 +240,15 @@ class Programme:
     def runs(self) -> dict[str, Run]:
         """By name, in order."""
         return {run.name: run for run in (*self._main(), *self._layers(), *self._sizes())}
+
+    def blocks(self, run: Run) -> list[Sequence[int]]:
+        """The places of a run's images, a batch each."""
+        return chunked(range(len(run.source)), self.settings.batch_size)
+
+    def shard(self, run: Run) -> Shard:
+        """This process's share of a run's blocks: those of all runs are dealt out in one go."""
+        before = takewhile(lambda other: other.name != run.name, self.runs.values())
+        return self.settings.shard.after(sum(len(self.blocks(other)) for other in before))
 
     def needed(self, experiments: Iterable[str]) -> list[Run]:
         """The runs that these experiments are read off, in order."""

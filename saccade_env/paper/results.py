@@ -19,7 +19,7 @@ from saccade_env.evaluation import metrics
 from saccade_env.evaluation.metrics.intervals import FEWEST
 from saccade_env.evaluation.metrics.tables import policies_of
 from saccade_env.evaluation.records import MAP_ENTROPY
-from saccade_env.evaluation.store import PARTS, RECORDS, read_whole
+from saccade_env.evaluation.store import PARTS, RECORDS, kept_in, read_whole
 from saccade_env.files import read_object
 from saccade_env.geometry import Grid
 from saccade_env.registry import MODEL, parse_spec
@@ -259,10 +259,9 @@ def _is_whole(home: Path) -> bool:
     return (home / RECORDS).exists() and not any((home / PARTS).glob("*.parquet"))
 
 
-def finished(home: Path) -> int:
-    """How many images of a run are finished."""
-    files = [home / RECORDS, *(home / PARTS).glob("*.parquet")]
-    return len({image for path in files if path.exists() for image in read_whole(path)["image"]})
+def finished(home: Path) -> set[str]:
+    """The images of a run that are finished."""
+    return {image for path in kept_in(home) for image in read_whole(path)["image"]}
 
 
 def of_policies(table: pd.DataFrame, *policies: str) -> pd.DataFrame:

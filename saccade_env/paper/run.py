@@ -74,8 +74,8 @@ def run_paper(settings: PaperSettings, make_policy: MakePolicy) -> Results:
         return Results(
             built.cast.roles, {}, run={**_card(built, settings.only), "seconds_left": left}
         )
-    own = [RESULTS, REPORT, FINDINGS, *(f"{RUNS}/{run.folder}/" for run in built.runs.values())]
-    with Store(out, identity, settings.overwrite, own) as store:
+    own = names_of(run.folder for run in built.runs.values())
+    with Store(out, identity, settings.overwrite, own, settings.shard) as store:
         described, plan = described_in(out), make_plan(built)
         wanted = {*described.get("figures", ()), *settings.figures}
         asked = [number for number in figures.RECIPES if number in wanted]
@@ -84,13 +84,20 @@ def run_paper(settings: PaperSettings, make_policy: MakePolicy) -> Results:
         store.write_json(RESULTS, _description(built, drawn, asked))
         _run_all(built, plan)
         folder = figures.Output(out, store.claim)
-        for picture in figures.pictures.draw(built.cast, settings.figures, folder):
-            drawn[picture["figure"]] = picture
-        store.write_json(RESULTS, _description(built, drawn, asked))
+        if settings.shard.index == 0:
+            for picture in figures.pictures.draw(built.cast, settings.figures, folder):
+                drawn[picture["figure"]] = picture
+            store.write_json(RESULTS, _description(built, drawn, asked))
         results = load_results(out)
-        with store.keeping():
-            write_report(results, folder)
+        if settings.shard.is_whole:
+            with store.keeping():
+                write_report(results, folder)
     return results
+
+
+def names_of(runs: Iterable[str]) -> list[str]:
+    """What a run of the paper writes, of these runs."""
+    return [RESULTS, REPORT, FINDINGS, *(f"{RUNS}/{run}/" for run in runs)]
 
 
 def prepare(settings: PaperSettings, make_policy: MakePolicy) -> Programme:
@@ -136,12 +143,14 @@ class Line:
 
     Attributes:
         run: What is run.
-        forwards: Of the classifier, for all images.
-        seconds: Estimated, for all images.
-        done: Images finished already.
+        images: How many: those of this shard.
+        forwards: Of the classifier, for all of them.
+        seconds: Estimated, for all of them.
+        done: How many are finished already.
     """
 
     run: Run
+    images: int
     forwards: int
     seconds: float
     done: int = 0
@@ -149,12 +158,12 @@ class Line:
     @property
     def seconds_an_image(self) -> float:
         """Estimated."""
-        return self.seconds / len(self.run.source)
+        return self.seconds / max(self.images, 1)
 
     @property
     def seconds_left(self) -> float:
         """Estimated, without the images that are finished."""
-        return self.seconds_an_image * (len(self.run.source) - self.done)
+        return self.seconds_an_image * (self.images - self.done)
 
 
 def make_plan(built: Programme) -> list[Line]:
@@ -162,7 +171,9 @@ def make_plan(built: Programme) -> list[Line]:
     folder, lines = Path(built.settings.out) / RUNS, []
     paid: dict[tuple[str, tuple[int, int]], int] = {}
     for run in built.needed(built.settings.experiments):
-        count = len(run.source)
+        blocks = built.shard(run).take(built.blocks(run))
+        own = {run.source.id(i) for block in blocks for i in block}
+        count = len(own)
         forwards = count * (len(run.policies) * run.config.max_saccades + 1)
         seconds = count * _DECODING_S + forwards * _forward_s(run)
         for policy in run.policies:  # maps are kept on disk: each is computed once
@@ -170,7 +181,8 @@ def make_plan(built: Programme) -> list[Line]:
             fresh = max(0, count - paid.get(key, 0))
             paid[key] = max(count, paid.get(key, 0))
             seconds += fresh * _map_s(built.cast, policy, run)
-        lines.append(Line(run, forwards, seconds, finished(folder / run.folder)))
+        done = own & finished(folder / run.folder)
+        lines.append(Line(run, count, forwards, seconds, len(done)))
     return lines
 
 
@@ -181,7 +193,7 @@ def show(plan: list[Line], notes: Iterable[str], console: Any) -> float:
     built = table("", *HEADS)
     for line in plan:
         run, (rows, cols) = line.run, line.run.config.grid
-        counts = len(run.source), f"{rows}×{cols}", len(run.policies), run.config.max_saccades
+        counts = line.images, f"{rows}×{cols}", len(run.policies), run.config.max_saccades
         cells = (run.name, *counts, line.forwards, line.done, duration(line.seconds_left))
         built.add_row(*map(str, cells))
     console.print(built)
@@ -268,6 +280,8 @@ def _run(built: Programme, line: Line, spent: Callable[[float], None]) -> None:
         progressed=lambda scanpaths: spent(scanpaths * share),
         map_entropy=run.name == MAIN,
         check_labels=False,  # said before
+        shard=built.shard(run),
+        engine=settings.engine,
     )
 
 

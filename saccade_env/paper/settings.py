@@ -11,6 +11,8 @@ from typing import Any, Literal
 from saccade_env.classifiers import AUTO, Classifier
 from saccade_env.config import PAPER, SaccadeConfig
 from saccade_env.errors import unknown_name
+from saccade_env.evaluation.shards import WHOLE, Shard
+from saccade_env.evaluation.work import Engine, here
 from saccade_env.images import ImageSource
 from saccade_env.images.feeding import check_workers
 from saccade_env.paper.figures import RECIPES
@@ -67,6 +69,9 @@ class PaperSettings:
         overwrite: Drop another run in ``out`` instead of refusing.
         progress: Show a bar with the time left of the whole plan.
         dry_run: Print the plan and stop.
+        shard: Do this share of every run's images alone, and no report; see
+            :func:`saccade_env.paper.merge.merge_paper`.
+        engine: Does the work, here or elsewhere; see :mod:`saccade_env.scale`.
 
     Raises:
         ValueError: There is no such preset or figure, or a number is too small.
@@ -90,6 +95,8 @@ class PaperSettings:
     overwrite: bool = False
     progress: bool = True
     dry_run: bool = False
+    shard: Shard = WHOLE
+    engine: Engine = here
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:

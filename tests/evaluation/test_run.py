@@ -19,6 +19,7 @@ from PIL import Image
 from saccade_env import images, policies
 from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation import evaluate, stopping, store
+from saccade_env.evaluation.records import Part
 from saccade_env.images import BrokenImageError
 from saccade_env.images.derived import Subset
 
@@ -175,7 +176,7 @@ def test_a_full_disk_loses_nothing(
 
     def full(source: Any, target: Any) -> None:
         writes.append(target)
-        if len(writes) == 5:  # the manifest, the run, two parts, and this one
+        if len(writes) == 6:  # the manifest, the run, its plan, two parts, and this one
             raise OSError(errno.ENOSPC, "No space left on device")
         real(source, target)
 
@@ -224,7 +225,7 @@ def test_records_of_a_run_are_refused_when_they_cannot_be_its_own(
     task = SaccadeConfig(max_saccades=2)
     made = run(fixed, sample, linear, config=task, out=tmp_path)
     with store.Store(tmp_path, json.loads((tmp_path / "run.json").read_text())) as opened:
-        opened.finish(made.records[made.records["saccade"] == 1])
+        opened.finish(Part(made.records[made.records["saccade"] == 1]))
     with pytest.raises(OSError, match=r"records.parquet cannot be used: an image lacks"):
         run(fixed, sample, linear, config=task, out=tmp_path)
     mended = run(fixed, sample, linear, config=task, out=tmp_path, overwrite=True)

@@ -17,7 +17,7 @@ import pytest
 from saccade_env import policies
 from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation import evaluate, store
-from saccade_env.evaluation.records import check_records
+from saccade_env.evaluation.records import Part, check_records
 from saccade_env.evaluation.store import Store, read_whole
 
 RUN = {"config": {"fovea": 3}, "seed": 0}
@@ -30,10 +30,10 @@ KINDS = SaccadeConfig(max_saccades=2)
 def filled(folder: Path, run: dict[str, Any] = RUN, finished: bool = True) -> Path:
     """A folder as a run leaves it, or as a killed one does."""
     with Store(folder, run, files=NAMES) as opened:
-        opened.add(TABLE[:1])
-        opened.add(TABLE[1:])
+        opened.add(Part(TABLE[:1]))
+        opened.add(Part(TABLE[1:]))
         if finished:
-            opened.finish(TABLE)
+            opened.finish(Part(TABLE))
             for name in NAMES:
                 opened.write_json(name, {})
     return folder
@@ -58,7 +58,7 @@ def test_a_run_killed_while_it_wrote_a_part_goes_on(tmp_path: Path) -> None:
     )
     leftover.write_bytes(b"PAR1")
     with Store(tmp_path, RUN, files=NAMES) as opened:
-        assert sum(map(len, opened.read())) == len(TABLE)
+        assert sum(len(part.records) for part in opened.read()) == len(TABLE)
     assert not leftover.exists()
 
 
@@ -116,7 +116,9 @@ def test_a_lost_run_is_known_all_the_same(finished: bool, tmp_path: Path) -> Non
     with pytest.raises(FileExistsError, match="holds another run; choose.*or overwrite"):
         Store(tmp_path, OTHER, files=NAMES)
     with Store(tmp_path, RUN, files=NAMES) as opened:
-        found = pd.concat(opened.read()).sort_values("image", ignore_index=True)
+        found = pd.concat(part.records for part in opened.read()).sort_values(
+            "image", ignore_index=True
+        )
     pd.testing.assert_frame_equal(found, TABLE)
     assert json.loads((tmp_path / "run.json").read_text()) == RUN
     for name in ("run.json", "manifest.json"):
@@ -171,7 +173,7 @@ def test_every_flipped_byte_is_noticed_or_harmless(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with Store(tmp_path, RUN, files=NAMES) as opened:
             try:
-                pd.testing.assert_frame_equal(opened.read()[0], TABLE)
+                pd.testing.assert_frame_equal(opened.read()[0].records, TABLE)
             except OSError as error:
                 noticed.append(str(error))
     assert len(noticed) > 50
@@ -286,6 +288,6 @@ def test_records_that_no_run_makes_are_refused(
     with pytest.raises(ValueError, match=message):
         check_records(damage(made), *expected)
     with Store(tmp_path, RUN) as opened:
-        opened.add(damage(made))
+        opened.add(Part(damage(made)))
         with pytest.raises(OSError, match=rf"{os.sep}parts{os.sep}.*{message}.*move it away"):
             opened.read(lambda records: check_records(records, *expected))

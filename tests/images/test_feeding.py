@@ -46,7 +46,8 @@ class Counting:
 
 
 def ids(source: Any, **keywords: Any) -> list[list[str]]:
-    options = {"indices": range(40), "size": 6, "on_error": "raise", "workers": 3, **keywords}
+    chunks = feeding.chunked(range(40), keywords.pop("size", 6))
+    options = {"chunks": chunks, "on_error": "raise", "workers": 3, **keywords}
     return [[picture.id for picture in b.pictures] for b in feeding.batches(source, **options)]
 
 
@@ -67,7 +68,7 @@ def test_what_is_read_ahead_is_bounded(sample: Any, monkeypatch: Any) -> None:
 
     monkeypatch.setattr(feeding, "ThreadPoolExecutor", Pool)
     source = Counting(sample)
-    stream = feeding.batches(source, range(40), 5, "raise", 2)
+    stream = feeding.batches(source, feeding.chunked(range(40), 5), "raise", 2)
     next(stream)
     assert asked == list(range(15)), "this batch and two more"
     stream.close()
@@ -79,7 +80,7 @@ def test_a_broken_picture_is_named_or_counted(sample: Any) -> None:
     source = Counting(sample, broken=(3, 8))
     with pytest.raises(BrokenImageError, match="picture 3 is broken"):
         ids(source)
-    batches = list(feeding.batches(source, range(12), 6, "skip", 2))
+    batches = list(feeding.batches(source, feeding.chunked(range(12), 6), "skip", 2))
     assert [len(batch.pictures) for batch in batches] == [5, 5]
     assert batches[1].broken == [{"image": "picture-8", "reason": "picture 8 is broken"}]
 

@@ -23,7 +23,7 @@ from saccade_env.evaluation.metrics.intervals import FEWEST, Interval, interval
 from saccade_env.evaluation.records import records_of
 from saccade_env.geometry import Grid
 from saccade_env.images import ImageSource, stack
-from saccade_env.images.feeding import batches, check_workers
+from saccade_env.images.feeding import batches, check_workers, chunked
 
 MAP_METRICS = ["nss", "auc", "kl", "cc"]
 SIMILARITIES = ["scanmatch", "dtw"]
@@ -99,7 +99,7 @@ def compare(
     maps: dict[str, list[Tensor]] = {n: [] for n, p in policies.items() if isinstance(p, HasMaps)}
     named, records = dict(policies), []
     with tqdm(total=len(indices) * len(policies), unit="scanpath", disable=not progress) as bar:
-        for batch in batches(source, indices, batch_size, "raise", check_workers(workers)):
+        for batch in batches(source, chunked(indices, batch_size), "raise", check_workers(workers)):
             pixels = stack(batch.pictures)[0]
             for name, policy in policies.items():
                 if isinstance(policy, HasMaps):

@@ -1,0 +1,48 @@
+"""`saccade-env merge`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from saccade_env.cli.options import Overwrite, as_path
+from saccade_env.cli.root import app
+
+
+@app.command()
+def merge(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DIR…", help="What shards have written: a folder that they share, or several."
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            parser=as_path, metavar="DIR", help="Folder of the whole run; may be one of these."
+        ),
+    ],
+    overwrite: Overwrite = False,
+) -> None:
+    """Put together what shards of an evaluation, or of the paper's analyses, have done.
+
+    It needs neither images nor networks. Images that are missing or double are named, and what is
+    damaged or of another run is refused.
+    """
+    from rich.console import Console
+
+    from saccade_env import evaluation
+    from saccade_env.evaluation import report
+    from saccade_env.paper.merge import merge_paper
+    from saccade_env.paper.results import RESULTS
+    from saccade_env.paper.run import REPORT
+
+    if any((folder / RESULTS).exists() for folder in folders):
+        merge_paper(folders, out, overwrite)
+        typer.echo(f"wrote {out / REPORT}")
+        return
+    report.show(evaluation.merge(folders, out, overwrite).summary, Console())
+    typer.echo(f"wrote {out / 'records.parquet'}\nwrote {out / 'summary.json'}")

@@ -1,0 +1,94 @@
+"""Shards of a run put together: everything is there, and once, or it is said what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from saccade_env.evaluation.metrics import THRESHOLDS
+from saccade_env.evaluation.plan import WRITTEN, Evaluation, Plan
+from saccade_env.evaluation.records import Part
+from saccade_env.evaluation.store import RECORDS, Store, difference, kept_in, read_part
+
+_NAMED = 20
+
+
+def merge(folders: Sequence[str | Path], out: str | Path, overwrite: bool = False) -> Evaluation:
+    """Put the shards of one run together; neither images nor networks are needed.
+
+    Args:
+        folders: Where shards of the run have written: one folder that they share, or several.
+        out: Folder of the whole run; it may be one of them. It gets what
+            :func:`saccade_env.evaluation.evaluate` writes, equal to the byte.
+        overwrite: Drop another run in ``out`` instead of refusing.
+
+    Returns:
+        The whole evaluation.
+
+    Raises:
+        BlockingIOError: Another process writes to ``out``.
+        FileExistsError: ``out`` holds another run, or a file that is not a run's where this run
+            would write one.
+        OSError: A folder holds no run, or a file in it is damaged or of another run; the message
+            names it.
+        ValueError: Images are missing or double, or the folders hold different runs; the message
+            names them.
+    """
+    plan, parts = gather([Path(folder) for folder in folders])
+    with Store(out, plan.run, overwrite, WRITTEN) as store:
+        plan.write(store)
+        return plan.end(parts, store, THRESHOLDS, 1)
+
+
+def gather(folders: Sequence[Path]) -> tuple[Plan, list[Part]]:
+    """The run in these folders, and all that is in them.
+
+    Raises:
+        OSError: A folder holds no run, or a file in it is damaged or of another run.
+        ValueError: Images are missing or double, or the folders hold different runs.
+    """
+    plan = _same_run(folders)
+    parts, places, double = list[Part](), dict[str, Path](), dict[str, str]()
+    for folder in folders:
+        for path in kept_in(folder):
+            parts.append(read_part(path, plan.run, plan.check))
+            for image in parts[-1].records["image"].unique():
+                before = places.setdefault(image, path)
+                # One killed while it put its parts together has them twice.
+                if before not in (path, folder / RECORDS):
+                    double[image] = f"{image} ({before} and {path})"
+    if double:
+        raise ValueError(
+            f"double in {_all(folders)}: {_listed(double.values())}; move one of the files away"
+        )
+    known = places.keys() | {one["image"] for part in parts for one in part.broken}
+    if missing := [image for image in plan.images if image not in known]:
+        raise ValueError(
+            f"missing in {_all(folders)}: {len(missing)} of {len(plan.images)} images: "
+            f"{_listed(missing)}; run the shards that did not come to their end again, or the "
+            "command without --shard, which does all that is left"
+        )
+    return plan, parts
+
+
+def _same_run(folders: Sequence[Path]) -> Plan:
+    if not folders:
+        raise ValueError("expected folders to put together; got none")
+    plans = [Plan.read(folder) for folder in folders]
+    for number, (folder, plan) in enumerate(zip(folders, plans, strict=True)):
+        if folder.resolve() in [other.resolve() for other in folders[:number]]:
+            raise ValueError(f"{folder} is given twice")
+        if plan != plans[0]:
+            differ = difference(plan.run, plans[0].run) or "images"
+            raise ValueError(f"{folder} holds another run than {folders[0]}, with other {differ}")
+    return plans[0]
+
+
+def _all(folders: Iterable[Path]) -> str:
+    return ", ".join(map(str, folders))
+
+
+def _listed(names: Iterable[str]) -> str:
+    found = list(names)
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return ", ".join(found[:_NAMED]) + more

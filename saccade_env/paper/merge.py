@@ -1,0 +1,100 @@
+"""Shards of the paper's experiments put together, run by run, and their report."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from saccade_env.evaluation.merge import merge
+from saccade_env.evaluation.store import RUN, Store, difference
+from saccade_env.files import read_object, replacing
+from saccade_env.paper.figures import RECIPES, Output
+from saccade_env.paper.results import RESULTS, RUNS, Results, described_in, load_results
+from saccade_env.paper.run import names_of, write_report
+
+
+def merge_paper(folders: Sequence[str | Path], out: str | Path, overwrite: bool = False) -> Results:
+    """Put the shards of the paper's experiments together and write the report.
+
+    Args:
+        folders: Where shards have written: one folder that they share, or several.
+        out: Folder of the whole; it may be one of them. It gets what
+            :func:`saccade_env.paper.run.run_paper` writes.
+        overwrite: Drop another run in ``out`` instead of refusing.
+
+    Returns:
+        What is in the folder now.
+
+    Raises:
+        FileExistsError: ``out`` holds another run, or a file that is not a run's where this run
+            would write one.
+        OSError: A folder holds no run of the paper, or a file in it is damaged or of another run.
+        ValueError: Images are missing or double, or the folders hold different runs; the message
+            names them, for all experiments.
+    """
+    homes, target = [Path(folder) for folder in folders], Path(out)
+    run, described = _same_run(homes), _described(homes)
+    runs = _needed(described)
+    with Store(target, run, overwrite, names_of(runs)) as store:
+        _merge_runs(homes, target, runs, overwrite)
+        store.write_json(RESULTS, described)
+        folder = Output(target, store.claim)
+        _copy_pictures(described, homes, folder)
+        results = load_results(target)
+        with store.keeping():
+            write_report(results, folder)
+    return results
+
+
+def _same_run(homes: Sequence[Path]) -> dict[str, Any]:
+    runs = [read_object(home / RUN) for home in homes]
+    for home, run in zip(homes, runs, strict=True):
+        if run != runs[0]:
+            differ = difference(run, runs[0])
+            raise ValueError(f"{home} holds another run than {homes[0]}, with other {differ}")
+    return runs[0]
+
+
+def _described(homes: Sequence[Path]) -> dict[str, Any]:
+    """What turns the runs into results: of all figures asked for, with all pictures drawn."""
+    found = [described_in(home) for home in homes]
+    for home, one in zip(homes, found, strict=True):
+        if not one:
+            raise FileNotFoundError(f"{home} holds no results of the paper ({RESULTS})")
+    best = max(found, key=lambda one: len(one["pictures"]))
+    wanted = {figure for one in found for figure in one["figures"]}
+    return {**best, "figures": [figure for figure in RECIPES if figure in wanted]}
+
+
+def _needed(described: dict[str, Any]) -> list[str]:
+    """Folders of the runs that the figures are read off, in order."""
+    experiments = described["experiments"]
+    names = [name for figure in described["figures"] for name in RECIPES[figure].experiments]
+    wanted = {run for name in names if name in experiments for run in experiments[name]["runs"]}
+    everything = dict.fromkeys(run for one in experiments.values() for run in one["runs"])
+    return [run for run in everything if run in wanted]
+
+
+def _merge_runs(homes: Sequence[Path], out: Path, runs: Sequence[str], overwrite: bool) -> None:
+    lacking = []
+    for run in runs:
+        there = [home / RUNS / run for home in homes if (home / RUNS / run / RUN).exists()]
+        try:
+            if not there:
+                raise ValueError(f"missing: no shard has begun {RUNS}/{run}")
+            merge(there, out / RUNS / run, overwrite)
+        except ValueError as error:
+            lacking.append(str(error))
+    if lacking:
+        raise ValueError("\n".join(lacking))
+
+
+def _copy_pictures(described: dict[str, Any], homes: Sequence[Path], out: Output) -> None:
+    for name in (drawn[kind] for drawn in described["pictures"] for kind in ("svg", "png")):
+        place = out.place(name)
+        found = [home / name for home in homes if (home / name).is_file()]
+        if found and place not in found:
+            with replacing(place) as temporary:
+                shutil.copyfile(found[0], temporary)
