@@ -73,7 +73,9 @@ class RayEngine:
         import ray
 
         self._connect()
-        held = ray.put(work)  # as long as this process lives: a worker that is replaced needs it
+        # Held as long as this process lives: a worker that is replaced needs it. As bytes, since
+        # what Ray unpacks itself is read-only.
+        held = ray.put(ray.cloudpickle.dumps(work))
         data = ray.data.from_items(
             [{"item": pickle.dumps(item)} for item in items], override_num_blocks=len(items)
         )
@@ -140,7 +142,7 @@ class _Worker:
         import torch
 
         torch.set_num_threads(max(1, int(cpus)))
-        self._work: Work = ray.get(held)
+        self._work: Work = ray.cloudpickle.loads(ray.get(held))
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         items = [pickle.loads(item) for item in batch["item"]]

@@ -1,0 +1,121 @@
+"""Ray as the engine: the same records as without, whatever dies meanwhile.
+
+Ray's processes are many, so all this runs in processes of its own.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from saccade_env import images
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="needs Ray (extra ray)"),
+]
+HERE = Path(__file__).parent
+SAME = ("records.parquet", "summary.json", "figures/accuracy.png")
+MACHINE = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "saccade_env.cli", *words]
+
+
+def evaluate(images_: Path | str, out: Path, *more: str) -> list[str]:
+    return command(
+        "evaluate", "--images", str(images_), "--classifier", "efficientnet_lite0", "--no-gif",
+        "--policy", "random", "--policy", "gbvs", "--batch-size", "4", "--out", str(out), *more,
+    )  # fmt: skip
+
+
+def run(words: list[str]) -> str:
+    found = subprocess.run(words, capture_output=True, text=True, timeout=400, env=MACHINE)
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
+def same(left: Path, right: Path) -> None:
+    for name in SAME:
+        assert (left / name).read_bytes() == (right / name).read_bytes(), name
+
+
+@pytest.fixture(scope="module")
+def plain(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty images without Ray."""
+    out = tmp_path_factory.mktemp("plain")
+    run(evaluate(shared / "imagenet" / "val", out, "--limit", "60"))
+    return out
+
+
+def test_a_node_is_killed_while_it_works(plain: Path, shared: Path, tmp_path: Path) -> None:
+    """Two nodes of one processor each: none starves, and what the dead one was at is done."""
+    words = [str(shared / "imagenet" / "val"), str(tmp_path)]
+    said = run([sys.executable, str(HERE / "two_nodes.py"), *words])
+    assert "killed a node after" in said, said
+    same(tmp_path, plain)
+
+
+def test_the_driver_is_killed_and_goes_on(plain: Path, shared: Path, tmp_path: Path) -> None:
+    call = evaluate(shared / "imagenet" / "val", tmp_path, "--limit", "60", "--engine", "ray")
+    process = subprocess.Popen(call, env=MACHINE, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 200
+    while len(kept := list((tmp_path / "parts").glob("*.parquet"))) < 3:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 3 <= len(kept) < 15
+    run(call)
+    same(tmp_path, plain)
+
+
+def test_errors_of_workers_are_the_users(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number, path in enumerate(sorted(images.SAMPLE.rglob("*.jpg"))[:9]):
+        whole = path.read_bytes()
+        (pictures / f"{number}.jpg").write_bytes(whole if number != 5 else whole[:200])
+    call = evaluate(pictures, tmp_path / "out", "--engine", "ray")
+    found = subprocess.run(call, capture_output=True, text=True, timeout=400, env=MACHINE)
+    assert found.returncode == 1
+    assert "5.jpg" in found.stderr.splitlines()[-1]
+    assert "Traceback" not in found.stderr
+    assert "skipped" in run([*call, "--on-error", "skip"])
+
+
+def test_demonstrations_are_the_same(tmp_path: Path) -> None:
+    train = command(
+        "train", "--images", "sample", "--classifier", "efficientnet_lite0", "--timesteps", "8",
+        "--n-envs", "2", "--saccades", "3", "--warm-start", "greedy-oracle",
+        "--warm-start-steps", "12", "--set", "warm-start.asked=0.5", "--set", "n_steps=4",
+        "--set", "batch_size=8", "--out",
+    )  # fmt: skip
+    run([*train, str(tmp_path / "plain")])
+    run([*train, str(tmp_path / "ray"), "--engine", "ray"])
+    folders = [sorted((tmp_path / n / "demonstrations").glob("*.npz")) for n in ("plain", "ray")]
+    assert len(folders[0]) == 2
+    for left, right in zip(*folders, strict=True):
+        assert left.read_bytes() == right.read_bytes()
+
+
+def test_the_papers_analyses(tmp_path: Path) -> None:
+    call = command(
+        "paper", "--images", "sample", "--classifier", "efficientnet_lite0", "--limit", "8",
+        "--only", "3,10", "--policies", "random", "--policies", "gbvs", "--out",
+    )  # fmt: skip
+    run([*call, str(tmp_path / "plain")])
+    run([*call, str(tmp_path / "ray"), "--engine", "ray"])
+    tables = sorted((tmp_path / "plain" / "tables").iterdir())
+    assert tables
+    for table in tables:
+        assert table.read_bytes() == (tmp_path / "ray" / "tables" / table.name).read_bytes()
