@@ -16,6 +16,7 @@ from saccade_env.config import SaccadeConfig
 from saccade_env.images import ImageSource
 
 _GROW = "from saccade_env.bench import processes; processes.grow"
+_SAMPLE = "from saccade_env.bench import rllib; from saccade_env.bench.subjects import Plan; "
 
 
 def imports(plan: Plan, images: str | None) -> Ratios:
@@ -23,6 +24,12 @@ def imports(plan: Plan, images: str | None) -> Ratios:
     for _ in range(plan.repeats + 1):
         below = seconds(_python, "import gymnasium, torch")
         yield {"import": seconds(_python, "import saccade_env") / below}
+
+
+def rllib(plan: Plan, images: str | None) -> Ratios:
+    """RLlib's env runner with a trivial network, against the same actions without it."""
+    for ratio in _python(f"{_SAMPLE}rllib.collect({plan!r}, {images!r})").split():
+        yield {"RLlib": float(ratio)}
 
 
 def feeding(plan: Plan, images: str | None) -> Ratios:
