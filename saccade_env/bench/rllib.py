@@ -86,7 +86,8 @@ def _trivial() -> Any:
 
     class Trivial(TorchRLModule):
         def setup(self) -> None:
-            self.layer = nn.Linear(1, self.action_space.n)
+            space: Any = self.action_space
+            self.layer = nn.Linear(1, int(space.n))
 
         def _forward(self, batch: Any, **_: Any) -> Any:
             share = batch["obs"]["revealed"].float().mean(-1, keepdim=True)
