@@ -1,6 +1,6 @@
 """Train with RLlib's PPO, on one machine or many; actions that reveal nothing new are masked.
 
-python examples/train_rllib.py --iterations 100 --num-env-runners 2
+python examples/train_rllib.py --iterations 50 --num-env-runners 2
 """
 
 import argparse
@@ -62,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", default="sample")
     parser.add_argument("--classifier", default="efficientnet_lite0")
-    parser.add_argument("--iterations", type=int, default=100)
+    parser.add_argument("--iterations", type=int, default=50)
     parser.add_argument("--num-env-runners", type=int, default=2)
     parser.add_argument("--address", help="of a Ray cluster, as 'auto'; else Ray starts here")
     parser.add_argument("--out", type=Path, default=Path("runs/rllib"))

@@ -28,9 +28,10 @@ BUDGET = {
     "my_images.py": [str(EXAMPLES.parent / "saccade_env" / "images" / "sample")],
 }
 MASKED = """
-import runpy, sys, torch
+import os, runpy, sys, torch
 from ray.rllib.core.rl_module import RLModule
-agent = RLModule.from_checkpoint("runs/rllib/learner_group/learner/rl_module/default_policy")
+saved = os.path.abspath("runs/rllib")
+agent = RLModule.from_checkpoint(f"{saved}/learner_group/learner/rl_module/default_policy")
 make_env = runpy.run_path(sys.argv[1])["make_env"]
 env = make_env({"num_envs": 8, "images": "sample", "classifier": "efficientnet_lite0"})
 seen, closed = env.reset(seed=0)[0], 0

@@ -52,7 +52,7 @@ LINES = (
     Line("machinery", "steps/s without a classifier ÷ ap_gym CircleSquare-v0, both × 32", 2.0),
     Line("machinery, steps/s", "steps/s without a classifier, 32 rows", None),
     Line("SB3", "PPO's rollout rate ÷ the vector env's, same actions", 0.9),
-    Line("RLlib", "its env runner's sampling rate ÷ the vector env's, same actions", None),
+    Line("RLlib", "its env runner's sampling rate ÷ the vector env's, same actions", 0.8),
     Line("import", "import saccade_env ÷ import gymnasium, torch", 1.1, at_least=False),
     Line("feeding", "evaluation from files ÷ from decoded pictures", 1.05, at_least=False),
     Line("feeding, shards", "evaluation from tar shards ÷ from files", 1.1, at_least=False),
