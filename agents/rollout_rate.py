@@ -13,6 +13,7 @@ from stable_baselines3.common.callbacks import CallbackList
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from saccade_env.agents.sb3_vec_env import SB3VecEnv
+from saccade_env.classifiers.runtime import wait_for
 
 
 class _Trivial(BaseFeaturesExtractor):
@@ -40,8 +41,10 @@ def ppo_collector(env: Any, steps: int) -> Callable[[], tuple[float, np.ndarray]
         model.env.seed(0)
         model._last_obs = None  # so that it resets
         _, callback = model._setup_learn(10**9, CallbackList([]))
+        wait_for(env.classifier.device)
         start = time.perf_counter()
         model.collect_rollouts(model.env, callback, model.rollout_buffer, steps)
+        wait_for(env.classifier.device)
         elapsed = time.perf_counter() - start
         return elapsed, model.rollout_buffer.actions[..., 0].astype(np.int64)
 

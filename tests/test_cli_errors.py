@@ -144,6 +144,7 @@ OTHERS = [
     (["evaluate", *QUICK, "--out", ""], "it is empty: name a folder"),
     (["evaluate", *QUICK, "--out", "file"], "file"),
     (["evaluate", *QUICK, "--device", "meta"], "device 'meta' cannot be used"),
+    (["bench", "--quick", "--device", "meta"], "device 'meta' cannot be used"),
     (["evaluate", *QUICK, "--saccades", "9" * 11], "allocate memory"),
     (["paper", *CNN, "--out", ""], "it is empty: name a folder"),
     (["paper", *CNN, "--out", "p", "--policies", "rondom"], "Did you mean 'random'"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -23,13 +24,34 @@ BUDGET = {
         "4",
     ],
     "train_ppo.py": ["--timesteps", "16", "--num-envs", "2", "--n-steps", "8"],
+    "train_rllib.py": ["--iterations", "1", "--num-env-runners", "1"],
     "my_images.py": [str(EXAMPLES.parent / "saccade_env" / "images" / "sample")],
 }
+MASKED = """
+import os, runpy, sys, torch
+from ray.rllib.core.rl_module import RLModule
+saved = os.path.abspath("runs/rllib")
+agent = RLModule.from_checkpoint(f"{saved}/learner_group/learner/rl_module/default_policy")
+make_env = runpy.run_path(sys.argv[1])["make_env"]
+env = make_env({"num_envs": 8, "images": "sample", "classifier": "efficientnet_lite0"})
+seen, closed = env.reset(seed=0)[0], 0
+for _ in range(18):
+    batch = {"obs": {name: torch.from_numpy(value) for name, value in seen.items()}}
+    logits = agent.forward_exploration(batch)["action_dist_inputs"]
+    actions = torch.distributions.Categorical(logits=logits).sample((500,)).numpy()
+    closed += (seen["mask"] == 0).sum()
+    assert seen["mask"][range(8), actions].all(), "it looks where everything is revealed"
+    seen = env.step(actions[0])[0]
+assert closed > 100
+env.close()
+"""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("script", sorted(path.name for path in EXAMPLES.glob("*.py")))
 def test_example_runs(script: str, tmp_path: Path) -> None:
+    if script == "train_rllib.py" and not (find_spec("ray") and find_spec("tree")):
+        pytest.skip("needs Ray with RLlib: the extra rllib")
     call = [sys.executable, str(EXAMPLES / script), *BUDGET.get(script, [])]
     done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -39,3 +61,8 @@ def test_example_runs(script: str, tmp_path: Path) -> None:
     if script == "train_ppo.py":
         assert (tmp_path / "runs" / "ppo" / "model.zip").stat().st_size > 0
         assert list((tmp_path / "runs").rglob("events.out.tfevents*")), "TensorBoard has curves"
+    if script == "train_rllib.py":
+        assert "iteration 0: return" in done.stdout
+        asked = [sys.executable, "-c", MASKED, str(EXAMPLES / script)]
+        done = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr

@@ -15,7 +15,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from saccade_env import SaccadeVectorEnv, classifiers, cli, core, evaluate, images, policies
+from saccade_env import SaccadeVectorEnv, bench, classifiers, cli, core, evaluate, images, policies
 from saccade_env.config import SaccadeConfig
 
 if not torch.cuda.is_available():
@@ -164,6 +164,14 @@ def test_commands_run_there(command: str, tmp_path: Path) -> None:
     call = [part.replace("OUT", str(tmp_path / "out")) for part in command.split()]
     result = CliRunner().invoke(cli.app, [*call, "--device", "cuda"])
     assert result.exit_code == 0, result.output
+
+
+def test_the_benchmark_runs_there() -> None:
+    plan = bench.Plan(2, 32, 4, 3, 3, (2, 4), "efficientnet_lite0", 1, 8, "cuda")
+    for line in bench.measure(plan, progress=False):
+        assert min(line.ratios) > 0
+        print(f"\n{line.name}: {line.value:.2f}", end="")
+    assert len(bench.cost_per_saccade(plan, None)) == 3
 
 
 def test_evaluations_per_second() -> None:

@@ -19,8 +19,8 @@ from saccade_env.images import ImageSource, load_batch
 
 def transformer(plan: Plan, images: str | None) -> Ratios:
     """ViT-S/16: the vector env against its bare forwards, naive loops and single envs."""
-    source, cached = subjects.pictures(images), subjects.vit_small()
-    judge = cached.recomputing
+    source, cached = subjects.pictures(images), subjects.vit_small(plan.device)
+    judge, on = cached.recomputing, plan.device
     actions = subjects.scanpaths(plan.rows, plan.saccades)
     half = actions[: len(actions) // 2]
     sets, few = subjects.token_sets(actions), slice(plan.loop_rows)
@@ -31,19 +31,19 @@ def transformer(plan: Plan, images: str | None) -> Ratios:
         autoreset_mode=AutoresetMode.SAME_STEP,
     )
     pixels, share = env.images, plan.rows / plan.loop_rows
-    _run(env, actions)
-    _run(kv_env, actions)
+    _run(env, actions, on)
+    _run(kv_env, actions, on)
     for _ in range(plan.repeats):
-        ours = _run(env, actions)
-        bare = seconds(forwards, judge, pixels, sets)
-        naive = share * seconds(subjects.loop_sparse, judge, pixels[few], loop_sets)
-        dense = share * seconds(subjects.loop_dense, judge, pixels[few], loop_sets)
+        ours = _run(env, actions, on)
+        bare = seconds(forwards, judge, pixels, sets, device=on)
+        naive = share * seconds(subjects.loop_sparse, judge, pixels[few], loop_sets, device=on)
+        dense = share * seconds(subjects.loop_dense, judge, pixels[few], loop_sets, device=on)
         yield {
             "efficiency dino_vits16": bare / ours,
             "against naive": naive / ours,
             "against dense": dense / ours,
-            "against dense, KV cache": dense / _run(kv_env, actions),
-            "against SyncVectorEnv": _run(single, half) / _run(env, half),
+            "against dense, KV cache": dense / _run(kv_env, actions, on),
+            "against SyncVectorEnv": _run(single, half, on) / _run(env, half, on),
         }
 
 
@@ -52,8 +52,8 @@ def cost_per_saccade(plan: Plan, images: str | None) -> list[dict[str, float]]:
 
     ``dense`` computes all tokens, ``recompute`` the revealed ones, ``kv_cache`` the new ones.
     """
-    cached, count = subjects.vit_small(), max(1, plan.rows // 2)
-    judge = cached.recomputing
+    cached, count = subjects.vit_small(plan.device), max(1, plan.rows // 2)
+    judge, on = cached.recomputing, plan.device
     sets = subjects.token_sets(subjects.scanpaths(count, plan.saccades))
     source = subjects.Repeated(subjects.pictures(images), count)
     pixels, _ = load_batch(source, range(count))
@@ -66,9 +66,9 @@ def cost_per_saccade(plan: Plan, images: str | None) -> list[dict[str, float]]:
             nonlocal memory
             memory = cached.classify(memory, revealed)[1]
 
-        dense = seconds(judge.classify, begun, everything)
-        recompute = [seconds(judge.classify, begun, revealed) for revealed in sets]
-        kv_cache = [seconds(grow, revealed) for revealed in sets]
+        dense = seconds(judge.classify, begun, everything, device=on)
+        recompute = [seconds(judge.classify, begun, revealed, device=on) for revealed in sets]
+        kv_cache = [seconds(grow, revealed, device=on) for revealed in sets]
         times.append([[dense] * len(sets), recompute, kv_cache])
     medians = 1000 / count * np.median(times[1:], axis=0)  # the first run warms up
     ways = ("dense", "recompute", "kv_cache")
@@ -84,18 +84,19 @@ def cost_per_saccade(plan: Plan, images: str | None) -> list[dict[str, float]]:
 
 def cnn(plan: Plan, images: str | None) -> Ratios:
     """EfficientNet-Lite0: the vector env against its bare forwards."""
-    source, judge = subjects.pictures(images), classifiers.create("efficientnet_lite0")
+    source, judge = subjects.pictures(images), subjects.lite0(plan.device)
     actions = subjects.scanpaths(plan.rows, plan.cnn_saccades)
     sets, env = subjects.token_sets(actions), _vector(plan, source, judge, plan.cnn_saccades)
     pixels = env.images
-    _run(env, actions[:1])
+    _run(env, actions[:1], plan.device)
     for _ in range(plan.repeats):
-        ours = _run(env, actions)
-        yield {"efficiency efficientnet_lite0": seconds(forwards, judge, pixels, sets) / ours}
+        ours = _run(env, actions, plan.device)
+        bare = seconds(forwards, judge, pixels, sets, device=plan.device)
+        yield {"efficiency efficientnet_lite0": bare / ours}
 
 
 def forward(plan: Plan, images: str | None) -> Ratios:
-    """EfficientNet-Lite0: its forward against torch's, and against ONNX Runtime's as it comes."""
+    """EfficientNet-Lite0 on the CPU: its forward against torch's, and ONNX Runtime's as it is."""
     source, count = subjects.Repeated(subjects.pictures(images), plan.rows), plan.rows
     judge: Any = classifiers.create("efficientnet_lite0")
     plain: Any = classifiers.create("efficientnet_lite0", onnx=False)
@@ -134,12 +135,12 @@ def sb3(plan: Plan, images: str | None) -> Ratios:
     """PPO collecting rollouts with a trivial network, against the same actions without it."""
     from saccade_env.agents.rollout_rate import ppo_collector
 
-    source, judge = subjects.pictures(images), classifiers.create("efficientnet_lite0")
+    source, judge = subjects.pictures(images), subjects.lite0(plan.device)
     env = _vector(plan, source, judge, plan.cnn_saccades)
     collect = ppo_collector(env, plan.cnn_saccades)
     for _ in range(plan.repeats):
         collected, actions = collect()
-        yield {"SB3": _run(env, torch.from_numpy(actions)) / collected}
+        yield {"SB3": _run(env, torch.from_numpy(actions), plan.device) / collected}
 
 
 def _vector(plan: Plan, source: ImageSource, judge: Classifier, saccades: int) -> SaccadeVectorEnv:
@@ -148,10 +149,10 @@ def _vector(plan: Plan, source: ImageSource, judge: Classifier, saccades: int) -
     return env
 
 
-def _run(env: Any, actions: torch.Tensor) -> float:
+def _run(env: Any, actions: torch.Tensor, device: str = "cpu") -> float:
     """Time of the steps from the first pictures on; the last one begins the next episodes."""
     env.reset(seed=0)
-    return seconds(lambda: [env.step(step) for step in actions.numpy()])
+    return seconds(lambda: [env.step(step) for step in actions.numpy()], device=device)
 
 
 def _peer(rows: int) -> Callable[[], float] | None:

@@ -52,6 +52,7 @@ LINES = (
     Line("machinery", "steps/s without a classifier ÷ ap_gym CircleSquare-v0, both × 32", 2.0),
     Line("machinery, steps/s", "steps/s without a classifier, 32 rows", None),
     Line("SB3", "PPO's rollout rate ÷ the vector env's, same actions", 0.9),
+    Line("RLlib", "its env runner's sampling rate ÷ the vector env's, same actions", 0.8),
     Line("import", "import saccade_env ÷ import gymnasium, torch", 1.1, at_least=False),
     Line("feeding", "evaluation from files ÷ from decoded pictures", 1.05, at_least=False),
     Line("feeding, shards", "evaluation from tar shards ÷ from files", 1.1, at_least=False),
@@ -65,6 +66,7 @@ _GROUPS: tuple[Callable[[Plan, str | None], Ratios], ...] = (
     environments.forward,
     environments.machinery,
     environments.sb3,
+    processes.rllib,
     processes.imports,
     processes.feeding,
     processes.growth,
@@ -80,7 +82,7 @@ def measure(plan: Plan, images: str | None = None, progress: bool = True) -> Ite
         progress: Show a progress bar.
 
     Yields:
-        Lines in the order of :data:`LINES`; without the one that needs a package that is missing.
+        Lines in the order of :data:`LINES`; without those that need a package that is missing.
     """
     found: dict[str, list[float]] = {}
     for group in tqdm(_GROUPS, desc="bench", unit="group", disable=not progress):

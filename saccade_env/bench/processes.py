@@ -16,6 +16,7 @@ from saccade_env.config import SaccadeConfig
 from saccade_env.images import ImageSource
 
 _GROW = "from saccade_env.bench import processes; processes.grow"
+_SAMPLE = "from saccade_env.bench import rllib; from saccade_env.bench.subjects import Plan; "
 
 
 def imports(plan: Plan, images: str | None) -> Ratios:
@@ -25,48 +26,50 @@ def imports(plan: Plan, images: str | None) -> Ratios:
         yield {"import": seconds(_python, "import saccade_env") / below}
 
 
+def rllib(plan: Plan, images: str | None) -> Ratios:
+    """RLlib's env runner with a trivial network, against the same actions without it."""
+    for ratio in _python(f"{_SAMPLE}rllib.collect({plan!r}, {images!r})").split():
+        yield {"RLlib": float(ratio)}
+
+
 def feeding(plan: Plan, images: str | None) -> Ratios:
     """An evaluation that decodes files, against decoded pictures; and shards and tables."""
-    source, judge = subjects.pictures(images), classifiers.create("efficientnet_lite0")
+    source, judge = subjects.pictures(images), subjects.lite0(plan.device)
     held = Repeated(source, plan.fed, decoded=True)
     _evaluate(Repeated(source, 8), judge, 1)
     with tempfile.TemporaryDirectory() as folder:
         kept = subjects.kept_otherwise(source, min(plan.fed, len(source)), Path(folder))
         for _ in range(plan.repeats):
-            from_memory = seconds(_evaluate, held, judge, plan.saccades)
-            files = seconds(_evaluate, Repeated(source, plan.fed), judge, plan.saccades)
-            yield {
-                "feeding": files / from_memory,
-                **{
-                    f"feeding, {name}": seconds(
-                        _evaluate, Repeated(other, plan.fed), judge, plan.saccades
-                    )
-                    / files
-                    for name, other in kept.items()
-                },
-            }
+            from_memory, files, *others = (
+                seconds(_evaluate, fed, judge, plan.saccades, device=plan.device)
+                for fed in (held, *(Repeated(one, plan.fed) for one in (source, *kept.values())))
+            )
+            ratios = [time / files for time in others]
+            names = [f"feeding, {name}" for name in kept]
+            yield {"feeding": files / from_memory, **dict(zip(names, ratios, strict=True))}
 
 
 def growth(plan: Plan, images: str | None) -> Ratios:
     """Time per image and peak memory of many images, against few; each in a new process."""
     few, many = plan.growth
+    what = f"{plan.growth_classifier!r}, {images!r}, {plan.device!r}"
     for _ in range(plan.growth_repeats):
         (fast, small), (slow, large) = (
-            map(float, _python(f"{_GROW}({count}, {plan.growth_classifier!r}, {images!r})").split())
-            for count in (few, many)
+            map(float, _python(f"{_GROW}({count}, {what})").split()) for count in (few, many)
         )
         yield {"growth, time": (slow / many) / (fast / few), "growth, memory": large / small}
 
 
-def grow(count: int, classifier: str, images: str | None) -> None:
+def grow(count: int, classifier: str, images: str | None, device: str) -> None:
     """Evaluate ``count`` images; print seconds and the peak memory of this process."""
     import resource
 
     null = classifier == "null"
-    judge = subjects.NullClassifier() if null else classifiers.create(classifier)
+    judge = subjects.NullClassifier() if null else classifiers.create(classifier, device=device)
     source = subjects.pictures(images)
     _evaluate(Repeated(source, 8), judge, 1)  # what comes once is not growth
-    time = seconds(_evaluate, Repeated(source, count), judge, 10 if null else 1)
+    many, saccades = Repeated(source, count), 10 if null else 1
+    time = seconds(_evaluate, many, judge, saccades, device=judge.device)
     print(time, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from saccade_env import classifiers, geometry, images
 from saccade_env.classifiers import Classifier, Weights, onnx_forward
+from saccade_env.classifiers.runtime import wait_for
 from saccade_env.core import View
 from saccade_env.images import ImageSource, Picture
 from saccade_env.images.derived import Derived
@@ -30,7 +31,7 @@ Ratios = Iterator[dict[str, float]]  # by name of the line, a repeat at a time
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured: a quick look, or the whole table."""
+    """How much is measured, a quick look or the whole table, and where networks run."""
 
     repeats: int
     rows: int  # of the vector environment
@@ -41,19 +42,24 @@ class Plan:
     growth_classifier: str
     growth_repeats: int
     fed: int  # images of the evaluation that decodes files
+    device: str = "cpu"
 
     @classmethod
-    def of(cls, quick: bool) -> Plan:
+    def of(cls, quick: bool, device: str = "cpu") -> Plan:
         """The quick plan ends within two minutes on two cores."""
         if quick:
-            return cls(2, 32, 4, 10, 3, (100, 900), "null", 1, 16)
-        return cls(3, 32, 8, 10, 5, (100, 900), "efficientnet_lite0", 2, 48)
+            return cls(2, 32, 4, 10, 3, (100, 900), "null", 1, 16, device)
+        return cls(3, 32, 8, 10, 5, (100, 900), "efficientnet_lite0", 2, 48, device)
 
 
-def seconds(function: Callable[..., object], *arguments: object) -> float:
-    """Wall time of one call."""
+def seconds(
+    function: Callable[..., object], *arguments: object, device: str | torch.device = "cpu"
+) -> float:
+    """Wall time of one call, until the device has done what it was sent."""
+    wait_for(device)
     begin = time.perf_counter()
     function(*arguments)
+    wait_for(device)
     return time.perf_counter() - begin
 
 
@@ -105,7 +111,7 @@ class Sweep:
         return (~view.inhibition).flatten(1).byte().argmax(-1)
 
 
-def vit_small() -> VitClassifier:
+def vit_small(device: str) -> VitClassifier:
     """DINO ViT-S/16 with a KV cache; ``recomputing`` is the one without.
 
     Its weights are random where the real ones are not cached: just as fast.
@@ -115,11 +121,18 @@ def vit_small() -> VitClassifier:
     from saccade_env.classifiers.vit.dino import from_state_dicts, load
 
     if "dino_vits16" in classifiers.available():
-        return load(name="dino_vits16", mode="kv_cache")
+        return load(name="dino_vits16", mode="kv_cache", device=device)
     with torch.random.fork_rng(devices=[]):
         network = VisionTransformer(patch_size=16, embed_dim=384, num_heads=6, num_classes=0)
         head = {"linear.weight": torch.randn(1000, 1536) / 40, "linear.bias": torch.zeros(1000)}
-    return from_state_dicts(network.state_dict(), head, name="dino_vits16", mode="kv_cache")
+    return from_state_dicts(
+        network.state_dict(), head, device=device, name="dino_vits16", mode="kv_cache"
+    )
+
+
+def lite0(device: str) -> Classifier:
+    """EfficientNet-Lite0, which ships with its weights."""
+    return classifiers.create("efficientnet_lite0", device=device)
 
 
 def pictures(folder: str | None) -> images.Collection:
@@ -182,11 +195,11 @@ def loop_sparse(classifier: Classifier, pixels: Tensor, sets: list[Tensor]) -> N
 @torch.no_grad()
 def loop_dense(classifier: Any, pixels: Tensor, sets: list[Tensor]) -> None:
     """One image after the other, all tokens, hidden ones kept out of attention by a mask."""
-    network = classifier.network
+    network, device = classifier.network, classifier.device
     for row in range(len(pixels)):
         start = network.tokens(pixels[row, None])
         for revealed in sets:
-            mask = F.pad(revealed[row].flatten(), (1, 0), value=True)[None, None, None]
+            mask = F.pad(revealed[row].flatten(), (1, 0), value=True)[None, None, None].to(device)
             tokens, classes = start, []
             for block in network.blocks:
                 tokens = block(tokens, attn_mask=mask)

@@ -81,6 +81,12 @@ def on_device(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.to(device)
 
 
+def wait_for(device: str | torch.device) -> None:
+    """Let a GPU end what it was sent, as whoever takes its time must; nothing on a CPU."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def keep_memory(device: torch.device) -> None:
     """Let the process keep the memory of activations for the next forward, on CPUs under Linux.
 
