@@ -39,8 +39,7 @@ _DINO = {"s16": "small_patch16_224", "s8": "small_patch8_224", "b16": "base_patc
 STANDS_FOR = {
     **{f"dino_vit{size}": f"vit_{name}.dino" for size, name in _DINO.items()},
     **{
-        f"dinov2_vit{size[0]}14": f"vit_{size}_patch14_dinov2.lvd142m"
-        for size in ("small", "base", "large")
+        f"dinov2_vit{size[0]}14": f"vit_{size}_patch14_dinov2.lvd142m" for size in ("small", "base")
     },
     "resnet50": "resnet50",
 }  # timm's, of the same shape
@@ -78,8 +77,7 @@ def of_classifiers(
         def look(judge: Classifier = judge, policy: Any = policy, config: Any = config) -> None:
             rollout(pixels, labels, policy, config, judge)
 
-        see()  # the first is slow, as is the first scanpath
-        look()
+        see()  # the first is slow
         each = 1000 / rows
         yield Cost(name, seconds(see) * each, seconds(look) * each / config.max_saccades)
 

@@ -29,7 +29,7 @@ def costs(
     count: Annotated[
         int, typer.Option(min=1000, help="Images of the paper's programme that is reckoned up.")
     ] = 50_000,
-    batch_size: BatchSize = 32,
+    batch_size: BatchSize = 16,
     device: Device = "cpu",
 ) -> None:
     """Measure what a saccade, a map, an image and a record cost here, and reckon up the paper's.
@@ -38,24 +38,25 @@ def costs(
     the paper's in full with DINO and ResNet-50; what it needs is counted, not run.
     """
     from rich.console import Console
+    from tqdm.auto import tqdm
 
     from saccade_env.bench import costs as measured
+    from saccade_env.bench.subjects import pictures
     from saccade_env.classifiers import create
-    from saccade_env.images import create as open_source
     from saccade_env.task import check_device
 
     check_device(device)
-    source, console, rows = open_source(images), Console(), batch_size
+    source, console, rows = pictures(images), Console(), batch_size
     names = classifier or ["efficientnet_lite0", *measured.STANDS_FOR]
-    networks = {}
-    for cost in measured.of_classifiers(names, source, device, rows):
-        networks[cost.name] = cost
+    timed = measured.of_classifiers(names, source, device, rows)
+    networks = {cost.name: cost for cost in tqdm(timed, "classifiers", len(names))}
     console.print(_table("classifier", "whole image, ms", "a saccade, ms", networks.values()))
     judge = create("efficientnet_lite0", device=device, image_size=source.image_size)
     found = find_policies(policy, 0, device) | ({} if policy else find_agents(judge, 0, device))
     named = {name: build(judge.grid) for name, build in found.items()}
     named = measured.with_stand_ins(named, judge.grid, device) if not policy else named
-    maps = {cost.name: cost for cost in measured.of_policies(named.items(), judge, source, rows)}
+    timed = measured.of_policies(named.items(), judge, source, rows)
+    maps = {cost.name: cost for cost in tqdm(timed, "policies", len(named))}
     console.print(_table("policy", "its map, ms", "beside it a saccade, ms", maps.values()))
     data = measured.of_data(source, rows)
     for name, value in data.items():
