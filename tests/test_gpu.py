@@ -16,7 +16,10 @@ import torch
 from typer.testing import CliRunner
 
 from saccade_env import SaccadeVectorEnv, bench, classifiers, cli, core, evaluate, images, policies
+from saccade_env.cli import making
 from saccade_env.config import SaccadeConfig
+from saccade_env.policies.unisal import UnisalPolicy
+from saccade_env.policies.unisal_network import UNISAL
 
 if not torch.cuda.is_available():
     pytest.skip("needs a GPU that torch can use", allow_module_level=True)
@@ -35,7 +38,17 @@ POLICIES = [
     "random", "centre", "gbvs", "attention:deit_tiny_patch16_224,pretrained=false",
     "rollout:deit_tiny_patch16_224,pretrained=false",
     "gradient:deit_tiny_patch16_224,pretrained=false",
+    "attention:deit_tiny_patch16_224,pretrained=false,resolution=128",
+    "greedy-oracle:stride=5", "unisal", "agent-periphery",
 ]  # fmt: skip
+
+
+def policy(name: str, device: str) -> Any:
+    """By name; UNISAL with random weights, always the same."""
+    torch.manual_seed(0)
+    if name == "unisal":
+        return UnisalPolicy(network=UNISAL(), device=device)
+    return making.find(name, 0, device)((14, 14))
 
 
 def states(name: str, device: str) -> list[core.State]:
@@ -73,7 +86,7 @@ def test_bfloat16_is_near(name: str, near: float) -> None:
 @pytest.mark.parametrize("name", POLICIES)
 def test_policies_look_where_they_look_on_the_cpu(name: str) -> None:
     pixels, _ = images.load_batch(images.create("sample"), range(8))
-    here, there = (policies.create(name, grid=(14, 14), device=x) for x in ("cpu", "cuda"))
+    here, there = (policy(name, device) for device in ("cpu", "cuda"))
     if isinstance(here, core.HasMaps):
         one, other = here.maps(pixels), there.maps(pixels)
         scale = float(one.abs().max())
@@ -157,10 +170,20 @@ def test_256_rows_side_by_side(name: str) -> None:
         "train --images sample --classifier efficientnet_lite0 --timesteps 64 --n-envs 4 --out OUT",
         f"paper --images sample --limit 4 --classifier {TINY} --policies random --policies centre "
         "--only 3 --out OUT",
+        f"human LOOKS --images sample --classifier {TINY} --policy random --policy gbvs --out OUT",
+        "train --images sample --classifier efficientnet_lite0 --timesteps 16 --n-envs 2 "
+        "--activation --warm-start greedy-oracle --warm-start-steps 20 --out OUT",
+        f"costs --classifier {TINY} --policy gbvs --batch-size 4",
     ],
-    ids=["evaluate", "record", "train", "paper"],
+    ids=["evaluate", "record", "train", "paper", "human", "imitate", "costs"],
 )
 def test_commands_run_there(command: str, tmp_path: Path) -> None:
+    looks = tmp_path / "looks.csv"
+    first = images.create("sample").id(0)
+    looks.write_text("image,subject,order,x,y\n" + "".join(
+        f"{first},{who},{order},{20 + 30 * order},112\n" for who in "ab" for order in range(3)
+    ))  # fmt: skip
+    command = command.replace("LOOKS", str(looks))
     call = [part.replace("OUT", str(tmp_path / "out")) for part in command.split()]
     result = CliRunner().invoke(cli.app, [*call, "--device", "cuda"])
     assert result.exit_code == 0, result.output

@@ -16,7 +16,9 @@ from saccade_env.config import SaccadeConfig
 from saccade_env.images import ImageSource
 
 _GROW = "from saccade_env.bench import processes; processes.grow"
-_SAMPLE = "from saccade_env.bench import rllib; from saccade_env.bench.subjects import Plan; "
+_OWN = (
+    "from saccade_env.bench import ray_rate, rllib; from saccade_env.bench.subjects import Plan; "
+)
 
 
 def imports(plan: Plan, images: str | None) -> Ratios:
@@ -28,8 +30,14 @@ def imports(plan: Plan, images: str | None) -> Ratios:
 
 def rllib(plan: Plan, images: str | None) -> Ratios:
     """RLlib's env runner with a trivial network, against the same actions without it."""
-    for ratio in _python(f"{_SAMPLE}rllib.collect({plan!r}, {images!r})").split():
+    for ratio in _python(f"{_OWN}rllib.collect({plan!r}, {images!r})").split():
         yield {"RLlib": float(ratio)}
+
+
+def ray(plan: Plan, images: str | None) -> Ratios:
+    """An evaluation by two of Ray's workers, against one with two threads."""
+    for ratio in _python(f"{_OWN}ray_rate.measure({plan!r}, {images!r})").split():
+        yield {"Ray": float(ratio)}
 
 
 def feeding(plan: Plan, images: str | None) -> Ratios:

@@ -24,8 +24,8 @@ from saccade_env.classifiers.runtime import (
     check_autocast,
     check_flag,
     check_mode,
-    keep_memory,
     on_device,
+    settle,
 )
 from saccade_env.geometry import grid_of, to_pixels
 from saccade_env.images.normalise import MEAN, STD
@@ -93,7 +93,7 @@ class CnnClassifier(Classifier):
             )
         self.name, self.weights, self.num_classes = name, origin, num_classes
         self.device = torch.device(device)
-        keep_memory(self.device)
+        settle(self.device)
         self.grid, self.patch_size = grid_of(image_size, patch_size), patch_size
         self.image_size = image_size
         self.autocast, self.compile = check_autocast(autocast), check_flag("compile", compile)

@@ -16,6 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from saccade_env.errors import unknown_name
 
 _OWN_SETTINGS = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")  # of whoever knows better
+_OWN_THREADS, _FEW_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS"), 4
 _LARGE, _TRIM_THRESHOLD, _MMAP_THRESHOLD = 2**30, -1, -3  # bytes, and numbers from <malloc.h>
 Mode = Literal["recompute", "kv_cache"]
 Autocast = Literal["bfloat16", "float16"]
@@ -87,14 +88,18 @@ def wait_for(device: str | torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def keep_memory(device: torch.device) -> None:
-    """Let the process keep the memory of activations for the next forward, on CPUs under Linux.
+def settle(device: torch.device) -> None:
+    """Set this process up for forwards on a device; what the environment sets up is left alone.
 
-    glibc gives blocks of this size back to the system when they are freed, and the next forward
-    has every page of them mapped and cleared anew, which can take as long as the forward itself
-    (see docs/speed.md). Where the environment sets up the allocator (``MALLOC_…``,
-    ``GLIBC_TUNABLES``, ``LD_PRELOAD``) it is left alone.
+    On CPUs under Linux it keeps the memory of activations for the next forward. glibc gives blocks
+    of this size back to the system when they are freed, and the next forward has every page of them
+    mapped and cleared anew, which can take as long as the forward itself (see docs/speed.md).
+
+    Beside a GPU torch gets few threads: what is left to the CPU are the small tensors of the
+    episodes, on which many threads wait for each other longer than one would work.
     """
+    if device.type == "cuda" and not any(name in os.environ for name in _OWN_THREADS):
+        torch.set_num_threads(min(torch.get_num_threads(), _FEW_THREADS))
     if device.type != "cpu" or sys.platform != "linux":
         return
     if any(name.startswith(_OWN_SETTINGS) for name in os.environ):

@@ -86,7 +86,7 @@ def test_compiled_networks_give_the_same(build: Any, seen: Any) -> None:
 FORWARDS = """
 import resource
 import torch
-from saccade_env.classifiers.runtime import keep_memory
+from saccade_env.classifiers.runtime import settle
 
 def pages_mapped():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -95,7 +95,7 @@ def pages_mapped():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 before = pages_mapped()
-keep_memory(torch.device("cpu"))
+settle(torch.device("cpu"))
 pages_mapped()  # finds its place
 print(before, pages_mapped())
 """

@@ -14,7 +14,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from saccade_env.classifiers.base import Weights
-from saccade_env.classifiers.runtime import keep_memory, on_device
+from saccade_env.classifiers.runtime import on_device, settle
 from saccade_env.images.normalise import MEAN, STD, Colour, normalise_imagenet
 
 
@@ -43,7 +43,7 @@ class TokenNetwork:
         std: Colour = STD,
     ) -> None:
         self.device = torch.device(device)
-        keep_memory(self.device)
+        settle(self.device)
         network: Any = backbone  # timm's modules, whose attributes torch types as anything
         self.backbone = network.eval().requires_grad_(False).to(self.device)
         self.patch_size = int(self.backbone.patch_embed.patch_size[0])
