@@ -36,10 +36,18 @@ def merge(
 
     from saccade_env import evaluation
     from saccade_env.evaluation import report
+    from saccade_env.evaluation.store import RUN
+    from saccade_env.files import read_object
     from saccade_env.paper.merge import merge_paper
     from saccade_env.paper.results import RESULTS
     from saccade_env.paper.run import REPORT
 
+    for folder in folders:
+        if (folder / RUN).exists() and "across" in read_object(folder / RUN):
+            raise ValueError(
+                f"{folder} holds runs of the paper with several classifiers: put together the "
+                "folder of each; the same command without --shard then writes their report"
+            )
     if any((folder / RESULTS).exists() for folder in folders):
         merge_paper(folders, out, overwrite)
         typer.echo(f"wrote {out / REPORT}")

@@ -94,6 +94,9 @@ class Plan:
         Raises:
             OSError: There is none, or it is damaged; the message names the file.
         """
+        for name in (RUN, PLAN):
+            if not (folder / name).exists():
+                raise FileNotFoundError(f"{folder} holds no evaluation: it has no {name}")
         run, kept = (read_object(folder / name) for name in (RUN, PLAN))
         try:
             plan = cls(run, list(kept["images"]), list(kept["optional"]))

@@ -49,7 +49,10 @@ def merge_paper(folders: Sequence[str | Path], out: str | Path, overwrite: bool 
 
 
 def _same_run(homes: Sequence[Path]) -> dict[str, Any]:
-    runs = [read_object(home / RUN) for home in homes]
+    runs = [read_object(home / RUN) for home in homes if (home / RUN).exists()]
+    if len(runs) != len(homes) or not runs:
+        lacking = [str(home) for home in homes if not (home / RUN).exists()]
+        raise FileNotFoundError(f"no run of the paper in {', '.join(lacking) or 'no folder'}")
     for home, run in zip(homes, runs, strict=True):
         if run != runs[0]:
             differ = difference(run, runs[0])

@@ -1,0 +1,110 @@
+"""Shards of the paper's experiments: put together they are what one process makes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from saccade_env import cli
+from saccade_env.evaluation import Shard
+from saccade_env.paper import run
+from saccade_env.paper.across import run_across
+from saccade_env.paper.merge import merge_paper
+from saccade_env.paper.run import make_plan
+
+DINO = ("dino", "focus-saliency", "gbvs", "random", "centre")
+
+
+def tables(out: Path) -> dict[str, bytes]:
+    """What holds the results: tables, findings, records."""
+    kept = [*out.glob("tables/*.csv"), *out.glob("runs/*/*"), out / run.FINDINGS]
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in kept if path.is_file()}
+
+
+@pytest.fixture
+def asked(settings: Any, tmp_path: Path) -> Any:
+    """Settings of a small run of all experiments, or of some."""
+    return lambda name, **changes: settings(out=tmp_path / name, policies=DINO, **changes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("apart", [False, True])
+def test_the_whole_is_what_one_process_makes(
+    asked: Any, make_policy: Any, tmp_path: Path, apart: bool
+) -> None:
+    whole = run.run_paper(asked("plain"), make_policy)
+    names = ["one", "two", "three"] if apart else ["one"] * 3
+    for index in (2, 0, 1):
+        run.run_paper(asked(names[index], shard=Shard(index, 3)), make_policy)
+    folders = [tmp_path / name for name in dict.fromkeys(names)]
+    assert not [folder for folder in folders if (folder / run.REPORT).exists()]
+    found = merge_paper(folders, tmp_path / "merged")
+    left, right = tables(tmp_path / "merged"), tables(tmp_path / "plain")
+    assert left.keys() == right.keys()
+    assert len([name for name in left if name.startswith("tables/")]) > 8
+    commands = [json.loads(files.pop(run.FINDINGS))["findings"] for files in (left, right)]
+    assert commands[0] == commands[1]
+    assert left == right
+    assert found.records.keys() == whole.records.keys()
+    for number in (8, 9, 12, 13):
+        [picture] = (tmp_path / "merged" / "figures").glob(f"{number:02d}-*.png")
+        assert picture.read_bytes() == (tmp_path / "plain/figures" / picture.name).read_bytes()
+    if not apart:
+        merge_paper(folders, folders[0])
+        assert (folders[0] / run.REPORT).exists()
+        assert not list((folders[0] / "runs").rglob("parts"))
+
+
+@pytest.mark.slow
+def test_what_is_missing_is_named_for_all_experiments(
+    asked: Any, make_policy: Any, tmp_path: Path
+) -> None:
+    some = {"only": (3, 10)}
+    run.run_paper(asked("one", **some, shard=Shard(0, 2)), make_policy)
+    with pytest.raises(ValueError, match=r"missing in .*fovea-3") as refused:
+        merge_paper([tmp_path / "one"], tmp_path / "out")
+    lines = str(refused.value).splitlines()
+    assert {line.split("/runs/")[1].split(":")[0] for line in lines} == {
+        "fovea-3", "fovea-5", "unisal-224x384", "unisal-288x384", "crops"
+    }  # fmt: skip
+    shutil.rmtree(tmp_path / "one/runs/crops")
+    with pytest.raises(ValueError, match="no shard has begun runs/crops"):
+        merge_paper([tmp_path / "one"], tmp_path / "out")
+    run.run_paper(asked("one", **some), make_policy)
+    assert (tmp_path / "one" / run.REPORT).exists(), "the plain command does what is left"
+
+
+def test_shares_of_all_runs_are_dealt_out_in_one_go(asked: Any, make_policy: Any) -> None:
+    plans = [
+        make_plan(run.prepare(asked("out", shard=Shard(index, 4)), make_policy))
+        for index in range(4)
+    ]
+    whole = make_plan(run.prepare(asked("out"), make_policy))
+    for lines in zip(*plans, whole, strict=True):
+        assert sum(line.images for line in lines[:-1]) == lines[-1].images == 5
+    totals = [sum(line.images for line in plan) for plan in plans]
+    assert max(totals) - min(totals) <= 2 + 1, "a batch, and the last of a run is smaller"
+
+
+def test_another_run_and_several_classifiers_are_refused(
+    asked: Any, make_policy: Any, make_linear: Any, tmp_path: Path
+) -> None:
+    small = {"only": (4,), "shard": Shard(0, 9)}
+    run.run_paper(asked("one", **small), make_policy)
+    run.run_paper(asked("two", **small, seed=1), make_policy)
+    with pytest.raises(ValueError, match="two holds another run than .*one, with other seed"):
+        merge_paper([tmp_path / "one", tmp_path / "two"], tmp_path / "out")
+    with pytest.raises(FileNotFoundError, match="no run of the paper in .*nothing"):
+        merge_paper([tmp_path / "one", tmp_path / "nothing"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    judges = {"linear": lambda size: make_linear(size, num_classes=1000)}
+    run_across(asked("several", **small), judges, make_policy)
+    call = ["merge", str(tmp_path / "several"), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(cli.app, call)
+    assert done.exit_code == 1
+    assert "put together the folder of each" in done.output
