@@ -31,7 +31,7 @@ def main(root: str, out: str) -> None:
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
     evaluate(
-        [policies.create("random"), policies.create("gbvs")],
+        [policies.create("random"), policies.create("centre")],
         images.create(root),
         "efficientnet_lite0",
         limit=60,
