@@ -60,7 +60,13 @@ Limit = Annotated[
     int | None,
     typer.Option(min=1, help="Take a random sample of this many images.", show_default=False),
 ]
-BatchSize = Annotated[int, typer.Option(min=1, help="Images per forward; changes no result.")]
+BatchSize = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="Images in a batch, which is what shards and workers get; changes rounding alone.",
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(
