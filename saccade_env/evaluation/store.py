@@ -165,6 +165,7 @@ class Store:
         for name in {*self._own, f"{PARTS}/"}:
             _refuse_places(self.folder, name)
         if not same:
+            _refuse_shards(self.folder, self._lock.lock_file)
             _remove(self.folder, self._own)
             self._own = set()
         for name in (part.name for part in (self.folder / PARTS).glob("*.parquet")):
@@ -337,21 +338,27 @@ def _lock(folder: Path, shard: Shard, patience_s: float = 0) -> FileLock:
 @contextmanager
 def _no_other(folder: Path, shard: Shard) -> Iterator[None]:
     """Nobody opens the folder meanwhile, and no shard is at work if it is to be one's own."""
-    if not shard.is_whole:
-        opening = _lock(folder, WHOLE, _OPENING_S)
-        try:
-            yield
-        finally:
-            _release(opening)
+    if shard.is_whole:
+        _refuse_shards(folder)
+        yield
         return
+    opening = _lock(folder, WHOLE, _OPENING_S)
+    try:
+        yield
+    finally:
+        _release(opening)
+
+
+def _refuse_shards(folder: Path, but: str = "") -> None:
+    """Refuse a folder that a shard writes to, except the one with this lock."""
     for path in folder.glob(f"{LOCK}-*"):
         lock = FileLock(path, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise _busy(folder) from error
-        _release(lock)  # what a killed shard left
-    yield
+        if str(path) != but:
+            try:
+                lock.acquire()
+            except Timeout as error:
+                raise _busy(folder) from error
+            _release(lock)  # what a killed shard left
 
 
 def _release(lock: FileLock) -> None:

@@ -264,6 +264,8 @@ def test_shards_write_side_by_side_and_nobody_else(tmp_path: Path) -> None:
         for shard in (one, Shard(0, 1)):
             with pytest.raises(BlockingIOError, match="another process is writing"):
                 Store(tmp_path, {}, shard=shard)
+        with pytest.raises(BlockingIOError, match="another process is writing"):
+            Store(tmp_path, {"another": "run"}, overwrite=True, shard=Shard(0, 3))
     with Store(tmp_path, {}):
         kept = json.loads((tmp_path / "manifest.json").read_text())["files"]
     assert {"a.png", "b.png"} <= {*kept}
