@@ -12,6 +12,7 @@ from saccade_env.cli.console import (
     default_folder,
     file_name,
     kept_on_interrupt,
+    note,
     numbers,
     worth_showing,
 )
@@ -158,6 +159,8 @@ def evaluate(
             engine=doing,
         )
     if not share.is_whole:
+        if result.records.empty and not result.summary["skipped"]:
+            note("there are fewer batches than shards, none for this one: see --batch-size")
         say_share(share, folder)
         return
     report.show(result.summary, Console())

@@ -19,7 +19,10 @@ def as_shard(text: Any) -> Any:
     """A shard."""
     from saccade_env.evaluation.shards import Shard
 
-    return text if isinstance(text, Shard) else Shard.parse(text)
+    try:
+        return text if isinstance(text, Shard) else Shard.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _odd(fovea: int) -> int:
@@ -81,7 +84,7 @@ ShardOption = Annotated[
         "--shard",
         parser=as_shard,
         metavar="I/N",
-        help="Do share I, from 0, of N of the images alone; 'saccade-env merge' puts them "
+        help="Do share I, from 0, of N of the batches alone; 'saccade-env merge' puts them "
         "together. Default: what a Slurm array or torchrun says, else 0/1, everything.",
         show_default=False,
     ),

@@ -102,7 +102,9 @@ def paper(
             run_across(settings, names, make)
         else:
             run_paper(settings, make)
-        if not settings.shard.is_whole:
-            say_share(settings.shard, out)
-        elif not dry_run:
+        if dry_run:
+            return
+        if settings.shard.is_whole:
             typer.echo(f"wrote {out / REPORT}")
+        else:
+            say_share(settings.shard, out)

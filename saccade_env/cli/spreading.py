@@ -42,6 +42,6 @@ def engine_of(name: str, address: str | None, cpus: float, gpus: float) -> Any:
 def say_share(shard: Any, folder: Any) -> None:
     """That a shard is done, and what is to come."""
     typer.echo(
-        f"shard {shard} is done, and kept in {folder}; when all are, put them together: "
-        f"saccade-env merge {folder} --out {folder}"
+        f"shard {shard} is done, and kept in {folder}; when all are, 'saccade-env merge DIR… --out "
+        "DIR' puts them together"
     )

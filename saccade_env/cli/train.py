@@ -140,6 +140,8 @@ def train(
 
     resumed = kept_on_interrupt(out, "the same command with --resume")
     with resumed, _nothing_kept_before(out / CHECKPOINT):
+        if engine != "here" and not warm_start:
+            raise ValueError("--engine makes the demonstrations of a warm start: give --warm-start")
         given = parse_settings(set_ or [])
         hyperparameters(algo, given, config)
         check_classifier(classifier)

@@ -34,7 +34,9 @@ def merge(folders: Sequence[str | Path], out: str | Path, overwrite: bool = Fals
         ValueError: Images are missing or double, or the folders hold different runs; the message
             names them.
     """
-    plan, parts = gather([Path(folder) for folder in folders])
+    homes = [Path(folder) for folder in folders]
+    whole = [home for home in homes if home.resolve() == Path(out).resolve() and _is_whole(home)]
+    plan, parts = gather(whole or homes)
     with Store(out, plan.run, overwrite, WRITTEN) as store:
         plan.write(store)
         return plan.end(parts, store, THRESHOLDS, 1)
@@ -51,7 +53,7 @@ def gather(folders: Sequence[Path]) -> tuple[Plan, list[Part]]:
     parts, places, double = list[Part](), dict[str, Path](), dict[str, str]()
     for folder in folders:
         for path in kept_in(folder):
-            parts.append(read_part(path, plan.run, plan.check))
+            parts.append(_read(path, plan))
             for image in parts[-1].records["image"].unique():
                 before = places.setdefault(image, path)
                 # One killed while it put its parts together has them twice.
@@ -59,16 +61,36 @@ def gather(folders: Sequence[Path]) -> tuple[Plan, list[Part]]:
                     double[image] = f"{image} ({before} and {path})"
     if double:
         raise ValueError(
-            f"double in {_all(folders)}: {_listed(double.values())}; move one of the files away"
+            f"double in {_all(folders)}: {_listed(double.values())}; shards need the same number "
+            "of them and the same --batch-size; move one of the files away"
         )
     known = places.keys() | {one["image"] for part in parts for one in part.broken}
     if missing := [image for image in plan.images if image not in known]:
         raise ValueError(
             f"missing in {_all(folders)}: {len(missing)} of {len(plan.images)} images: "
-            f"{_listed(missing)}; run the shards that did not come to their end again, or the "
-            "command without --shard, which does all that is left"
+            f"{_listed(missing)}; run the shards again that did not come to their end (all with "
+            "the same --batch-size), or the command without --shard, which does all that is left"
         )
     return plan, parts
+
+
+def _read(path: Path, plan: Plan) -> Part:
+    try:
+        return read_part(path, plan.run, plan.check)
+    except OSError as error:
+        raise OSError(
+            f"{error}; copy it anew, or move it away, and its shard does it again"
+        ) from error
+
+
+def _is_whole(home: Path) -> bool:
+    """Whether a folder has the whole run already, as after it was put together there."""
+    if not (home / RECORDS).exists():
+        return False
+    plan = Plan.read(home)
+    part = _read(home / RECORDS, plan)
+    known = {*part.records["image"], *(one["image"] for one in part.broken)}
+    return known >= {*plan.images}
 
 
 def _same_run(folders: Sequence[Path]) -> Plan:

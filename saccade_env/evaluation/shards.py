@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 Block = TypeVar("Block")
-_ARRAY = "SLURM_ARRAY_TASK_"
+_ARRAY, _TASK = "SLURM_ARRAY_TASK_", ("ID", "COUNT", "STEP")
 
 
 @dataclass(frozen=True)
@@ -56,21 +56,25 @@ class Shard:
         """The shard that a Slurm array or torchrun makes this process; None outside of both.
 
         Raises:
-            ValueError: The array's task numbers are not evenly spaced, so that they tell no shard.
+            ValueError: A variable is no number, or the array's task numbers are not evenly spaced,
+                so that they tell no shard.
         """
+        found = None
         if f"{_ARRAY}COUNT" in variables:
-            names = (f"{_ARRAY}{name}" for name in ("ID", "COUNT", "MIN", "STEP"))
-            task, count, least, step = (int(variables.get(name, "1")) for name in names)
+            task, count, step = (_whole(variables, f"{_ARRAY}{n}", 1) for n in _TASK)
+            least = _whole(variables, f"{_ARRAY}MIN", 0)
             index, rest = divmod(task - least, max(step, 1))
             if rest or not 0 <= index < count:
                 raise ValueError(
                     f"the Slurm array's task {task} is not one of {count} from {least} in steps of "
                     f"{step}: say which shard this is by --shard I/N"
                 )
-            return cls(index, count)
+            found = cls(index, count)
         if "RANK" in variables and "WORLD_SIZE" in variables:
-            return cls.parse(f"{variables['RANK']}/{variables['WORLD_SIZE']}")
-        return None
+            rank, world = (_whole(variables, name, 0) for name in ("RANK", "WORLD_SIZE"))
+            outer = found or WHOLE  # every task of an array may have ranks of its own
+            found = cls(outer.index * world + rank, outer.count * world)
+        return found
 
     @property
     def is_whole(self) -> bool:
@@ -84,6 +88,13 @@ class Shard:
     def take(self, blocks: Sequence[Block]) -> list[Block]:
         """This shard's blocks: dealt out in turn, so that shares differ by one at most."""
         return list(blocks[(self.index - self.before) % self.count :: self.count])
+
+
+def _whole(variables: Mapping[str, str], name: str, usual: int) -> int:
+    text = variables.get(name, str(usual))
+    if not text.strip().isdecimal():
+        raise ValueError(f"${name} is {text!r}, no whole number: say --shard I/N")
+    return int(text)
 
 
 WHOLE = Shard(0, 1)

@@ -31,8 +31,8 @@ class RayEngine:
     same place. A device must be there for the driver as well as for the workers.
 
     Args:
-        address: Of the cluster; ``"auto"`` is the one that this machine belongs to, None makes one
-            of this machine alone.
+        address: Of the cluster; ``"auto"`` is the one that this machine belongs to, None makes a
+            new one of this machine alone.
         cpus_per_worker: Processors that a worker takes up, and its threads.
         gpus_per_worker: GPUs that it takes up; parts of one share it.
         max_workers: How many workers at most; None means as many as there is room for.
@@ -106,7 +106,7 @@ class RayEngine:
 
         if not ray.is_initialized():
             ray.init(
-                address=self.address,
+                address=self.address or "local",
                 include_dashboard=None if self.address else False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,

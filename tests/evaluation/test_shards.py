@@ -92,6 +92,9 @@ def test_what_is_no_shard_is_refused(text: str) -> None:
         ({}, None),
         ({"RANK": "2", "WORLD_SIZE": "4"}, "2/4"),
         ({"RANK": "2"}, None),
+        ({"SLURM_ARRAY_TASK_ID": "0", "SLURM_ARRAY_TASK_COUNT": "2"}, "0/2"),
+        ({"SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_TASK_COUNT": "3", "RANK": "1",
+          "WORLD_SIZE": "4"}, "9/12"),
         ({"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "8",
           "SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_MAX": "8"}, "2/8"),
         ({"SLURM_ARRAY_TASK_ID": "14", "SLURM_ARRAY_TASK_COUNT": "3",
@@ -107,6 +110,13 @@ def test_an_uneven_array_is_refused(task: str, step: str) -> None:
     array = {"ID": task, "COUNT": "3", "MIN": "2", "STEP": step}
     with pytest.raises(ValueError, match="say which shard this is by --shard I/N"):
         Shard.of_environment({f"SLURM_ARRAY_TASK_{key}": value for key, value in array.items()})
+
+
+@pytest.mark.parametrize("name", ["RANK", "WORLD_SIZE"])
+@pytest.mark.parametrize("text", ["", "x", "-1"])
+def test_a_variable_that_is_no_number_is_named(name: str, text: str) -> None:
+    with pytest.raises(ValueError, match=rf"\${name} is '{text}', no whole number"):
+        Shard.of_environment({"RANK": "0", "WORLD_SIZE": "2", name: text})
 
 
 @pytest.mark.parametrize("apart", [False, True])
@@ -137,6 +147,16 @@ def test_a_shared_folder_becomes_the_whole_itself(run: Any, tmp_path: Path) -> N
         for name in ("plain", "shared")
     )  # fmt: skip
     assert left == right
+
+
+def test_putting_together_may_be_repeated_into_one_of_the_folders(run: Any, tmp_path: Path) -> None:
+    folders = [tmp_path / str(index) for index in range(3)]
+    for index, folder in enumerate(folders):
+        run(folder, f"{index}/3")
+    once = merge(folders, folders[1])
+    pd.testing.assert_frame_equal(merge(folders, folders[1]).records, once.records)
+    with pytest.raises(ValueError, match="double"):
+        merge(folders, tmp_path / "out")
 
 
 def test_folders_may_be_copied_into_one(run: Any, tmp_path: Path) -> None:
@@ -183,7 +203,7 @@ def test_what_is_missing_is_named(run: Any, sample: Any, tmp_path: Path) -> None
     run(tmp_path, "0/4")
     run(tmp_path, "2/4")
     lacking = ", ".join(sample.id(i) for i in (2, 3, 6))
-    with pytest.raises(ValueError, match=f"3 of 7 images: {lacking}; run the shards that"):
+    with pytest.raises(ValueError, match=f"3 of 7 images: {lacking}; run the shards again"):
         merge([tmp_path], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
