@@ -38,9 +38,11 @@ from saccade_env.cli.options import (
     Limit,
     OnError,
     Overwrite,
+    Patience,
     Saccades,
     Seed,
     ShardOption,
+    StopAt,
     Workers,
     as_path,
 )
@@ -88,17 +90,8 @@ def evaluate(
     gif: Annotated[
         bool, typer.Option(help="Record the best policy on an image that it gets right.")
     ] = True,
-    stop_at: Annotated[
-        str | None,
-        typer.Option(
-            help="Certainties at which to stop, for the stopping curves: 0.5,0.7,0.9. "
-            "Default: 0.1 to 0.95.",
-            show_default=False,
-        ),
-    ] = None,
-    patience: Annotated[
-        int, typer.Option(min=1, help="Saccades in a row that must be certain before stopping.")
-    ] = 1,
+    stop_at: StopAt = None,
+    patience: Patience = 1,
     shard: ShardOption = None,
     engine: Engine = "here",
     address: Address = None,

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from saccade_env.cli.options import Overwrite, as_path
+from saccade_env.cli.console import numbers
+from saccade_env.cli.options import Overwrite, Patience, StopAt, as_path
 from saccade_env.cli.root import app
 
 
@@ -26,6 +27,8 @@ def merge(
         ),
     ],
     overwrite: Overwrite = False,
+    stop_at: StopAt = None,
+    patience: Patience = 1,
 ) -> None:
     """Put together what shards of an evaluation, or of the paper's analyses, have done.
 
@@ -36,6 +39,7 @@ def merge(
 
     from saccade_env import evaluation
     from saccade_env.evaluation import report
+    from saccade_env.evaluation.metrics import THRESHOLDS
     from saccade_env.evaluation.store import RUN
     from saccade_env.files import read_object
     from saccade_env.paper.merge import merge_paper
@@ -52,5 +56,7 @@ def merge(
         merge_paper(folders, out, overwrite)
         typer.echo(f"wrote {out / REPORT}")
         return
-    report.show(evaluation.merge(folders, out, overwrite).summary, Console())
+    thresholds = THRESHOLDS if stop_at is None else numbers(stop_at)
+    found = evaluation.merge(folders, out, overwrite, thresholds, patience)
+    report.show(found.summary, Console())
     typer.echo(f"wrote {out / 'records.parquet'}\nwrote {out / 'summary.json'}")

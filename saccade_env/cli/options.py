@@ -110,6 +110,17 @@ OnError = Annotated[
     Literal["raise", "skip"],
     typer.Option(help="Images that cannot be read: 'raise' stops, 'skip' counts them."),
 ]
+StopAt = Annotated[
+    str | None,
+    typer.Option(
+        help="Certainties at which to stop, for the stopping curves: 0.5,0.7,0.9. "
+        "Default: 0.1 to 0.95.",
+        show_default=False,
+    ),
+]
+Patience = Annotated[
+    int, typer.Option(min=1, help="Saccades in a row that must be certain before stopping.")
+]
 Seed = Annotated[
     int,
     typer.Option(

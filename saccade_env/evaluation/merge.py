@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from saccade_env.evaluation.metrics import THRESHOLDS
+from saccade_env.evaluation.metrics import THRESHOLDS, check_rule
 from saccade_env.evaluation.plan import WRITTEN, Evaluation, Plan
 from saccade_env.evaluation.records import Part
 from saccade_env.evaluation.store import RECORDS, Store, difference, kept_in, read_part
@@ -13,7 +13,13 @@ from saccade_env.evaluation.store import RECORDS, Store, difference, kept_in, re
 _NAMED = 20
 
 
-def merge(folders: Sequence[str | Path], out: str | Path, overwrite: bool = False) -> Evaluation:
+def merge(
+    folders: Sequence[str | Path],
+    out: str | Path,
+    overwrite: bool = False,
+    stop_at: Sequence[float] = THRESHOLDS,
+    patience: int = 1,
+) -> Evaluation:
     """Put the shards of one run together; neither images nor networks are needed.
 
     Args:
@@ -21,6 +27,8 @@ def merge(folders: Sequence[str | Path], out: str | Path, overwrite: bool = Fals
         out: Folder of the whole run; it may be one of them. It gets what
             :func:`saccade_env.evaluation.evaluate` writes, equal to the byte.
         overwrite: Drop another run in ``out`` instead of refusing.
+        stop_at: See :func:`saccade_env.evaluation.evaluate`.
+        patience: Likewise.
 
     Returns:
         The whole evaluation.
@@ -34,22 +42,26 @@ def merge(folders: Sequence[str | Path], out: str | Path, overwrite: bool = Fals
         ValueError: Images are missing or double, or the folders hold different runs; the message
             names them.
     """
-    homes = [Path(folder) for folder in folders]
-    whole = [home for home in homes if home.resolve() == Path(out).resolve() and _is_whole(home)]
-    plan, parts = gather(whole or homes)
+    check_rule(stop_at, patience)
+    given = [folders] if isinstance(folders, str | Path) else folders
+    plan, parts = gather([Path(folder) for folder in given], Path(out))
     with Store(out, plan.run, overwrite, WRITTEN) as store:
         plan.write(store)
-        return plan.end(parts, store, THRESHOLDS, 1)
+        return plan.end(parts, store, stop_at, patience)
 
 
-def gather(folders: Sequence[Path]) -> tuple[Plan, list[Part]]:
+def gather(folders: Sequence[Path], out: Path) -> tuple[Plan, list[Part]]:
     """The run in these folders, and all that is in them.
+
+    Where ``out`` is one of them and has the whole already, the others' parts are in it.
 
     Raises:
         OSError: A folder holds no run, or a file in it is damaged or of another run.
         ValueError: Images are missing or double, or the folders hold different runs.
     """
     plan = _same_run(folders)
+    whole = [home for home in folders if home.resolve() == out.resolve() and _is_whole(home)]
+    folders = whole or folders
     parts, places, double = list[Part](), dict[str, Path](), dict[str, str]()
     for folder in folders:
         for path in kept_in(folder):

@@ -5,6 +5,8 @@ So shards can be put together where neither the images nor the networks are.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -24,7 +26,7 @@ from saccade_env.evaluation.store import RUN, SUMMARY, Store
 from saccade_env.files import read_object
 from saccade_env.images import BrokenImageError, ImageSource
 
-PLAN = "plan.json"
+PLAN, PLANNED = "plan.json", "plan_sha256"
 FIGURES = ("figures/accuracy.png", "figures/stopping.png")
 WRITTEN = (PLAN, SUMMARY, *FIGURES)
 
@@ -85,7 +87,8 @@ class Plan:
             **({MAP_ENTROPY: True} if map_entropy else {}),
         }
         cached = classifier.recomputing is not classifier
-        return cls(run, ids, [*agreement.COLUMNS] * cached + [MAP_ENTROPY] * map_entropy)
+        optional = [*agreement.COLUMNS] * cached + [MAP_ENTROPY] * map_entropy
+        return cls({**run, PLANNED: _hash(ids, optional)}, ids, optional)
 
     @classmethod
     def read(cls, folder: Path) -> Plan:
@@ -100,9 +103,8 @@ class Plan:
         run, kept = (read_object(folder / name) for name in (RUN, PLAN))
         try:
             plan = cls(run, list(kept["images"]), list(kept["optional"]))
-            count = min(run["images"]["count"], run["limit"] or run["images"]["count"])
-            if not len(plan.images) == len({*plan.images}) == count:
-                raise ValueError(f"expected {count} different images; got {len(plan.images)}")
+            if run.get(PLANNED) != _hash(plan.images, plan.optional):
+                raise ValueError(f"it is not what {RUN} says was planned")
         except (KeyError, TypeError, ValueError) as error:
             raise OSError(
                 f"{folder / PLAN} does not hold what a run writes there ({error!r})"
@@ -160,6 +162,10 @@ class Plan:
             with store.keeping():
                 _draw(summary, store.folder)
         return Evaluation(whole.records, summary, store.folder if store else None)
+
+
+def _hash(images: Sequence[str], optional: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps([*images, optional]).encode()).hexdigest()
 
 
 def _draw(summary: dict[str, Any], folder: Path) -> None:

@@ -1,8 +1,8 @@
 """Shards: the same work cut into parts for several machines, each with its own share of the blocks.
 
 A block is a batch of images of one setting. The cut is a function of the work and the shard alone:
-what is finished is left out afterwards, image by image. So work may be cut anew at any time, and
-nothing is done twice. Batches are the same ones whoever makes them, and so is what comes of them.
+what is finished is left out afterwards, image by image. So work may be cut anew when no shard is at
+it, and nothing is done twice. Batches are the same whoever makes them, and so is what they give.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 Block = TypeVar("Block")
-_ARRAY, _TASK = "SLURM_ARRAY_TASK_", ("ID", "COUNT", "STEP")
+_ARRAY, _USUAL = "SLURM_ARRAY_TASK_", (("MIN", "0"), ("STEP", "1"))
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Shard:
         Raises:
             ValueError: It is no shard.
         """
-        if not (found := re.fullmatch(r"(\d+)/(\d+)", text.strip())):
+        if not (found := re.fullmatch(r"([0-9]+)/([0-9]+)", text.strip())):
             raise ValueError(f"a shard is I/N with I from 0 to N-1, as in 0/4; got {text!r}")
         return cls(int(found[1]), int(found[2]))
 
@@ -61,8 +61,8 @@ class Shard:
         """
         found = None
         if f"{_ARRAY}COUNT" in variables:
-            task, count, step = (_whole(variables, f"{_ARRAY}{n}", 1) for n in _TASK)
-            least = _whole(variables, f"{_ARRAY}MIN", 0)
+            task, count = (_whole(variables, f"{_ARRAY}{name}", "") for name in ("ID", "COUNT"))
+            least, step = (_whole(variables, f"{_ARRAY}{n}", d) for n, d in _USUAL)
             index, rest = divmod(task - least, max(step, 1))
             if rest or not 0 <= index < count:
                 raise ValueError(
@@ -71,7 +71,7 @@ class Shard:
                 )
             found = cls(index, count)
         if "RANK" in variables and "WORLD_SIZE" in variables:
-            rank, world = (_whole(variables, name, 0) for name in ("RANK", "WORLD_SIZE"))
+            rank, world = (_whole(variables, name, "") for name in ("RANK", "WORLD_SIZE"))
             outer = found or WHOLE  # every task of an array may have ranks of its own
             found = cls(outer.index * world + rank, outer.count * world)
         return found
@@ -90,9 +90,9 @@ class Shard:
         return list(blocks[(self.index - self.before) % self.count :: self.count])
 
 
-def _whole(variables: Mapping[str, str], name: str, usual: int) -> int:
-    text = variables.get(name, str(usual))
-    if not text.strip().isdecimal():
+def _whole(variables: Mapping[str, str], name: str, usual: str) -> int:
+    text = variables.get(name, usual)
+    if not re.fullmatch(r"[0-9]+", text.strip()):
         raise ValueError(f"${name} is {text!r}, no whole number: say --shard I/N")
     return int(text)
 

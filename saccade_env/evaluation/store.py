@@ -351,7 +351,7 @@ def _no_other(folder: Path, shard: Shard) -> Iterator[None]:
 
 def _refuse_shards(folder: Path, but: str = "") -> None:
     """Refuse a folder that a shard writes to, except the one with this lock."""
-    for path in folder.glob(f"{LOCK}-*"):
+    for path in filter(_is_lock, folder.glob(f"{LOCK}-*")):
         lock = FileLock(path, timeout=0)
         if str(path) != but:
             try:
@@ -359,6 +359,10 @@ def _refuse_shards(folder: Path, but: str = "") -> None:
             except Timeout as error:
                 raise _busy(folder) from error
             _release(lock)  # what a killed shard left
+
+
+def _is_lock(path: Path) -> bool:
+    return bool(re.fullmatch(rf"{re.escape(LOCK)}-\d+-of-\d+", path.name)) and not path.is_dir()
 
 
 def _release(lock: FileLock) -> None:

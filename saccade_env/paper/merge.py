@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from saccade_env.evaluation.merge import merge
+from saccade_env.evaluation.merge import gather, merge
 from saccade_env.evaluation.store import RUN, Store, difference
 from saccade_env.files import read_object, replacing
 from saccade_env.paper.figures import RECIPES, Output
@@ -37,8 +37,10 @@ def merge_paper(folders: Sequence[str | Path], out: str | Path, overwrite: bool 
     homes, target = [Path(folder) for folder in folders], Path(out)
     run, described = _same_run(homes), _described(homes)
     runs = _needed(described)
+    there = _check_runs(homes, target, runs)
     with Store(target, run, overwrite, names_of(runs)) as store:
-        _merge_runs(homes, target, runs, overwrite)
+        for name, shards in there.items():
+            merge(shards, target / RUNS / name, overwrite)
         store.write_json(RESULTS, described)
         folder = Output(target, store.claim)
         _copy_pictures(described, homes, folder)
@@ -66,9 +68,13 @@ def _described(homes: Sequence[Path]) -> dict[str, Any]:
     for home, one in zip(homes, found, strict=True):
         if not one:
             raise FileNotFoundError(f"{home} holds no results of the paper ({RESULTS})")
-    best = max(found, key=lambda one: len(one["pictures"]))
+    drawn = {picture["figure"]: picture for one in found for picture in one["pictures"]}
     wanted = {figure for one in found for figure in one["figures"]}
-    return {**best, "figures": [figure for figure in RECIPES if figure in wanted]}
+    return {
+        **found[0],
+        "figures": [figure for figure in RECIPES if figure in wanted],
+        "pictures": [drawn[figure] for figure in sorted(drawn)],
+    }
 
 
 def _needed(described: dict[str, Any]) -> list[str]:
@@ -80,18 +86,20 @@ def _needed(described: dict[str, Any]) -> list[str]:
     return [run for run in everything if run in wanted]
 
 
-def _merge_runs(homes: Sequence[Path], out: Path, runs: Sequence[str], overwrite: bool) -> None:
-    lacking = []
+def _check_runs(homes: Sequence[Path], out: Path, runs: Sequence[str]) -> dict[str, list[Path]]:
+    """Folders of the shards of each run, if everything is there, and once."""
+    there, lacking = {}, []
     for run in runs:
-        there = [home / RUNS / run for home in homes if (home / RUNS / run / RUN).exists()]
+        there[run] = [home / RUNS / run for home in homes if (home / RUNS / run / RUN).exists()]
         try:
-            if not there:
+            if not there[run]:
                 raise ValueError(f"missing: no shard has begun {RUNS}/{run}")
-            merge(there, out / RUNS / run, overwrite)
+            gather(there[run], out / RUNS / run)
         except ValueError as error:
             lacking.append(str(error))
     if lacking:
         raise ValueError("\n".join(lacking))
+    return there
 
 
 def _copy_pictures(described: dict[str, Any], homes: Sequence[Path], out: Output) -> None:

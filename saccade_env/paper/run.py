@@ -76,18 +76,15 @@ def run_paper(settings: PaperSettings, make_policy: MakePolicy) -> Results:
         )
     own = names_of(run.folder for run in built.runs.values())
     with Store(out, identity, settings.overwrite, own, settings.shard) as store:
-        described, plan = described_in(out), make_plan(built)
-        wanted = {*described.get("figures", ()), *settings.figures}
-        asked = [number for number in figures.RECIPES if number in wanted]
-        drawn = {each["figure"]: each for each in described.get("pictures", ())}
+        described_in(out)  # a damaged one is refused before the work
+        plan = make_plan(built)
         show(plan, built.cast.notes, console)
-        store.write_json(RESULTS, _description(built, drawn, asked))
+        store.write_json(RESULTS, _description(built, described_in(out)))
         _run_all(built, plan)
         folder = figures.Output(out, store.claim)
         if settings.shard.index == 0:
-            for picture in figures.pictures.draw(built.cast, settings.figures, folder):
-                drawn[picture["figure"]] = picture
-            store.write_json(RESULTS, _description(built, drawn, asked))
+            drawn = figures.pictures.draw(built.cast, settings.figures, folder)
+            store.write_json(RESULTS, _description(built, described_in(out), drawn))
         results = load_results(out)
         if settings.shard.is_whole:
             with store.keeping():
@@ -311,9 +308,12 @@ def _card(built: Programme, only: tuple[int, ...] | None) -> dict[str, Any]:
 
 
 def _description(
-    built: Programme, drawn: dict[int, dict[str, Any]], asked: list[int]
+    built: Programme, before: dict[str, Any], pictures: Iterable[dict[str, Any]] = ()
 ) -> dict[str, Any]:
-    """What turns the files of the runs into results."""
+    """What turns the files of the runs into results, with figures and pictures of before."""
+    wanted = {*before.get("figures", ()), *built.settings.figures}
+    asked = [number for number in figures.RECIPES if number in wanted]
+    drawn = {each["figure"]: each for each in (*before.get("pictures", ()), *pictures)}
     experiments = {
         name: {
             "runs": [built.runs[other].folder for other in (*run.others, name)],

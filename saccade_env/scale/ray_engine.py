@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import socket
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from saccade_env.evaluation.work import Tell, Work
 
 # What Ray says of itself is kept in its log files; statistics of use are sent only if asked for.
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
+_RETRIES = 5  # of a batch whose worker died: one that kills every worker must end
+_PATIENCE_S = 10
 _MISSING = "the engine 'ray' needs Ray: pip install 'saccade-env[ray]' ({})"
 
 
@@ -75,7 +78,7 @@ class RayEngine:
         self._connect()
         # Held as long as this process lives: a worker that is replaced needs it. As bytes, since
         # what Ray unpacks itself is read-only.
-        held = ray.put(ray.cloudpickle.dumps(work))
+        held = ray.put(_packed(work))
         data = ray.data.from_items(
             [{"item": pickle.dumps(item)} for item in items], override_num_blocks=len(items)
         )
@@ -91,6 +94,7 @@ class RayEngine:
             fn_constructor_args=(held, self.cpus_per_worker),
             num_cpus=self.cpus_per_worker,
             num_gpus=self.gpus_per_worker,
+            max_task_retries=_RETRIES,
         )
         for batch in done.iter_batches(batch_size=None, prefetch_batches=0):
             for made in batch["made"]:
@@ -105,6 +109,7 @@ class RayEngine:
         import ray
 
         if not ray.is_initialized():
+            _refuse_dead(self.address)
             ray.init(
                 address=self.address or "local",
                 include_dashboard=None if self.address else False,
@@ -155,5 +160,37 @@ class _Worker:
                 pickle.dumps((sum(counts), result, None))
                 for result in self._work([item], counts.append)
             ]
-        except Exception as error:  # whatever the work raises, the driver raises too
-            return [pickle.dumps((sum(counts), None, (error, traceback.format_exc())))]
+        except BaseException as error:  # whatever the work raises, the driver raises too
+            told = _sendable(error), traceback.format_exc()
+            return [pickle.dumps((sum(counts), None, told))]
+
+
+def _packed(work: Work) -> bytes:
+    import ray
+
+    try:
+        packed: bytes = ray.cloudpickle.dumps(work)
+    except Exception as error:  # of whatever is in it
+        raise ValueError(
+            f"the engine 'ray' cannot send policies, images and classifier to its workers: {error}"
+        ) from error
+    return packed
+
+
+def _sendable(error: BaseException) -> Exception:
+    """The error itself if it survives being sent, and is no order to end the process."""
+    try:
+        same = pickle.loads(pickle.dumps(error))
+    except Exception:
+        same = None
+    return same if isinstance(same, Exception) else RuntimeError(repr(error))
+
+
+def _refuse_dead(address: str | None) -> None:
+    """Refuse an address at which nobody listens: Ray would try for ever."""
+    host, _, port = (address or "").rpartition(":")
+    if host and "/" not in host and port.isdecimal():
+        try:
+            socket.create_connection((host, int(port)), _PATIENCE_S).close()
+        except (OSError, OverflowError) as error:
+            raise ConnectionError(f"there is no Ray cluster at {address} ({error})") from error

@@ -112,6 +112,11 @@ def test_an_uneven_array_is_refused(task: str, step: str) -> None:
         Shard.of_environment({f"SLURM_ARRAY_TASK_{key}": value for key, value in array.items()})
 
 
+def test_an_array_without_a_task_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"\$SLURM_ARRAY_TASK_ID is '', no whole number"):
+        Shard.of_environment({"SLURM_ARRAY_TASK_COUNT": "2"})
+
+
 @pytest.mark.parametrize("name", ["RANK", "WORLD_SIZE"])
 @pytest.mark.parametrize("text", ["", "x", "-1"])
 def test_a_variable_that_is_no_number_is_named(name: str, text: str) -> None:
@@ -157,6 +162,18 @@ def test_putting_together_may_be_repeated_into_one_of_the_folders(run: Any, tmp_
     pd.testing.assert_frame_equal(merge(folders, folders[1]).records, once.records)
     with pytest.raises(ValueError, match="double"):
         merge(folders, tmp_path / "out")
+
+
+def test_stopping_curves_are_of_what_was_asked(run: Any, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"stop_at": (0.2, 0.4), "patience": 2}
+    run(tmp_path / "plain", **asked)
+    run(tmp_path / "a", "0/2")
+    run(tmp_path / "a", "1/2")
+    merge([tmp_path / "a"], tmp_path / "out", **asked)
+    for name in SAME:
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
+    with pytest.raises(ValueError, match="patience must be"):
+        merge([tmp_path / "a"], tmp_path / "none", patience=0)
 
 
 def test_folders_may_be_copied_into_one(run: Any, tmp_path: Path) -> None:
@@ -246,11 +263,15 @@ def test_a_half_written_part_is_named(run: Any, tmp_path: Path) -> None:
         merge([tmp_path], tmp_path / "out")
 
 
-@pytest.mark.parametrize("damage", [{"images": ["a"]}, {"optional": 3}, {"images": 7}])
-def test_a_damaged_plan_is_named(damage: dict[str, Any], run: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "damage", [{"images": ["a"]}, {"optional": 3}, {"images": 7}, {"optional": ["x"]}, "reversed"]
+)
+def test_a_damaged_plan_is_named(damage: Any, run: Any, tmp_path: Path) -> None:
     run(tmp_path)
     path = tmp_path / "plan.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **damage}))
+    kept = json.loads(path.read_text())
+    changed = {"images": kept["images"][::-1]} if damage == "reversed" else damage
+    path.write_text(json.dumps({**kept, **changed}))
     with pytest.raises(OSError, match=r"plan.json does not hold"):
         merge([tmp_path], tmp_path / "out")
     path.unlink()
@@ -286,10 +307,11 @@ def test_shards_write_side_by_side_and_nobody_else(tmp_path: Path) -> None:
                 Store(tmp_path, {}, shard=shard)
         with pytest.raises(BlockingIOError, match="another process is writing"):
             Store(tmp_path, {"another": "run"}, overwrite=True, shard=Shard(0, 3))
+    (tmp_path / ".saccade-lock-notes").write_text("the user's")
     with Store(tmp_path, {}):
         kept = json.loads((tmp_path / "manifest.json").read_text())["files"]
     assert {"a.png", "b.png"} <= {*kept}
-    assert not list(tmp_path.glob(".*"))
+    assert [path.name for path in tmp_path.glob(".*")] == [".saccade-lock-notes"]
 
 
 @pytest.mark.slow

@@ -93,6 +93,16 @@ def test_errors_of_workers_are_the_users(tmp_path: Path) -> None:
     assert "skipped" in run([*call, "--on-error", "skip"])
 
 
+def test_what_kills_its_worker_and_what_cannot_be_sent_end(tmp_path: Path) -> None:
+    said = run([sys.executable, str(HERE / "bad_policies.py")])
+    assert "exits: RuntimeError SystemExit(3)" in said, said
+    assert "odd: RuntimeError OddError('a', 'b')" in said, said
+    assert "held: ValueError the engine 'ray' cannot send" in said, said
+    call = evaluate("sample", tmp_path, "--engine", "ray", "--address", "127.0.0.1:1")
+    found = subprocess.run(call, capture_output=True, text=True, timeout=100, env=MACHINE)
+    assert "error: there is no Ray cluster at 127.0.0.1:1" in found.stderr
+
+
 def test_demonstrations_are_the_same(tmp_path: Path) -> None:
     train = command(
         "train", "--images", "sample", "--classifier", "efficientnet_lite0", "--timesteps", "8",

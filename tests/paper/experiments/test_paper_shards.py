@@ -75,8 +75,27 @@ def test_what_is_missing_is_named_for_all_experiments(
     shutil.rmtree(tmp_path / "one/runs/crops")
     with pytest.raises(ValueError, match="no shard has begun runs/crops"):
         merge_paper([tmp_path / "one"], tmp_path / "out")
-    run.run_paper(asked("one", **some), make_policy)
-    assert (tmp_path / "one" / run.REPORT).exists(), "the plain command does what is left"
+    with pytest.raises(ValueError, match="missing"):
+        merge_paper([tmp_path / "one"], tmp_path / "one")
+    assert not list((tmp_path / "one").rglob("records.parquet")), "all or nothing"
+    run.run_paper(asked("two", **some, shard=Shard(1, 2)), make_policy)
+    run.run_paper(asked("one", **some, shard=Shard(0, 2)), make_policy)
+    for _ in range(2):
+        merge_paper([tmp_path / "one", tmp_path / "two"], tmp_path / "one")
+    run.run_paper(asked("two", **some), make_policy)
+    assert (tmp_path / "two" / run.REPORT).exists(), "the plain command does what is left"
+
+
+@pytest.mark.slow
+def test_pictures_of_all_shards_are_kept(asked: Any, make_policy: Any, tmp_path: Path) -> None:
+    for name, figures in (("one", (4, 9)), ("two", (4, 12))):
+        run.run_paper(asked(name, only=figures, shard=Shard(0, 2)), make_policy)
+    shutil.rmtree(tmp_path / "two/runs")
+    run.run_paper(asked("two", only=(4, 12), shard=Shard(1, 2)), make_policy)
+    merge_paper([tmp_path / "two", tmp_path / "one"], tmp_path / "out")
+    told = json.loads((tmp_path / "out/results.json").read_text())
+    assert [picture["figure"] for picture in told["pictures"]] == [9, 12]
+    assert {9, 12} <= set(told["figures"])
 
 
 def test_shares_of_all_runs_are_dealt_out_in_one_go(asked: Any, make_policy: Any) -> None:
