@@ -21,7 +21,6 @@ from saccade_env.evaluation.work import Tell, Work
 
 # What Ray says of itself is kept in its log files; statistics of use are sent only if asked for.
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
-_RETRIES = 5  # of a batch whose worker died: one that kills every worker must end
 _PATIENCE_S = 10
 _MISSING = "the engine 'ray' needs Ray: pip install 'saccade-env[ray]' ({})"
 
@@ -94,7 +93,6 @@ class RayEngine:
             fn_constructor_args=(held, self.cpus_per_worker),
             num_cpus=self.cpus_per_worker,
             num_gpus=self.gpus_per_worker,
-            max_task_retries=_RETRIES,
         )
         for batch in done.iter_batches(batch_size=None, prefetch_batches=0):
             for made in batch["made"]:
