@@ -36,6 +36,7 @@ def test_time_is_what_the_parts_take() -> None:
     )
 
 
+@pytest.mark.slow
 def test_data_is_measured() -> None:
     found = costs.of_data(images.create("sample"), rows=2)
     assert 10_000 < found["file_bytes"] < 200_000

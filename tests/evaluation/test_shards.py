@@ -125,7 +125,9 @@ def test_a_variable_that_is_no_number_is_named(name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("apart", [False, True])
-@pytest.mark.parametrize("count", [1, 2, 3, 7])
+@pytest.mark.parametrize(
+    "count", [3, *(pytest.param(count, marks=pytest.mark.slow) for count in (1, 2, 7))]
+)
 def test_the_whole_is_the_same_however_it_is_cut(
     count: int, apart: bool, run: Any, tmp_path: Path
 ) -> None:
@@ -154,6 +156,7 @@ def test_a_shared_folder_becomes_the_whole_itself(run: Any, tmp_path: Path) -> N
     assert left == right
 
 
+@pytest.mark.slow
 def test_putting_together_may_be_repeated_into_one_of_the_folders(run: Any, tmp_path: Path) -> None:
     folders = [tmp_path / str(index) for index in range(3)]
     for index, folder in enumerate(folders):
@@ -164,6 +167,7 @@ def test_putting_together_may_be_repeated_into_one_of_the_folders(run: Any, tmp_
         merge(folders, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_stopping_curves_are_of_what_was_asked(run: Any, tmp_path: Path) -> None:
     asked: dict[str, Any] = {"stop_at": (0.2, 0.4), "patience": 2}
     run(tmp_path / "plain", **asked)
@@ -176,6 +180,7 @@ def test_stopping_curves_are_of_what_was_asked(run: Any, tmp_path: Path) -> None
         merge([tmp_path / "a"], tmp_path / "none", patience=0)
 
 
+@pytest.mark.slow
 def test_folders_may_be_copied_into_one(run: Any, tmp_path: Path) -> None:
     run(tmp_path / "plain")
     for index in range(2):
@@ -198,6 +203,7 @@ def test_a_shard_does_its_share_once(run: Any, tmp_path: Path) -> None:
     assert not (tmp_path / "records.parquet").exists()
 
 
+@pytest.mark.slow
 def test_a_run_may_be_cut_anew_and_ended_by_the_plain_command(run: Any, tmp_path: Path) -> None:
     told: list[int] = []
     run(tmp_path / "shared", "1/2")
@@ -279,6 +285,7 @@ def test_a_damaged_plan_is_named(damage: Any, run: Any, tmp_path: Path) -> None:
         merge([tmp_path], tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_images_that_cannot_be_read_are_counted_and_not_missing(
     run: Any, sample: Any, tmp_path: Path
 ) -> None:
