@@ -11,7 +11,6 @@ import os
 import resource
 import tempfile
 import time
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -63,13 +62,12 @@ def main() -> None:
             engine=RayEngine(), check_labels=False,
             progressed=lambda _: told.append((time.perf_counter(), time.process_time())),
         )  # fmt: skip
-        size = Path(out, "records.parquet").stat().st_size
     begun = options.actors  # every worker has made one
     (start, own_start), (end, own_end) = told[begun], told[-1]
     parts, memory = len(told) - 1 - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"{parts / (end - start):.1f} batches a second came back from {options.actors} workers")
     print(f"the driver needs {(own_end - own_start) / parts * 1000:.1f} ms of a processor for each")
-    print(f"and {memory / 1e6:.2f} GB at most; {size / len(told) / 1000:.1f} kB a batch are kept")
+    print(f"and {memory / 1e6:.2f} GB at most")
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):

@@ -24,6 +24,7 @@ BUDGET = {
         "4",
     ],
     "train_ppo.py": ["--timesteps", "16", "--num-envs", "2", "--n-steps", "8"],
+    "simulate_cluster.py": ["--actors", "2", "--seconds", "0.2", "--batches", "2"],
     "train_rllib.py": ["--iterations", "1", "--num-env-runners", "1"],
     "my_images.py": [str(EXAMPLES.parent / "saccade_env" / "images" / "sample")],
 }
@@ -52,6 +53,8 @@ env.close()
 def test_example_runs(script: str, tmp_path: Path) -> None:
     if script == "train_rllib.py" and not (find_spec("ray") and find_spec("tree")):
         pytest.skip("needs Ray with RLlib: the extra rllib")
+    if script == "simulate_cluster.py" and not find_spec("ray"):
+        pytest.skip("needs Ray: the extra ray")
     call = [sys.executable, str(EXAMPLES / script), *BUDGET.get(script, [])]
     done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
