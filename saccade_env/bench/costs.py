@@ -149,9 +149,9 @@ class Load:
 
     Attributes:
         settings: Policies of all its runs.
-        wholes: Images of all runs: each is decoded and seen in full once.
-        saccades: Of all images and policies, at 224×224 pixels; larger images count by their
-            tokens.
+        wholes: Images of all runs: each is decoded and seen in full once. Larger ones than 224×224
+            pixels count by their tokens, also in the next.
+        saccades: Of all images and policies.
         crops: Windows, and images, that the network of single crops judges.
         maps: By policy, how many.
     """

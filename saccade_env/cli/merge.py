@@ -53,6 +53,8 @@ def merge(
                 "folder of each; the same command without --shard then writes their report"
             )
     if any((folder / RESULTS).exists() for folder in folders):
+        if stop_at is not None or patience != 1:
+            raise ValueError("--stop-at and --patience are for evaluations, not the paper's runs")
         merge_paper(folders, out, overwrite)
         typer.echo(f"wrote {out / REPORT}")
         return

@@ -27,6 +27,7 @@ def engine_of(name: str, address: str | None, cpus: float, gpus: float) -> Any:
 
     Raises:
         ImportError: Its package is missing.
+        ValueError: There are options of another engine, or a number is out of range.
     """
     if name == "ray":
         from saccade_env.scale import RayEngine

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from saccade_env.evaluation.metrics import THRESHOLDS, check_rule
+from saccade_env.evaluation.part_file import difference, read_part
 from saccade_env.evaluation.plan import WRITTEN, Evaluation, Plan
 from saccade_env.evaluation.records import Part
-from saccade_env.evaluation.store import RECORDS, Store, difference, kept_in, read_part
+from saccade_env.evaluation.store import RECORDS, Store, kept_in
 
 _NAMED = 20
 
@@ -45,6 +46,18 @@ def merge(
     check_rule(stop_at, patience)
     given = [folders] if isinstance(folders, str | Path) else folders
     plan, parts = gather([Path(folder) for folder in given], Path(out))
+    return put(plan, parts, out, overwrite, stop_at, patience)
+
+
+def put(
+    plan: Plan,
+    parts: list[Part],
+    out: str | Path,
+    overwrite: bool = False,
+    stop_at: Sequence[float] = THRESHOLDS,
+    patience: int = 1,
+) -> Evaluation:
+    """Write what was gathered; see :func:`merge`."""
     with Store(out, plan.run, overwrite, WRITTEN) as store:
         plan.write(store)
         return plan.end(parts, store, stop_at, patience)
@@ -60,8 +73,11 @@ def gather(folders: Sequence[Path], out: Path) -> tuple[Plan, list[Part]]:
         ValueError: Images are missing or double, or the folders hold different runs.
     """
     plan = _same_run(folders)
-    whole = [home for home in folders if home.resolve() == out.resolve() and _is_whole(home)]
-    folders = whole or folders
+    for home in folders:
+        if home.resolve() == out.resolve() and (home / RECORDS).exists():
+            part = _read(home / RECORDS, plan)
+            if not plan.missing([part]):
+                return plan, [part]
     parts, places, double = list[Part](), dict[str, Path](), dict[str, str]()
     for folder in folders:
         for path in kept_in(folder):
@@ -76,8 +92,7 @@ def gather(folders: Sequence[Path], out: Path) -> tuple[Plan, list[Part]]:
             f"double in {_all(folders)}: {_listed(double.values())}; shards need the same number "
             "of them and the same --batch-size; move one of the files away"
         )
-    known = places.keys() | {one["image"] for part in parts for one in part.broken}
-    if missing := [image for image in plan.images if image not in known]:
+    if missing := plan.missing(parts):
         raise ValueError(
             f"missing in {_all(folders)}: {len(missing)} of {len(plan.images)} images: "
             f"{_listed(missing)}; run the shards again that did not come to their end (all with "
@@ -93,16 +108,6 @@ def _read(path: Path, plan: Plan) -> Part:
         raise OSError(
             f"{error}; copy it anew, or move it away, and its shard does it again"
         ) from error
-
-
-def _is_whole(home: Path) -> bool:
-    """Whether a folder has the whole run already, as after it was put together there."""
-    if not (home / RECORDS).exists():
-        return False
-    plan = Plan.read(home)
-    part = _read(home / RECORDS, plan)
-    known = {*part.records["image"], *(one["image"] for one in part.broken)}
-    return known >= {*plan.images}
 
 
 def _same_run(folders: Sequence[Path]) -> Plan:

@@ -130,6 +130,12 @@ class Plan:
         classes, policies = self.run["classifier"]["num_classes"], list(self.run["policies"])
         check_records(records, self.images, policies, config, classes, self.optional)
 
+    def missing(self, parts: Sequence[Part]) -> list[str]:
+        """Images that are in none of the parts, neither read nor known to be broken."""
+        known = {image for part in parts for image in part.records["image"].unique()}
+        known |= {one["image"] for part in parts for one in part.broken}
+        return [image for image in self.images if image not in known]
+
     def share(self, parts: Sequence[Part], images: Set[str], store: Store | None) -> Evaluation:
         """What a shard has found of its own images."""
         own = join(parts, self.images, list(self.run["policies"]))

@@ -3,8 +3,7 @@
 ``run.json`` says what the run is, ``manifest.json`` which files are its own. ``parts/*.parquet``
 holds a batch of records each while the run goes on; at the end they become ``records.parquet``.
 Shards of a run may write parts side by side, here or in folders that are put together later.
-Every Parquet file carries its run and a hash of its values, and each of its pages a checksum, so
-that a damaged file, or one of another run, is told from the run's own.
+What is in them is told by :mod:`.part_file`, and who may write by :mod:`.locks`.
 """
 
 from __future__ import annotations
@@ -20,20 +19,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 
 from saccade_env import files
+from saccade_env.evaluation.locks import lock_of, no_other, refuse_file, refuse_shards, release
+from saccade_env.evaluation.part_file import difference, read_part, write_part
 from saccade_env.evaluation.records import Part
 from saccade_env.evaluation.shards import WHOLE, Shard
 
 PARTS, RECORDS, RUN, SUMMARY = "parts", "records.parquet", "run.json", "summary.json"
-MANIFEST, LOCK = files.MANIFEST, ".saccade-lock"
-FORMAT = 1  # of the manifest, and of what is in the Parquet metadata
-_MARK = files.MADE_BY.encode()
+MANIFEST, FORMAT = files.MANIFEST, 1  # and the manifest's format
 _PART = re.compile(r"[0-9a-f]{32}\.parquet")
-_OPENING_S = 60  # for which a shard waits while others open the folder
 _OVERWRITE = "or overwrite it (--overwrite, overwrite=True)"
 
 
@@ -69,9 +64,9 @@ class Store:
         shard: Shard = WHOLE,
     ) -> None:
         self.folder, self.run, self._overwrite = Path(folder), _plain(run), overwrite
-        self._shard, self._lock = shard, _lock(self.folder, shard)
+        self._shard, self._lock = shard, lock_of(self.folder, shard)
         try:
-            with _no_other(self.folder, shard):
+            with no_other(self.folder, shard):
                 self._open(files)
         except BaseException:
             self.close()
@@ -85,7 +80,7 @@ class Store:
 
     def close(self) -> None:
         """Let other processes in."""
-        _release(self._lock)
+        release(self._lock)
 
     def claim(self, *names: str) -> None:
         """Take further files into the manifest, before they are written.
@@ -96,7 +91,7 @@ class Store:
         Raises:
             FileExistsError: There is such a file, and no run wrote it.
         """
-        with _no_other(self.folder, self._shard):
+        with no_other(self.folder, self._shard):
             if not self._shard.is_whole and (manifest := _manifest(self.folder)):
                 self._own |= set(manifest["files"])  # another shard may have taken some
             self._claim(*names)
@@ -105,7 +100,7 @@ class Store:
         for name in names:
             _refuse_foreign(self.folder, _inside(name), self._own)
         self._own |= set(names)
-        contents = {"made_by": _MARK.decode(), "format": FORMAT, "run": _key(self.run)}
+        contents = {"made_by": files.MADE_BY, "format": FORMAT, "run": _key(self.run)}
         with self.keeping():
             files.write_json(self.folder / MANIFEST, {**contents, "files": sorted(self._own)})
 
@@ -165,7 +160,7 @@ class Store:
         for name in {*self._own, f"{PARTS}/"}:
             _refuse_places(self.folder, name)
         if not same:
-            _refuse_shards(self.folder, self._lock.lock_file)
+            refuse_shards(self.folder, self._lock.lock_file)
             _remove(self.folder, self._own)
             self._own = set()
         for name in (part.name for part in (self.folder / PARTS).glob("*.parquet")):
@@ -178,40 +173,14 @@ class Store:
         self.write_json(RUN, self.run)
 
     def _write(self, path: Path, part: Part) -> None:
-        table = pa.Table.from_pandas(part.records, preserve_index=False)
-        mark = {"format": FORMAT, "run": self.run, "values": _values(table)[1]}
-        told = json.dumps(mark | ({"skipped": part.broken} if part.broken else {}))
-        table = table.replace_schema_metadata({**table.schema.metadata, _MARK: told.encode()})
-        with self.keeping(), files.replacing(path) as temporary, temporary.open("wb") as raw:
-            pq.write_table(table, raw, write_page_checksum=True)
+        with self.keeping():
+            write_part(path, part, self.run)
 
 
 def kept_in(folder: Path) -> list[Path]:
     """The files of finished images in a run's folder."""
     whole = folder / RECORDS
     return [*([whole] if whole.exists() else []), *_parts(folder)]
-
-
-def read_part(path: Path, run: dict[str, Any], check: Callable[[pd.DataFrame], None]) -> Part:
-    """A file of finished images.
-
-    Args:
-        path: The file.
-        run: The run that it must be of.
-        check: Raises a ValueError for records that this run cannot have made.
-
-    Raises:
-        OSError: It is damaged, of another run, or does not pass the check; the message names it.
-    """
-    try:
-        part, own = _load(path)
-        if own != run:
-            raise ValueError(f"it is of another run, with other {difference(own, run)}")
-        if len(part.records):
-            check(part.records)
-    except ValueError as error:
-        raise OSError(f"{path} cannot be used: {error}") from error
-    return part
 
 
 def refuse_another(folder: Path, run: dict[str, Any]) -> None:
@@ -224,21 +193,6 @@ def refuse_another(folder: Path, run: dict[str, Any]) -> None:
     _find(folder, _plain(run), False)
 
 
-def read_whole(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
-    """A finished file of a run.
-
-    Raises:
-        OSError: It is damaged, or no run wrote it; the message names it.
-    """
-    try:
-        frame = _load(path)[0].records
-    except ValueError as error:
-        raise OSError(
-            f"{path} cannot be used: {error}; move it away, and the same command computes it again"
-        ) from error
-    return frame if columns is None else frame[columns]
-
-
 def _find(
     folder: Path, run: dict[str, Any], overwrite: bool, names: Sequence[str] = ()
 ) -> tuple[bool, set[str]]:
@@ -246,7 +200,7 @@ def _find(
 
     Another run is only let pass in order to overwrite it.
     """
-    _refuse_file(folder)
+    refuse_file(folder)
     manifest = _manifest(folder)
     own = set(manifest["files"]) if manifest else set[str]()
     remedy = "choose another output folder" + f", {_OVERWRITE}" * bool(own)
@@ -263,11 +217,6 @@ def _find(
     if not (same or overwrite):
         raise FileExistsError(f"{folder} holds another run{differ}; {remedy}")
     return same, own
-
-
-def difference(run: dict[str, Any], other: dict[str, Any]) -> str:
-    """In what two runs differ."""
-    return ", ".join(sorted(key for key in {*run, *other} if run.get(key) != other.get(key)))
 
 
 def _parts(folder: Path) -> list[Path]:
@@ -314,76 +263,12 @@ def _remove(folder: Path, own: set[str]) -> None:
             (folder / place).rmdir()
 
 
-def _refuse_file(folder: Path) -> None:
-    if os.path.lexists(folder) and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file, not an output folder")
-
-
-def _lock(folder: Path, shard: Shard, patience_s: float = 0) -> FileLock:
-    _refuse_file(folder)
-    name = LOCK if shard.is_whole else f"{LOCK}-{shard.index}-of-{shard.count}"
-    lock = FileLock(folder / name, timeout=patience_s)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise _busy(folder) from error
-    except OSError as error:
-        raise OSError(
-            f"cannot write to {folder}: {error.strerror}; choose another output folder"
-        ) from error
-    return lock
-
-
-@contextmanager
-def _no_other(folder: Path, shard: Shard) -> Iterator[None]:
-    """Nobody opens the folder meanwhile, and no shard is at work if it is to be one's own."""
-    if shard.is_whole:
-        _refuse_shards(folder)
-        yield
-        return
-    opening = _lock(folder, WHOLE, _OPENING_S)
-    try:
-        yield
-    finally:
-        _release(opening)
-
-
-def _refuse_shards(folder: Path, but: str = "") -> None:
-    """Refuse a folder that a shard writes to, except the one with this lock."""
-    for path in filter(_is_lock, folder.glob(f"{LOCK}-*")):
-        lock = FileLock(path, timeout=0)
-        if str(path) != but:
-            try:
-                lock.acquire()
-            except Timeout as error:
-                raise _busy(folder) from error
-            _release(lock)  # what a killed shard left
-
-
-def _is_lock(path: Path) -> bool:
-    return bool(re.fullmatch(rf"{re.escape(LOCK)}-\d+-of-\d+", path.name)) and not path.is_dir()
-
-
-def _release(lock: FileLock) -> None:
-    if lock.is_locked:
-        with suppress(OSError):  # Windows removes no open file
-            Path(lock.lock_file).unlink()
-        lock.release()
-
-
-def _busy(folder: Path) -> BlockingIOError:
-    return BlockingIOError(
-        f"another process is writing to {folder}; wait for it, or choose another output folder"
-    )
-
-
 def _manifest(folder: Path) -> dict[str, Any] | None:
     """None if there is none that can be trusted."""
     try:
         manifest = files.read_object(folder / MANIFEST)
         made = manifest["made_by"], manifest["format"], type(manifest["files"])
-        if made != (_MARK.decode(), FORMAT, list):
+        if made != (files.MADE_BY, FORMAT, list):
             return None
         return {"run": manifest["run"], "files": [_inside(name) for name in manifest["files"]]}
     except (OSError, KeyError, TypeError, ValueError):
@@ -395,36 +280,6 @@ def _inside(name: str) -> str:
     if path.is_absolute() or ".." in path.parts or "\\" in name or not path.name:
         raise ValueError(f"expected the name of a file inside the output folder; got {name!r}")
     return name
-
-
-def _load(path: Path) -> tuple[Part, dict[str, Any]]:
-    """What is in a Parquet file that a run wrote, and this run.
-
-    Raises:
-        ValueError: It is damaged or foreign.
-    """
-    if not path.is_file():  # a pipe would never end
-        raise ValueError("it is no regular file")
-    try:
-        with path.open("rb") as raw, pq.ParquetFile(raw, page_checksum_verification=True) as file:
-            table = file.read()
-        mark = json.loads((table.schema.metadata or {}).get(_MARK, "{}"))
-        frame, values = _values(table)
-    except Exception as error:  # whatever a damaged file makes the reader raise
-        raise ValueError(f"it is damaged ({error})") from error
-    if not isinstance(mark, dict) or mark.get("format") != FORMAT or "run" not in mark:
-        raise ValueError("its metadata name no run; something else wrote it, or an older version")
-    if mark.get("values") != values:
-        raise ValueError("it is damaged (its values are not those that were written)")
-    return Part(frame, mark.get("skipped", [])), mark["run"]
-
-
-def _values(table: pa.Table) -> tuple[pd.DataFrame, str]:
-    """A table's values, and a hash of its columns and values."""
-    frame = table.to_pandas(ignore_metadata=True)
-    rows = pd.util.hash_pandas_object(frame, index=False).to_numpy()
-    columns = "\n".join(f"{field.name} {field.type}" for field in table.schema)
-    return frame, hashlib.sha256(columns.encode() + rows.tobytes()).hexdigest()
 
 
 def _plain(run: dict[str, Any]) -> Any:

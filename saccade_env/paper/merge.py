@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from saccade_env.evaluation.merge import gather, merge
-from saccade_env.evaluation.store import RUN, Store, difference
+from saccade_env.evaluation.merge import gather, put
+from saccade_env.evaluation.part_file import difference
+from saccade_env.evaluation.plan import Plan
+from saccade_env.evaluation.records import Part
+from saccade_env.evaluation.store import RUN, Store
 from saccade_env.files import read_object, replacing
 from saccade_env.paper.figures import RECIPES, Output
 from saccade_env.paper.results import RESULTS, RUNS, Results, described_in, load_results
@@ -37,10 +40,10 @@ def merge_paper(folders: Sequence[str | Path], out: str | Path, overwrite: bool 
     homes, target = [Path(folder) for folder in folders], Path(out)
     run, described = _same_run(homes), _described(homes)
     runs = _needed(described)
-    there = _check_runs(homes, target, runs)
+    gathered = _gather(homes, target, runs)
     with Store(target, run, overwrite, names_of(runs)) as store:
-        for name, shards in there.items():
-            merge(shards, target / RUNS / name, overwrite)
+        for name in runs:
+            put(*gathered.pop(name), target / RUNS / name, overwrite)
         store.write_json(RESULTS, described)
         folder = Output(target, store.claim)
         _copy_pictures(described, homes, folder)
@@ -86,20 +89,22 @@ def _needed(described: dict[str, Any]) -> list[str]:
     return [run for run in everything if run in wanted]
 
 
-def _check_runs(homes: Sequence[Path], out: Path, runs: Sequence[str]) -> dict[str, list[Path]]:
-    """Folders of the shards of each run, if everything is there, and once."""
-    there, lacking = {}, []
+def _gather(
+    homes: Sequence[Path], out: Path, runs: Sequence[str]
+) -> dict[str, tuple[Plan, list[Part]]]:
+    """What shards have made of each run, if everything is there, and once: all or nothing."""
+    gathered, lacking = {}, []
     for run in runs:
-        there[run] = [home / RUNS / run for home in homes if (home / RUNS / run / RUN).exists()]
+        there = [home / RUNS / run for home in homes if (home / RUNS / run / RUN).exists()]
         try:
-            if not there[run]:
+            if not there:
                 raise ValueError(f"missing: no shard has begun {RUNS}/{run}")
-            gather(there[run], out / RUNS / run)
+            gathered[run] = gather(there, out / RUNS / run)
         except ValueError as error:
             lacking.append(str(error))
     if lacking:
         raise ValueError("\n".join(lacking))
-    return there
+    return gathered
 
 
 def _copy_pictures(described: dict[str, Any], homes: Sequence[Path], out: Output) -> None:

@@ -18,8 +18,9 @@ import pandas as pd
 from saccade_env.evaluation import metrics
 from saccade_env.evaluation.metrics.intervals import FEWEST
 from saccade_env.evaluation.metrics.tables import policies_of
+from saccade_env.evaluation.part_file import read_whole
 from saccade_env.evaluation.records import MAP_ENTROPY
-from saccade_env.evaluation.store import PARTS, RECORDS, kept_in, read_whole
+from saccade_env.evaluation.store import PARTS, RECORDS, kept_in
 from saccade_env.files import read_object
 from saccade_env.geometry import Grid
 from saccade_env.registry import MODEL, parse_spec

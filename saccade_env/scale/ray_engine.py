@@ -19,8 +19,6 @@ from typing import Any
 
 from saccade_env.evaluation.work import Tell, Work
 
-# What Ray says of itself is kept in its log files; statistics of use are sent only if asked for.
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
 _PATIENCE_S = 10
 _MISSING = "the engine 'ray' needs Ray: pip install 'saccade-env[ray]' ({})"
 
@@ -57,8 +55,7 @@ class RayEngine:
             )
         if self.max_workers is not None and self.max_workers < 1:
             raise ValueError(f"max_workers must be ≥ 1; got {self.max_workers}")
-        for name, value in _QUIET.items():
-            os.environ.setdefault(name, value)
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # sent only if asked for
         try:
             import ray.data  # noqa: F401
         except ImportError as error:
@@ -148,8 +145,8 @@ class _Worker:
         self._work: Work = ray.cloudpickle.loads(ray.get(held))
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        items = [pickle.loads(item) for item in batch["item"]]
-        return {"made": [made for item in items for made in self._made(item)]}
+        [item] = batch["item"]
+        return {"made": self._made(pickle.loads(item))}
 
     def _made(self, item: Any) -> list[bytes]:
         counts: list[int] = []

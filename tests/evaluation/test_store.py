@@ -16,9 +16,10 @@ import pytest
 
 from saccade_env import policies
 from saccade_env.config import SaccadeConfig
-from saccade_env.evaluation import evaluate, store
+from saccade_env.evaluation import evaluate, locks, store
+from saccade_env.evaluation.part_file import read_whole
 from saccade_env.evaluation.records import Part, check_records
-from saccade_env.evaluation.store import Store, read_whole
+from saccade_env.evaluation.store import Store
 
 RUN = {"config": {"fovea": 3}, "seed": 0}
 OTHER = {"config": {"fovea": 5}, "seed": 0}
@@ -106,7 +107,7 @@ def test_a_damaged_run_is_named_and_can_be_overwritten(text: str, tmp_path: Path
     with pytest.raises(OSError, match="run.json cannot be read.*overwrite"):
         Store(tmp_path, RUN, files=NAMES)
     with Store(tmp_path, OTHER, overwrite=True, files=NAMES):
-        assert {*contents(tmp_path)} - {store.LOCK} == {"manifest.json", "run.json", "thesis.tex"}
+        assert {*contents(tmp_path)} - {locks.LOCK} == {"manifest.json", "run.json", "thesis.tex"}
 
 
 @pytest.mark.parametrize("finished", [False, True])
@@ -164,7 +165,9 @@ def test_stores_inside_are_dropped_too(tmp_path: Path) -> None:
 
 
 def test_every_flipped_byte_is_noticed_or_harmless(tmp_path: Path) -> None:
-    path = filled(tmp_path) / "records.parquet"
+    path, broken = filled(tmp_path) / "records.parquet", [{"image": "c", "reason": "it is broken"}]
+    with Store(tmp_path, RUN, files=NAMES) as opened:
+        opened.finish(Part(TABLE, broken))
     whole, random = path.read_bytes(), np.random.default_rng(0)
     noticed: list[str] = []
     for _ in range(200):
@@ -173,7 +176,9 @@ def test_every_flipped_byte_is_noticed_or_harmless(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with Store(tmp_path, RUN, files=NAMES) as opened:
             try:
-                pd.testing.assert_frame_equal(opened.read()[0].records, TABLE)
+                [found] = opened.read()
+                pd.testing.assert_frame_equal(found.records, TABLE)
+                assert found.broken == broken
             except OSError as error:
                 noticed.append(str(error))
     assert len(noticed) > 50
@@ -208,7 +213,7 @@ def test_another_process_is_kept_out(tmp_path: Path) -> None:
         ended = subprocess.run(call, capture_output=True, text=True, cwd=tmp_path.parent)
         assert "BlockingIOError: another process is writing to" in ended.stderr
         assert contents(tmp_path) == before
-    assert not (tmp_path / store.LOCK).exists()
+    assert not (tmp_path / locks.LOCK).exists()
     Store(tmp_path, RUN).close()
 
 
