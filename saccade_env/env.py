@@ -12,6 +12,7 @@ from typing_extensions import Unpack
 from saccade_env import spaces
 from saccade_env.classifiers import AUTO, Classifier
 from saccade_env.config import check_whole
+from saccade_env.drawing.window import Window
 from saccade_env.images import Spec
 from saccade_env.observe.tokens import TokenBuffers, observe, patches
 from saccade_env.task import (
@@ -31,7 +32,8 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
         images: ``"sample"``, ``"imagenette"``, ``"imagenet:ROOT"``, a folder or an ImageSource;
             by default ``$SACCADE_IMAGENET`` if set, else the sample.
         classifier: A name, ``"auto"`` or a Classifier, see :func:`saccade_env.classifiers.create`.
-        render_mode: ``"rgb_array"`` or ``"ansi"``.
+        render_mode: ``"human"`` (a window, drawn by reset and step themselves; needs pygame),
+            ``"rgb_array"`` or ``"ansi"``.
         fovea: Side of the square fovea in tokens, odd (3).
         max_saccades: Budget of saccades per episode (10).
         reward: ``"certainty_gain"``, or another of :func:`saccade_env.core.reward`.
@@ -43,8 +45,10 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
         classifier_mode: For DINO, ``"recompute"`` (the paper's) or ``"kv_cache"``, faster and
             another model: see ``classifiers/dino/kv_cache.py``. By default as the classifier's name
             says (``"dino_vits16:mode=kv_cache,refresh_every=5"``), else ``"recompute"``.
+        hidden: How frames show hidden tokens, ``"dimmed"`` or plain ``"grey"`` ("dimmed").
 
     Raises:
+        DependencyNotInstalled: ``render_mode="human"`` without pygame.
         ValueError: Unknown name or contradicting values; the message holds them.
     """
 
@@ -58,6 +62,7 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
         **task: Unpack[TaskKeywords],
     ) -> None:
         self.render_mode = check_render_mode(render_mode)
+        self._window = Window() if render_mode == "human" else None
         self._task = Task(images, classifier, **task)
         self.action_space = spaces.action_space(self.config)
         self.observation_space = spaces.observation_space(self.config, self.patch_size)
@@ -89,6 +94,7 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
         self._buffers.begin(patches(self._state.images, self.patch_size))
         self._history = [float(self._state.certainty)]
         self._over = False
+        self._show()
         return self._observe(), self._info()
 
     def step(self, action: Any) -> tuple[spaces.Observation, float, bool, bool, dict[str, Any]]:
@@ -104,21 +110,42 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
         self._state, outcome = self._task.saccade(self._running(), fixation)
         self._history.append(float(self._state.certainty))
         self._over = bool(outcome.terminated)
+        self._show()
         return self._observe(), float(outcome.reward), self._over, False, self._info()
 
     def render(self) -> Any:
-        """A frame (uint8 [H, W, 3]) or a text, as ``render_mode`` says."""
+        """A frame (uint8 [H, W, 3]) or a text, as ``render_mode`` says.
+
+        With ``"human"`` None: the window shows every frame already, and answers its events.
+        """
         from saccade_env import rendering
 
-        names = self._task.class_names
         if self.render_mode == "rgb_array":
-            return rendering.frame(
-                self._running(), self.config, self.patch_size, self._history, names
-            )
+            return self._frame()
         if self.render_mode == "ansi":
-            return rendering.text(self._running(), self.config, names)
-        gym.logger.warn("render() without render_mode; pass render_mode='rgb_array' to gym.make")
+            return rendering.text(self._running(), self.config, self._task.class_names)
+        if self._window:
+            self._window.answer()
+        else:
+            gym.logger.warn("render() without render_mode; pass it to gym.make: 'rgb_array'")
         return None
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        if self._window:
+            self._window.close()
+
+    def _frame(self) -> np.ndarray:
+        from saccade_env import rendering
+
+        return rendering.frame(
+            self._running(), self.config, self.patch_size, self._history, self._task.class_names,
+            hidden=self._task.hidden,
+        )  # fmt: skip
+
+    def _show(self) -> None:
+        if self._window:
+            self._window.show(self._frame, self.metadata["render_fps"])
 
     def _observe(self) -> spaces.Observation:
         batch = observe(self._running(), self._buffers.write)

@@ -1,11 +1,13 @@
 """Episodes to look at: frames, text, GIF and MP4.
 
 A frame is uint8 ``[height, width, 3]``. Its size depends on the shape of the image alone and is a
-multiple of 16 both ways, as video codecs want it. Nothing here keeps state or opens a window.
+multiple of 16 both ways, as video codecs want it. Nothing here keeps state or opens a window: the
+environments do, with ``render_mode="human"``.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,10 @@ from jaxtyping import UInt8
 
 from saccade_env import core, spaces
 from saccade_env.config import SaccadeConfig
-from saccade_env.drawing.frame import class_name, draw, moment
+from saccade_env.drawing.frame import Hidden, class_name, draw, moment, token_at
 from saccade_env.drawing.video import encoder, save
 
-__all__ = ["frame", "record", "save", "text"]
+__all__ = ["frame", "record", "save", "text", "tiled", "token_at"]
 FIXATION_MARKS = "123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -31,10 +33,12 @@ def frame(
     class_names: Sequence[str] | None = None,
     row: int = 0,
     title: str = "",
+    hidden: Hidden = "dimmed",
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Draw one episode: the picture with its scanpath, the top five classes, the certainty.
 
-    Hidden tokens are dark and almost grey, fixations are numbered, the current fovea is outlined.
+    Fixations are numbered, the current fovea is outlined. :func:`token_at` tells which token lies
+    at a place of the frame.
 
     Args:
         state: A batch of episodes.
@@ -44,6 +48,7 @@ def frame(
         class_names: One a class; of synonyms separated by commas the first is shown.
         row: Which episode of the batch.
         title: Headline, empty for none.
+        hidden: Hidden tokens are ``"dimmed"``, dark and almost grey, or plain ``"grey"``.
 
     Returns:
         RGB pixels; 480 × 832 for a square image.
@@ -51,7 +56,31 @@ def frame(
     Raises:
         ValueError: The images do not have the grid of the task at this patch size.
     """
-    return draw(moment(state, config, patch_size, class_names, row), history, title)
+    return draw(moment(state, config, patch_size, class_names, row), history, title, hidden)
+
+
+def tiled(
+    frames: Sequence[UInt8[np.ndarray, "height width 3"]],
+) -> UInt8[np.ndarray, "tiled_height tiled_width 3"]:
+    """Put frames side by side and below each other on one sheet, as square as can be.
+
+    Args:
+        frames: At least one, all of one size; the first is at the top left, the second beside it.
+
+    Raises:
+        ValueError: There is none, or they differ in size.
+    """
+    shapes = {np.shape(pixels) for pixels in frames}
+    if len(shapes) != 1:
+        raise ValueError(f"frames must be at least one, all of one size; got {sorted(shapes)}")
+    (height, width, _), count = shapes.pop(), len(frames)
+    sides = {cols: max(math.ceil(count / cols) * height, cols * width) for cols in range(1, 1 + count)}
+    cols = min(sides, key=lambda number: sides[number])
+    sheet = np.full((math.ceil(count / cols) * height, cols * width, 3), 255, np.uint8)  # paper
+    for number, pixels in enumerate(frames):
+        top, left = number // cols * height, number % cols * width
+        sheet[top : top + height, left : left + width] = pixels
+    return sheet
 
 
 def text(

@@ -27,7 +27,7 @@ from saccade_env.errors import unknown_name
 from saccade_env.geometry import grid_of
 from saccade_env.images import BrokenImageError, ImageSource, Picture, Preprocess, Spec
 
-RENDER_MODES = ("rgb_array", "ansi")
+RENDER_MODES = ("human", "rgb_array", "ansi")
 _DRAWS = 100
 
 
@@ -45,6 +45,7 @@ class TaskKeywords(Rules, total=False):
     device: str | torch.device
     on_error: Literal["raise", "skip"]
     classifier_mode: Literal["recompute", "kv_cache"] | None
+    hidden: Literal["dimmed", "grey"]
 
 
 class Task:
@@ -57,6 +58,7 @@ class Task:
         device: str | torch.device = "cpu",
         on_error: Literal["raise", "skip"] = "raise",
         classifier_mode: str | None = None,
+        hidden: Literal["dimmed", "grey"] = "dimmed",
         **rules: Unpack[Rules],
     ) -> None:
         for name in rules.keys() - Rules.__annotations__:
@@ -65,6 +67,7 @@ class Task:
         self.source, self.classifier = open_pair(images, classifier, device, classifier_mode)
         self.config = SaccadeConfig(self.classifier.grid, **rules)
         self.on_error = check_on_error(on_error)
+        self.hidden = check_hidden(hidden)
         self._blank: Tensor | None = None
         self._refuse_unlabelled()
 
@@ -218,6 +221,17 @@ def check_on_error(on_error: str) -> Literal["raise", "skip"]:
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error must be 'raise' or 'skip'; got {on_error!r}")
     return on_error  # type: ignore[return-value]
+
+
+def check_hidden(hidden: str) -> Literal["dimmed", "grey"]:
+    """Pass ``"dimmed"`` or ``"grey"`` through.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if hidden not in ("dimmed", "grey"):
+        raise ValueError(f"hidden must be 'dimmed' or 'grey'; got {hidden!r}")
+    return hidden  # type: ignore[return-value]
 
 
 class TaskHolder:

@@ -23,6 +23,7 @@ from typing_extensions import Unpack
 from saccade_env import core, spaces
 from saccade_env.classifiers import AUTO, Classifier
 from saccade_env.config import check_whole
+from saccade_env.drawing.window import Window
 from saccade_env.env import SaccadeEnv
 from saccade_env.errors import unknown_name
 from saccade_env.images import Spec
@@ -48,7 +49,7 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
         num_envs: Number of rows.
         images: As of :class:`saccade_env.SaccadeEnv`.
         classifier: Likewise.
-        render_mode: ``"rgb_array"`` or ``"ansi"``.
+        render_mode: ``"human"`` (a window with all rows), ``"rgb_array"`` or ``"ansi"``.
         workers: Threads that decode the next picture of every row ahead of time; None means one for
             every four processors, 1 to 4. 0 decodes within the step. It changes no episode.
         autoreset_mode: An ``AutoresetMode`` or its value: ``"SameStep"``, ``"NextStep"`` or
@@ -57,12 +58,13 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
         max_episode_steps: Steps after which an episode is truncated, as by Gymnasium's TimeLimit.
         **task: All other keywords of :class:`saccade_env.SaccadeEnv`: ``fovea``, ``max_saccades``,
             ``reward``, ``saccade_cost``, ``action``, ``stop_action``, ``device``, ``on_error``,
-            ``classifier_mode``.
+            ``classifier_mode``, ``hidden``.
 
     Attributes:
         episodes: Number of episodes begun in every row, int64 [B].
 
     Raises:
+        DependencyNotInstalled: ``render_mode="human"`` without pygame.
         ValueError: Unknown name or contradicting values; the message holds them.
     """
 
@@ -81,6 +83,7 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
     ) -> None:
         self.num_envs = check_whole("num_envs", num_envs, 1)
         self.render_mode = check_render_mode(render_mode)
+        self._window = Window() if render_mode == "human" else None
         self.autoreset_mode = _check_autoreset(autoreset_mode)
         self.metadata = {**SaccadeEnv.metadata, "autoreset_mode": self.autoreset_mode}
         if max_episode_steps is not None:
@@ -159,6 +162,7 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
         if mask.all():
             self._stepped = None
         self._begin(rows, indices)
+        self._show()
         return self._observe(), _of_rows(spaces.info(self._running(), self.config), mask)
 
     def step(
@@ -193,41 +197,63 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
         truncated = (self._elapsed >= self._limit) & ~begins
         ended = terminated | truncated
         self._over |= ended
+        self._show()
         finals = {}
         if self.autoreset_mode == AutoresetMode.SAME_STEP and ended.any():
             finals, begins = self._finals(ended), ended
         if begins.any():
             self._begin(np.flatnonzero(begins).tolist(), [None] * self.num_envs)
+            self._show()
         info = _of_rows(spaces.info(self._running(), self.config), np.ones(self.num_envs, bool))
         return self._observe(), rewards, terminated, truncated, {**info, **finals}
 
     def render(self) -> tuple[Any, ...] | None:
-        """One frame or text a row, as ``render_mode`` says."""
+        """One frame or text a row, as ``render_mode`` says.
+
+        Not one picture of all: Gymnasium's RecordVideo and HumanRendering tile frames themselves.
+        With ``"human"`` None: the window shows every frame already, and answers its events.
+        """
         from saccade_env import rendering
 
-        if self.render_mode is None:
-            return None
-        state, names = self._running(), self._task.class_names
+        if self.render_mode == "rgb_array":
+            return self._frames()
         if self.render_mode == "ansi":
+            state, names = self._running(), self._task.class_names
             return tuple(rendering.text(state, self.config, names, i) for i in range(self.num_envs))
-        done = state.saccades_done.tolist()
+        if self._window:
+            self._window.answer()
+        return None
+
+    def close_extras(self, **_: Any) -> None:
+        """End the threads that read pictures, and close the window."""
+        self._lookahead.close()
+        if self._window:
+            self._window.close()
+
+    def _frames(self) -> tuple[np.ndarray, ...]:
+        from saccade_env import rendering
+
+        state, names, done = self._running(), self._task.class_names, self._running().saccades_done
         return tuple(
             rendering.frame(
-                state, self.config, self.patch_size, self._history[i, : done[i] + 1].tolist(),
-                names, i,
+                state, self.config, self.patch_size, self._history[i, : int(done[i]) + 1].tolist(),
+                names, i, hidden=self._task.hidden,
             )
             for i in range(self.num_envs)
         )  # fmt: skip
 
-    def close_extras(self, **_: Any) -> None:
-        """End the threads that read pictures."""
-        self._lookahead.close()
+    def _show(self) -> None:
+        from saccade_env import rendering
+
+        if self._window:
+            fps = self.metadata["render_fps"]
+            self._window.show(lambda: rendering.tiled(self._frames()), fps)
 
     def _observe(self) -> spaces.Observation:
         return observe(self._running(), self._buffers.write)
 
     def _write_history(self) -> None:
-        if self.render_mode == "rgb_array":
+        if self.render_mode in ("human", "rgb_array"):
             state = self._running()
             rows, done = np.arange(self.num_envs), state.saccades_done.cpu().numpy()
             self._history[rows, done] = state.certainty.cpu().numpy()

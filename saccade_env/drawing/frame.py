@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,50 @@ from saccade_env.drawing.canvas import Canvas, Length, Place, shorten
 from saccade_env.drawing.style import BLACK, BLUE, FAINT, ORANGE, PAPER, QUIET, YELLOW
 
 PICTURE_HEIGHT, PICTURE_LIMIT, PANEL, MARGIN, GAP = 448, 896, 320, 16, 28
+GREY = (128, 128, 128)  # in place of what is hidden
+Hidden = Literal["dimmed", "grey"]
+
+
+class Layout(NamedTuple):
+    """Where things lie in a frame; the picture's left border is at ``MARGIN``."""
+
+    scale: float  # pixels of the frame for one of the image
+    top: int  # of the picture
+    height: int  # of the picture
+    width: int
+    frame_height: int
+    frame_width: int
+
+
+def layout(image_size: tuple[int, int]) -> Layout:
+    """Lay out the frame of an image of (height, width) pixels."""
+    scale = min(PICTURE_HEIGHT / image_size[0], PICTURE_LIMIT / image_size[1])
+    height, width = (max(1, round(side * scale)) for side in image_size)
+    frame_height = PICTURE_HEIGHT + 2 * MARGIN
+    frame_width = math.ceil((width + PANEL + GAP + 2 * MARGIN) / 16) * 16
+    top = (frame_height - height) // 2
+    return Layout(scale, top, height, width, frame_height, frame_width)
+
+
+def token_at(place: Place, image_size: tuple[int, int], patch_size: int) -> int | None:
+    """The token at a place of a frame, such as a click's; None beside the picture.
+
+    Args:
+        place: (row, col) in pixels of the frame.
+        image_size: (height, width) of the image the frame shows.
+        patch_size: Side of a token in pixels of the image.
+
+    Returns:
+        The row-major index of the token.
+    """
+    laid = layout(image_size)
+    row, col = place[0] - laid.top, place[1] - MARGIN
+    if not (0 <= row < laid.height and 0 <= col < laid.width):
+        return None
+    grid = geometry.grid_of(image_size, patch_size)
+    pixel = torch.tensor([[row, col]], dtype=torch.float64) / laid.scale
+    token = geometry.pixel_to_row_col(pixel, patch_size, grid)
+    return int(geometry.row_col_to_index(token, grid))
 
 
 class Moment(NamedTuple):
@@ -87,18 +131,15 @@ def class_name(number: int, class_names: Sequence[str] | None) -> str:
 
 
 def draw(
-    shown: Moment, history: Sequence[float], title: str
+    shown: Moment, history: Sequence[float], title: str, hidden: Hidden
 ) -> UInt8[np.ndarray, "frame_height frame_width 3"]:
     """Draw the picture and the panel beside it; ``history`` is certainty after every saccade."""
-    scale = min(PICTURE_HEIGHT / shown.image.shape[0], PICTURE_LIMIT / shown.image.shape[1])
-    height, width = (max(1, round(side * scale)) for side in shown.image.shape[:2])
-    frame_height = PICTURE_HEIGHT + 2 * MARGIN
-    frame_width = math.ceil((width + PANEL + GAP + 2 * MARGIN) / 16) * 16
-    canvas = Canvas(frame_height, frame_width)
-    top, left = (frame_height - height) // 2, frame_width - MARGIN - PANEL
-    canvas.image(picture(shown, height, width), top, MARGIN)
+    laid = layout((shown.image.shape[0], shown.image.shape[1]))
+    canvas = Canvas(laid.frame_height, laid.frame_width)
+    left = laid.frame_width - MARGIN - PANEL
+    canvas.image(picture(shown, laid.height, laid.width, hidden), laid.top, MARGIN)
     if shown.fixations:
-        _draw_scanpath(canvas, shown, (top, MARGIN), scale)
+        _draw_scanpath(canvas, shown, (laid.top, MARGIN), laid.scale)
     _draw_heading(canvas, left, shown, title)
     _draw_classes(canvas, left, shown)
     _draw_certainty(canvas, left, shown, history)
@@ -106,16 +147,19 @@ def draw(
 
 
 def picture(
-    shown: Moment, height: int, width: int
+    shown: Moment, height: int, width: int, hidden: Hidden
 ) -> UInt8[np.ndarray, "picture_height picture_width 3"]:
-    """The image at a size in pixels, with what is hidden dark and almost grey."""
+    """The image at a size in pixels, with what is hidden dark and almost grey, or not at all."""
     from PIL import Image, ImageChops, ImageFilter
 
     full = Image.fromarray(shown.image).resize((width, height), Image.Resampling.LANCZOS)
     seen = Image.fromarray(shown.revealed.astype(np.uint8) * 255).resize((width, height), 0)
-    muted = Image.blend(full, full.convert("L").convert("RGB"), 0.8)
-    # The exponent keeps the shapes of a dark picture, the factor holds down a bright one.
-    dim = muted.point([round(96 * (level / 255) ** 0.8) for level in range(256)] * 3)
+    if hidden == "grey":
+        dim = Image.new("RGB", full.size, GREY)
+    else:
+        muted = Image.blend(full, full.convert("L").convert("RGB"), 0.8)
+        # The exponent keeps the shapes of a dark picture, the factor holds down a bright one.
+        dim = muted.point([round(96 * (level / 255) ** 0.8) for level in range(256)] * 3)
     edge = ImageChops.subtract(seen, seen.filter(ImageFilter.MinFilter(3)))
     shine = Image.blend(full, Image.new("RGB", full.size, "white"), 0.35)
     return np.asarray(Image.composite(shine, Image.composite(full, dim, seen), edge))
