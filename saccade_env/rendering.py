@@ -19,6 +19,7 @@ from jaxtyping import UInt8
 from saccade_env import core, spaces
 from saccade_env.config import SaccadeConfig
 from saccade_env.drawing.frame import Hidden, class_name, draw, moment, token_at
+from saccade_env.drawing.style import PAPER
 from saccade_env.drawing.video import encoder, save
 
 __all__ = ["frame", "record", "save", "text", "tiled", "token_at"]
@@ -62,7 +63,7 @@ def frame(
 def tiled(
     frames: Sequence[UInt8[np.ndarray, "height width 3"]],
 ) -> UInt8[np.ndarray, "tiled_height tiled_width 3"]:
-    """Put frames side by side and below each other on one sheet, as square as can be.
+    """Put frames on one sheet, in a grid that is nearly square.
 
     Args:
         frames: At least one, all of one size; the first is at the top left, the second beside it.
@@ -73,10 +74,11 @@ def tiled(
     shapes = {np.shape(pixels) for pixels in frames}
     if len(shapes) != 1:
         raise ValueError(f"frames must be at least one, all of one size; got {sorted(shapes)}")
-    (height, width, _), count = shapes.pop(), len(frames)
-    sides = {cols: max(math.ceil(count / cols) * height, cols * width) for cols in range(1, 1 + count)}
-    cols = min(sides, key=lambda number: sides[number])
-    sheet = np.full((math.ceil(count / cols) * height, cols * width, 3), 255, np.uint8)  # paper
+    height, width, _ = shapes.pop()
+    rows = math.ceil(math.sqrt(len(frames)))  # as many as columns or more: frames are wide
+    cols = math.ceil(len(frames) / rows)
+    paper = list(bytes.fromhex(PAPER[1:]))
+    sheet = np.full((rows * height, cols * width, 3), paper, np.uint8)
     for number, pixels in enumerate(frames):
         top, left = number // cols * height, number % cols * width
         sheet[top : top + height, left : left + width] = pixels

@@ -31,6 +31,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # own cache, or leave anything in it.
 CACHE = os.environ["SACCADE_CACHE"] = tempfile.mkdtemp(prefix="saccade-tests-")
 
+os.environ["SDL_VIDEODRIVER"] = "dummy"  # windows that nobody sees
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HOME"] = f"{CACHE}/huggingface"
 

@@ -11,7 +11,9 @@ import pytest
 import saccade_env
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("timm", "stable_baselines3", "pandas", "matplotlib", "torchvision", "imageio", "rich")
+HEAVY = (
+    "timm", "stable_baselines3", "pandas", "matplotlib", "torchvision", "imageio", "rich", "pygame",
+)  # fmt: skip
 
 
 def test_only_the_environments_hold_a_state() -> None:

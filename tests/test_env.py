@@ -63,12 +63,17 @@ def test_env_checkers_pass(make: Any, action: dict[str, Any], wrapper: str) -> N
 
 
 @pytest.mark.filterwarnings("ignore:.*:UserWarning:stable_baselines3")
-@pytest.mark.parametrize("mode", ["rgb_array", "ansi"])
-def test_rendering_passes_the_checker(make: Any, mode: str) -> None:
+@pytest.mark.parametrize("mode", ["human", "rgb_array", "ansi"])
+def test_rendering_passes_the_checker(
+    make: Any, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pygame", reason="needs pygame: pip install 'saccade-env[window]'")
+    monkeypatch.setitem(SaccadeEnv.metadata, "render_fps", 1000)
     env = make(render_mode=mode)
     env.spec = copy.copy(gym.spec(saccade_env.ENV_ID))  # the registry's own must stay clean
     env.spec.kwargs = {"images": "sample", "classifier": env._task.classifier}
     check_env(env)
+    env.close()
 
 
 @pytest.mark.filterwarnings("ignore:.*is different from the unwrapped version:UserWarning")
@@ -303,8 +308,10 @@ def test_what_cannot_work_is_refused(linear: Any, make_linear: Any) -> None:
             SaccadeEnv("sample", linear, device=device)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="on_error must be"):
         SaccadeEnv("sample", linear, on_error="ignore")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="unknown render mode 'human'"):
-        SaccadeEnv("sample", linear, render_mode="human")
+    with pytest.raises(ValueError, match="unknown render mode 'humen'. Did you mean 'human'"):
+        SaccadeEnv("sample", linear, render_mode="humen")
+    with pytest.raises(ValueError, match="hidden must be 'dimmed' or 'grey'; got 'gray'"):
+        SaccadeEnv("sample", linear, hidden="gray")  # type: ignore[arg-type]
     with pytest.raises(ResetNeeded):
         SaccadeEnv("sample", linear).step(0)
     with pytest.raises(ResetNeeded):

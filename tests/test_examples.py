@@ -26,8 +26,24 @@ BUDGET = {
     "train_ppo.py": ["--timesteps", "16", "--num-envs", "2", "--n-steps", "8"],
     "simulate_cluster.py": ["--actors", "2", "--seconds", "0.2", "--batches", "2"],
     "train_rllib.py": ["--iterations", "1", "--num-env-runners", "1"],
+    "play.py": ["--saccades", "2", "--fovea", "5"],
     "my_images.py": [str(EXAMPLES.parent / "saccade_env" / "images" / "sample")],
 }
+CLICKS = """
+import pygame, runpy, sys
+from saccade_env.drawing.frame import MARGIN
+pygame.display.init()
+def click(row, col):
+    pygame.event.post(pygame.event.Event(pygame.MOUSEBUTTONDOWN, pos=(col, row), button=1))
+def press(key):
+    pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=key))
+click(5, 5), click(100, 700)  # beside the picture: nothing
+click(MARGIN, MARGIN), click(240, 240)  # two looks end the first picture
+press(pygame.K_RETURN), click(100, 300), press(pygame.K_s)  # the second is stopped
+press(pygame.K_RETURN), click(300, 100), press(pygame.K_ESCAPE)  # the third is not finished
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 MASKED = """
 import os, runpy, sys, torch
 from ray.rllib.core.rl_module import RLModule
@@ -55,12 +71,18 @@ def test_example_runs(script: str, tmp_path: Path) -> None:
         pytest.skip("needs Ray with RLlib: the extra rllib")
     if script == "simulate_cluster.py" and not find_spec("ray"):
         pytest.skip("needs Ray: the extra ray")
+    if script == "play.py" and not find_spec("pygame"):
+        pytest.skip("needs pygame: the extra window")
     call = [sys.executable, str(EXAMPLES / script), *BUDGET.get(script, [])]
+    if script == "play.py":
+        call[1:1] = ["-c", CLICKS]
     done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     if script == "compare_rewards.py":
         assert (tmp_path / "runs" / "rewards" / "rewards.png").stat().st_size > 0
         assert len((tmp_path / "runs" / "rewards" / "rewards.csv").read_text().splitlines()) == 6
+    if script == "play.py":
+        assert "pictures finished: 2\nmean correct: " in done.stdout
     if script == "train_ppo.py":
         assert (tmp_path / "runs" / "ppo" / "model.zip").stat().st_size > 0
         assert list((tmp_path / "runs").rglob("events.out.tfevents*")), "TensorBoard has curves"

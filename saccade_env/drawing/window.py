@@ -14,6 +14,8 @@ import numpy as np
 from gymnasium.error import DependencyNotInstalled
 from jaxtyping import UInt8
 
+from saccade_env.drawing.canvas import Length
+
 INSTALL = "pip install 'saccade-env[window]'"
 _ROOM = 80  # pixels that the desktop's own bars take
 
@@ -35,7 +37,7 @@ class Window:
     def __getstate__(self) -> dict[str, Any]:
         return {"_clock": None, "_dismissed": self._dismissed}
 
-    def show(self, draw: Callable[[], UInt8[np.ndarray, "height width 3"]], fps: float) -> None:
+    def show(self, draw: Callable[[], UInt8[np.ndarray, "height width 3"]], fps: Length) -> None:
         """Draw a frame and show it when its time has come, ``fps`` in a second at most."""
         self.answer()
         if self._dismissed:
@@ -64,7 +66,7 @@ class Window:
         if pygame.event.get(pygame.QUIT):
             self.close()
             self._dismissed = True
-            gym.logger.warn("the window was closed: going on without; close() the env to end that")
+            gym.logger.warn("the window was closed: the environment goes on without drawing")
 
     def close(self) -> None:
         """Close it; the next frame, if any, opens it again."""
