@@ -69,6 +69,7 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
     """
 
     metadata = {**SaccadeEnv.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
+    closed = True  # until it is whole: Gymnasium 1.1 closes what is collected, refused ones too
 
     def __init__(
         self,
@@ -104,6 +105,7 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
         self._over = np.ones(num_envs, bool)
         self._unread = False  # whether a picture to go on with could not be read
         self._history = np.full((num_envs, self.config.max_saccades + 1), np.nan)
+        self.closed = False
 
     @property
     def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]

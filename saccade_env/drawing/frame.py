@@ -147,7 +147,7 @@ def draw(
 
 
 def picture(
-    shown: Moment, height: int, width: int, hidden: Hidden
+    shown: Moment, height: int, width: int, hidden: Hidden = "dimmed"
 ) -> UInt8[np.ndarray, "picture_height picture_width 3"]:
     """The image at a size in pixels, with what is hidden dark and almost grey, or not at all."""
     from PIL import Image, ImageChops, ImageFilter
