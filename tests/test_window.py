@@ -159,7 +159,13 @@ def test_keys_and_clicks_are_left_to_the_program(sample: Any, linear: Any) -> No
     env.close()
 
 
-@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+@pytest.mark.parametrize(
+    "duplicate",
+    [
+        pytest.param(copy.deepcopy, marks=pytest.mark.slow, id="deepcopy"),
+        pytest.param(lambda env: pickle.loads(pickle.dumps(env)), id="pickle"),
+    ],
+)
 def test_a_window_is_no_part_of_a_copy(make: Any, duplicate: Any) -> None:
     env = make(render_mode="human")
     env.reset(seed=0)
@@ -279,7 +285,7 @@ def test_frames_of_many_sizes_are_not_tiled() -> None:
 
 
 def test_large_frames_fit_the_desktop(sample: Any, linear: Any) -> None:
-    env = SaccadeVectorEnv(9, sample, linear, render_mode="human")
+    env = SaccadeVectorEnv(4, sample, linear, render_mode="human")
     env.reset(seed=0)
     height, width, _ = shown().shape
     desktop = pygame.display.get_desktop_sizes()[0]
@@ -290,7 +296,7 @@ def test_large_frames_fit_the_desktop(sample: Any, linear: Any) -> None:
 
 @pytest.mark.parametrize(
     ("image_size", "patch_size"),
-    [((224, 224), 16), ((224, 224), 8), ((224, 384), 16), ((384, 224), 16), ((16, 640), 16)],
+    [((224, 224), 16), ((112, 112), 8), ((224, 384), 16), ((384, 224), 16), ((16, 640), 16)],
 )
 def test_every_token_is_found_at_its_place(image_size: tuple[int, int], patch_size: int) -> None:
     laid = layout(image_size)
