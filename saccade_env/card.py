@@ -73,6 +73,15 @@ def describe_policy(policy: Policy) -> dict[str, Any]:
     return {**described, "weights": vars(weights)} if weights else described
 
 
+def what_it_sees(policy: Policy) -> str:
+    """What a policy sees besides what it reveals: "no", "yes" (the whole image), or in words."""
+    if isinstance(policy, Oracle) and policy.sees_label:
+        return "the label"
+    if side := getattr(policy, "periphery", 0):
+        return f"{side}×{side} pixels"
+    return "yes" if policy.sees_full_image else "no"
+
+
 def _is_record(value: Any) -> bool:
     return is_dataclass(value) and not isinstance(value, type)
 

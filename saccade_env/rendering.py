@@ -1,4 +1,4 @@
-"""Episodes to look at: frames, text, GIF and MP4.
+"""Episodes to look at: frames, text, GIF and MP4, and a page that plays them.
 
 A frame is uint8 ``[height, width, 3]``. Its size depends on the shape of the image alone and is a
 multiple of 16 both ways, as video codecs want it. Nothing here keeps state or opens a window: the
@@ -7,22 +7,41 @@ environments do, with ``render_mode="human"``.
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from jaxtyping import UInt8
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
 
 from saccade_env import core, spaces
+from saccade_env.card import what_it_sees
+from saccade_env.classifiers.base import Classifier
 from saccade_env.config import SaccadeConfig
+from saccade_env.drawing import player
 from saccade_env.drawing.frame import Hidden, class_name, draw, moment, token_at
+from saccade_env.drawing.scanpaths import Run, scanpaths
 from saccade_env.drawing.style import PAPER
-from saccade_env.drawing.video import encoder, save
+from saccade_env.drawing.video import save
+from saccade_env.files import write_text
 
-__all__ = ["frame", "record", "save", "text", "tiled", "token_at"]
+__all__ = [
+    "check_record",
+    "frame",
+    "full_logits",
+    "record",
+    "save",
+    "text",
+    "tiled",
+    "token_at",
+]
+FILMS = (".gif", ".mp4")
+_SUFFIXES = (*FILMS, ".html", ".json")
 FIXATION_MARKS = "123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -120,46 +139,115 @@ def text(
 
 def record(
     env: gym.Env[Any, Any],
-    policy: core.Policy,
+    policy: core.Policy | Mapping[str, core.Policy],
     path: str | Path,
     seed: int | None = None,
     index: int | None = None,
 ) -> dict[str, Any]:
-    """Play one episode with a policy and save it.
+    """Play one episode with a policy and save it; with several by name, side by side.
 
     Args:
-        env: A SaccadeEnv, wrapped or not, made with ``render_mode="rgb_array"``.
-        policy: Where to look.
-        path: Ends in ``.gif`` or ``.mp4``, see :func:`save`.
+        env: A SaccadeEnv, wrapped or not; for a film made with ``render_mode="rgb_array"``.
+        policy: Where to look. Several play on the same picture, and are no film.
+        path: Ends in ``.gif`` or ``.mp4``, see :func:`save`; in ``.html`` for a page that plays
+            them, or ``.json`` for what it plays (:mod:`saccade_env.drawing.scanpaths`).
         seed: Seed of the reset.
         index: Which image; by default the environment chooses.
 
     Returns:
-        ``path``, ``saccades`` made, and the last ``prediction``, ``certainty`` and ``correct``.
+        ``path``, ``saccades`` made, and the last ``prediction``, ``certainty`` and ``correct``;
+        of the first policy, if there are several.
 
     Raises:
-        ValueError: Another render mode or suffix.
+        ValueError: Another render mode or suffix, or a film of several policies.
         OSError: The file cannot be written.
     """
-    encoder(Path(path))
-    if env.render_mode != "rgb_array":
+    policies = dict(policy) if isinstance(policy, Mapping) else {policy.name: policy}
+    film = check_record(path, len(policies))
+    if film and env.render_mode != "rgb_array":
         raise ValueError(f"record needs render_mode='rgb_array'; got {env.render_mode!r}")
+    inner: Any = env.unwrapped
+    runs, frames, results = [], [], []
+    for name, one in policies.items():
+        states, infos = [], []
+        for info in _played(env, one, seed, index):
+            states.append(inner.state)
+            infos.append(info)
+            if film:
+                frames.append(env.render())
+        index = int(states[0].image_index[0])  # the others get the picture that was drawn
+        saliency = one.maps(inner.images)[0] if isinstance(one, core.HasMaps) else None
+        runs.append(Run(name, states, what_it_sees(one), saliency))
+        results.append(_result(states[-1], infos[-1]))
+    _save(runs, frames, inner, Path(path))
+    return {"path": str(path), **results[0]}
+
+
+def check_record(path: str | Path, policies: int = 1) -> bool:
+    """Whether a path is that of a film, before anything is played.
+
+    Raises:
+        ValueError: Its suffix is unknown, or a film of several policies is asked for.
+    """
+    suffix = Path(path).suffix.lower()
+    if not policies:
+        raise ValueError("record needs a policy; got none")
+    if suffix not in _SUFFIXES:
+        raise ValueError(f"path must end in .gif, .mp4, .html or .json; got {str(path)!r}")
+    if suffix in FILMS and policies > 1:
+        raise ValueError(
+            f"a film shows one policy, and .html or .json several side by side; got {policies} "
+            f"policies for {str(path)!r}"
+        )
+    return suffix in FILMS
+
+
+def _played(
+    env: gym.Env[Any, Any], policy: core.Policy, seed: int | None, index: int | None
+) -> Iterator[dict[str, Any]]:
+    """Play an episode; gives the info before the first saccade and after each."""
     inner: Any = env.unwrapped
     _, info = env.reset(seed=seed, options=None if index is None else {"index": index})
     inner.reset_policy(policy)
-    frames: list[Any] = [env.render()]
+    yield info
     over = False
     while not over:
         fixation = int(policy.act(inner.view)[0])
         action = spaces.fixation_to_action(fixation, inner.config)
         _, _, terminated, truncated, info = env.step(action)
-        frames.append(env.render())
+        yield info
         over = terminated or truncated
-    save(frames, path)
+
+
+def _result(state: core.State, info: dict[str, Any]) -> dict[str, Any]:
     return {
-        "path": str(path),
-        "saccades": int(inner.view.saccades_done[0]),
+        "saccades": int(state.saccades_done[0]),
         "prediction": int(info["prediction"]),
         "certainty": float(info["certainty"]),
         "correct": bool(info["correct"]),
     }
+
+
+def _save(runs: Sequence[Run], frames: Sequence[Any], inner: Any, path: Path) -> None:
+    if frames:
+        return save(frames, path)
+    title = " and ".join(filter(None, [", ".join(run.name for run in runs[:-1]), runs[-1].name]))
+    document = scanpaths(
+        runs, inner.config, inner.class_names,
+        full=full_logits(runs[0].states[0], inner.classifier),
+        title=f"Scanpath of {title}" if len(runs) == 1 else f"Scanpaths of {title}",
+        classifier=inner.classifier.name,
+    )  # fmt: skip
+    if path.suffix.lower() == ".json":
+        write_text(path, json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+    else:
+        write_text(path, player.page([document], document["title"]))
+
+
+def full_logits(
+    state: core.State, classifier: Classifier, row: int = 0
+) -> Float[Tensor, " classes"]:
+    """What the classifier makes of a whole image."""
+    memory = classifier.begin(state.images[row : row + 1].to(classifier.device))
+    logits, _ = classifier.classify(memory, torch.ones_like(state.revealed[row : row + 1]))
+    return logits[0].cpu()

@@ -274,6 +274,16 @@ class TaskHolder:
         return self._task.card
 
     @property
+    def class_names(self) -> Sequence[str] | None:
+        """One a class, if the images name them."""
+        return self._task.class_names
+
+    @property
+    def state(self) -> core.State:
+        """All of the running episodes, labels too: to draw them, and not for an agent."""
+        return self._running()
+
+    @property
     def images(self) -> UInt8[Tensor, "batch 3 height width"]:
         """The pictures of the running episodes."""
         return self._running().images

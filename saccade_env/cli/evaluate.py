@@ -18,7 +18,6 @@ from saccade_env.cli.console import (
 )
 from saccade_env.cli.making import (
     check_classifier,
-    find,
     find_agents,
     find_policies,
     open_images,
@@ -165,7 +164,7 @@ def evaluate(
         shown = worth_showing(result.records, winner)
         index = next(i for i in range(len(source)) if source.id(i) == shown)
         film = folder / f"scanpath-{file_name(winner)}.gif"
-        record_episode(source, judge, policies[winner], film, index, seed, config)
+        record_episode(source, judge, {winner: policies[winner]}, film, index, seed, config)
         written.append(film)
     for file in written:
         typer.echo(f"wrote {file}")
@@ -174,30 +173,38 @@ def evaluate(
 @app.command()
 def record(
     policy: Annotated[
-        str,
-        typer.Option(help=f"Policy to record. {POLICY}"),
+        list[str],
+        typer.Option(
+            help=f"Policy to record; repeat for several side by side in an .html file. {POLICY}"
+        ),
     ],
     images: Images = None,
     labels: Labels = None,
     index: Annotated[int, typer.Option(min=0, help="Which picture of the images.")] = 0,
-    out: Annotated[Path, typer.Option(help="A .gif or .mp4 file.")] = Path("scanpath.gif"),
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="A film (.gif, .mp4), a page that plays it saccade by saccade (.html), or what "
+            "the page plays (.json)."
+        ),
+    ] = Path("scanpath.gif"),
     classifier: ClassifierName = "auto",
     fovea: Fovea = 3,
     saccades: Saccades = 10,
     seed: Seed = 0,
     device: Device = "cpu",
 ) -> None:
-    """Record one episode of a policy as a GIF or MP4."""
+    """Record one episode of a policy as a film, or of several to be played in a browser."""
+    from saccade_env import rendering
     from saccade_env.config import SaccadeConfig
-    from saccade_env.drawing import video
     from saccade_env.files import check_writable
     from saccade_env.images import Collection
     from saccade_env.task import open_pair
 
-    video.encoder(out)  # refuses other suffixes before anything is played
+    rendering.check_record(out, len({*policy}))  # refuses before anything is played
     check_writable(out)
     check_classifier(classifier)
-    build = find(policy, seed, device)
+    found = find_policies(policy, seed, device)
     source, judge = open_pair(open_images(images, labels), classifier, device)
     config = SaccadeConfig(judge.grid, fovea, saccades)
     if isinstance(source, Collection) and Path(source.root).resolve() in out.resolve().parents:
@@ -206,5 +213,6 @@ def record(
         )
     if index >= len(source):
         raise ValueError(f"--index must be below {len(source)}, the number of images; got {index}")
-    record_episode(source, judge, build(judge.grid), out, index, seed, config)
+    policies = {name: build(judge.grid) for name, build in found.items()}
+    record_episode(source, judge, policies, out, index, seed, config)
     typer.echo(f"wrote {out}")

@@ -156,13 +156,13 @@ def _say_what_is_missing(lacks: dict[str, str]) -> None:
 def record_episode(
     source: Any,
     classifier: Any,
-    policy: Any,
+    policies: dict[str, Any],
     path: Path,
     index: int,
     seed: int,
     config: SaccadeConfig,
 ) -> None:
-    """Record one episode as a GIF or MP4."""
+    """Record one episode of each policy, as a film or to be played."""
     from saccade_env import SaccadeEnv, rendering
 
     env = SaccadeEnv(
@@ -172,4 +172,4 @@ def record_episode(
         max_saccades=config.max_saccades,
         render_mode="rgb_array",
     )
-    rendering.record(env, policy, path, seed=seed, index=index)
+    rendering.record(env, policies, path, seed=seed, index=index)

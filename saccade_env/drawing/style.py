@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 INK, QUIET, FAINT, PAPER, BLACK = "#1b2430", "#66717f", "#e6e9ee", "#ffffff", "#0b0f14"
-BLUE, ORANGE, YELLOW = "#0072b2", "#d55e00", "#f5a623"
+BLUE, ORANGE, YELLOW, SKY = "#0072b2", "#d55e00", "#f5a623", "#56b4e9"
 THEME = (INK, QUIET, FAINT, PAPER, BLACK, BLUE, ORANGE, YELLOW)  # of frames
 # How lines are told apart, in this order.
 LOOKS: tuple[dict[str, Any], ...] = (
@@ -28,7 +28,7 @@ LOOKS: tuple[dict[str, Any], ...] = (
     {"color": "#b0508a", "marker": "v", "linestyle": (0, (3, 1.5))},
     {"color": "#000000", "marker": "s", "linestyle": (0, (1, 1.2))},
     {"color": "#e69f00", "marker": "P", "linestyle": "-"},
-    {"color": "#56b4e9", "marker": "*", "linestyle": (0, (7, 1.5))},
+    {"color": SKY, "marker": "*", "linestyle": (0, (7, 1.5))},
 )
 LINE = {"markersize": 4, "linewidth": 1.6}
 OTHER = {"color": "#7a7a7a", "marker": "x", "linestyle": "-"}
