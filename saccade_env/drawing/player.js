@@ -503,7 +503,7 @@ class SaccadePlayer extends HTMLElement {
       type: "range", min: 0, max: this.#last, step: 1, "aria-label": "Saccade",
       oninput: (event) => this.#go(event.target.valueAsNumber),
     });
-    this.#parts.place = make("output", { class: "place" });
+    this.#parts.place = make("span", { class: "place" });
     this.#parts.speed = make("select", {
       "aria-label": "Speed", title: "Speed (+ and −)", onchange: (event) => this.#setSpeed(Number(event.target.value)),
     }, ...speeds);

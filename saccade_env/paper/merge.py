@@ -14,7 +14,14 @@ from saccade_env.evaluation.records import Part
 from saccade_env.evaluation.store import RUN, Store
 from saccade_env.files import read_object, replacing
 from saccade_env.paper.figures import RECIPES, Output
-from saccade_env.paper.results import RESULTS, RUNS, Results, described_in, load_results
+from saccade_env.paper.results import (
+    PICTURE_FILES,
+    RESULTS,
+    RUNS,
+    Results,
+    described_in,
+    load_results,
+)
 from saccade_env.paper.run import names_of, write_report
 
 
@@ -108,7 +115,8 @@ def _gather(
 
 
 def _copy_pictures(described: dict[str, Any], homes: Sequence[Path], out: Output) -> None:
-    for name in (drawn[kind] for drawn in described["pictures"] for kind in ("svg", "png")):
+    pictures = described["pictures"]
+    for name in (drawn[kind] for drawn in pictures for kind in PICTURE_FILES if kind in drawn):
         place = out.place(name)
         found = [home / name for home in homes if (home / name).is_file()]
         if found and place not in found:

@@ -8,6 +8,7 @@ in ``figures/`` beside the page. All text is escaped.
 from __future__ import annotations
 
 import base64
+import json
 import math
 import re
 from collections import Counter
@@ -22,6 +23,7 @@ import jinja2
 import pandas as pd
 
 from saccade_env.card import plain
+from saccade_env.drawing import player
 from saccade_env.files import write_text
 from saccade_env.paper.findings import Finding
 
@@ -36,6 +38,12 @@ _KINDS = {".svg": "image/svg+xml", ".png": "image/png", ".csv": "text/csv;charse
 class Figure:
     """One picture in two files, with what a reader who cannot see it needs.
 
+    Attributes:
+        svg: The drawing.
+        png: The same in pixels.
+        alt: What is drawn.
+        scanpaths: Of several pictures, as a JSON list: a reader may play them.
+
     Raises:
         ValueError: ``alt`` is empty.
     """
@@ -43,15 +51,16 @@ class Figure:
     svg: Path
     png: Path
     alt: str
+    scanpaths: Path | None = None
 
     def __post_init__(self) -> None:
         if not self.alt.strip():
             raise ValueError(f"a figure needs a text for those who cannot see it: {self.png}")
 
     @property
-    def files(self) -> tuple[Path, Path]:
+    def files(self) -> tuple[Path, ...]:
         """What can be downloaded."""
-        return self.svg, self.png
+        return (self.svg, self.png, *((self.scanpaths,) if self.scanpaths else ()))
 
     @property
     def shown(self) -> Path:
@@ -101,11 +110,15 @@ def render(page: Page) -> str:
         loader=jinja2.FunctionLoader(_template),
     )  # fmt: skip
     environment.filters |= {
-        "data": _data, "effect": _effect, "grid": _grid, "slug": slug,
+        "data": _data, "effect": _effect, "grid": _grid, "player": _player, "slug": slug,
         "link": lambda path: f"{FIGURES}/{quote(path.name)}",
     }  # fmt: skip
+    plays = any(figure.scanpaths for section in page.sections for figure in section.figures)
+    script = player.script() if plays else ""
     return environment.get_template(page.template).render(
         page=page,
+        script=script,
+        script_hash=player.source_hash(script),
         targets={slug(section.key) for section in page.sections},
         verdicts=Counter(finding.verdict for finding in page.findings),
     )
@@ -142,6 +155,20 @@ def _data(path: Path) -> str:
     """A file as a data URI."""
     kind = _KINDS[path.suffix]
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _player(path: Path) -> str:
+    """The player of a file of scanpaths; it begins as the drawing does, at the end.
+
+    Raises:
+        OSError: The file does not hold what was written there.
+    """
+    try:
+        documents = json.loads(path.read_text(encoding="utf-8"))
+        checked = [player.check_scanpaths(document) for document in documents]
+    except (TypeError, ValueError) as error:
+        raise OSError(f"{path} cannot be read: {error}") from error
+    return player.element(checked, at="last")
 
 
 def _effect(finding: Finding) -> dict[str, str]:

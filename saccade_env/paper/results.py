@@ -27,6 +27,7 @@ from saccade_env.registry import MODEL, parse_spec
 
 RESULTS, RUNS = "results.json", "runs"
 _PICTURE = ("figure", "svg", "png", "alt")  # what is known of a picture that was drawn
+PICTURE_FILES = ("svg", "png", "scanpaths")  # the last is what plays, where there are saccades
 # Parts that policies play in the paper; which policy plays each depends on the weights at hand.
 ATTENTION, DEEP, CLASSICAL, RANDOM, CENTRE = (
     "attention", "deep saliency", "classical saliency", "random", "centre",
@@ -227,7 +228,11 @@ def described_in(folder: Path) -> dict[str, Any]:
         return {}
     with _named(folder / RESULTS):
         figures = [int(number) for number in found["figures"]]
-        pictures = [{key: drawn[key] for key in _PICTURE} for drawn in found["pictures"]]
+        pictures = [
+            {key: drawn[key] for key in _PICTURE}
+            | {key: drawn[key] for key in PICTURE_FILES if key in drawn}
+            for drawn in found["pictures"]
+        ]
     return {**found, "figures": figures, "pictures": pictures}
 
 
