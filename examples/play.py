@@ -12,6 +12,7 @@ import gymnasium as gym
 import pygame
 
 import saccade_env  # noqa: F401 - registers SaccadeImageNet-v0
+from saccade_env.images import class_names_imagenet
 from saccade_env.rendering import token_at
 
 TITLE = "Click where to look - S: that is enough, Esc: the end"
@@ -45,6 +46,8 @@ def main() -> None:
             played.append(info)
             if pygame.display.get_init():
                 verdict = "Right" if info["correct"] else "Wrong"
+                if info["label"] >= 0:
+                    verdict += f", it is {class_names_imagenet()[info['label']].split(',')[0]}"
                 pygame.display.set_caption(f"{verdict} - Enter: the next picture, Esc: the end")
     env.close()
     print(f"pictures finished: {len(played)}")

@@ -26,7 +26,7 @@ from saccade_env.policies.attention_maps import (
 from saccade_env.policies.base import SaliencyPolicy
 
 FOCUS = "focus"
-_USUAL = {"pretrained": True, "seed": 0}
+USUAL = {"pretrained": True, "seed": 0}
 _NAMES = {("attention", "dino_vits16"): "dino", ("attention", FOCUS): "focus-attention"}
 
 
@@ -38,7 +38,7 @@ def load_network(model: str, how: dict[str, Any], device: str | torch.device) ->
         WeightsError: Its weights cannot be had.
     """
     own = model in dino.NETWORKS or model == FOCUS
-    if own and how != _USUAL:
+    if own and how != USUAL:
         raise ValueError(f"pretrained and seed are for networks of timm; {model!r} takes neither")
     if model in dino.NETWORKS:
         return dino.load_network(model, device)

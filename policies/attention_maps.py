@@ -53,12 +53,39 @@ def attention_map(
     Raises:
         ValueError: No such layer, reduction or resolution.
     """
+    rows, own = _attention(network, images, layer, resolution, reduction)
+    return _to_map(network, REDUCTIONS[reduction](rows, dim=1), own, grid)
+
+
+@torch.no_grad()
+def attention_heads(
+    network: TokenNetwork,
+    images: Shaped[Tensor, "batch 3 height width"],
+    grid: Grid,
+    layer: int = -1,
+    resolution: Resolution = None,
+) -> Float[Tensor, "batch heads rows cols"]:
+    """The maps that :func:`attention_map` reduces, one a head; args and errors as there."""
+    rows, own = _attention(network, images, layer, resolution)
+    heads = rows.shape[1]
+    return _to_map(network, rows.flatten(0, 1), own, grid).unflatten(0, (-1, heads))
+
+
+def _attention(
+    network: TokenNetwork,
+    images: Tensor,
+    layer: int,
+    resolution: Resolution,
+    reduction: Reduction = "max",
+) -> tuple[Float[Tensor, "batch heads tokens"], Grid]:
+    """Attention to all tokens in one layer, and the grid of the patches among them."""
     layer, own, tokens, rotations = _begun(network, images, layer, resolution, reduction)
     for number in range(layer):
         tokens = network.blocks[number](tokens, **network.rotated(number, rotations))
     beside = network.rotated(layer, rotations)
-    rows = attention_weights(network.blocks[layer], tokens, _queries(network), **beside)
-    return _to_map(network, REDUCTIONS[reduction](rows.mean(2), dim=1), own, grid)
+    return attention_weights(network.blocks[layer], tokens, _queries(network), **beside).mean(
+        2
+    ), own
 
 
 class _Rolled(Attending):

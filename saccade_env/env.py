@@ -45,7 +45,8 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
         classifier_mode: For DINO, ``"recompute"`` (the paper's) or ``"kv_cache"``, faster and
             another model: see ``classifiers/dino/kv_cache.py``. By default as the classifier's name
             says (``"dino_vits16:mode=kv_cache,refresh_every=5"``), else ``"recompute"``.
-        hidden: How frames show hidden tokens, ``"dimmed"`` or plain ``"grey"`` ("dimmed").
+        hidden: How frames show hidden tokens, ``"dimmed"``, or plain ``"grey"`` and no label,
+            for a person who plays ("dimmed").
 
     Raises:
         DependencyNotInstalled: ``render_mode="human"`` without pygame.

@@ -68,7 +68,8 @@ def frame(
         class_names: One a class; of synonyms separated by commas the first is shown.
         row: Which episode of the batch.
         title: Headline, empty for none.
-        hidden: Hidden tokens are ``"dimmed"``, dark and almost grey, or plain ``"grey"``.
+        hidden: Hidden tokens are ``"dimmed"``, dark and almost grey, or plain ``"grey"``, without
+            the label, for somebody who is to guess.
 
     Returns:
         RGB pixels; 480 × 832 for a square image.
@@ -248,6 +249,7 @@ def full_logits(
     state: core.State, classifier: Classifier, row: int = 0
 ) -> Float[Tensor, " classes"]:
     """What the classifier makes of a whole image."""
-    memory = classifier.begin(state.images[row : row + 1].to(classifier.device))
-    logits, _ = classifier.classify(memory, torch.ones_like(state.revealed[row : row + 1]))
+    whole = classifier.recomputing  # a cache would only be thrown away
+    memory = whole.begin(state.images[row : row + 1].to(classifier.device))
+    logits, _ = whole.classify(memory, torch.ones_like(state.revealed[row : row + 1]))
     return logits[0].cpu()

@@ -339,3 +339,13 @@ def test_hidden_tokens_are_grey_in_rows_too(sample: Any, linear: Any) -> None:
     env.reset(seed=0)
     assert all((frame[16:464, 16:464] == GREY).all() for frame in env.render())
     env.close()
+
+
+def test_who_guesses_is_not_told_the_label(sample: Any, linear: Any) -> None:
+    frames = {}
+    for hidden in ("dimmed", "grey"):
+        env = SaccadeEnv(sample, linear, render_mode="rgb_array", hidden=hidden)
+        env.reset(seed=0, options={"index": 0})
+        frames[hidden] = env.render()
+    panels = {name: frame[:, 480:] for name, frame in frames.items()}
+    assert (panels["dimmed"] != panels["grey"]).any(), "the label is still in the panel"

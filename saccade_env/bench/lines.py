@@ -40,6 +40,7 @@ class Line:
 
 
 _BARE = "bare forwards on the same token sets ÷ vector env"
+_PRESS = "seconds from pressing Watch to a scanpath of focus-saliency, EfficientNet-Lite0"
 LINES = (
     Line("efficiency dino_vits16", _BARE, 0.95),
     Line("efficiency efficientnet_lite0", _BARE, 0.95),
@@ -54,6 +55,8 @@ LINES = (
     Line("SB3", "PPO's rollout rate ÷ the vector env's, same actions", 0.9),
     Line("RLlib", "its env runner's sampling rate ÷ the vector env's, same actions", 0.8),
     Line("Ray", "evaluation by two workers of one thread ÷ one process of two", 0.9),
+    Line("page, first picture (s)", _PRESS, 3.0, at_least=False),
+    Line("page, second picture (s)", _PRESS, 1.5, at_least=False),
     Line("import", "import saccade_env ÷ import gymnasium, torch", 1.1, at_least=False),
     Line("feeding", "evaluation from files ÷ from decoded pictures", 1.05, at_least=False),
     Line("feeding, shards", "evaluation from tar shards ÷ from files", 1.1, at_least=False),
@@ -70,6 +73,7 @@ _GROUPS: tuple[Callable[[Plan, str | None], Ratios], ...] = (
     processes.rllib,
     processes.ray,
     processes.imports,
+    processes.page,
     processes.feeding,
     processes.growth,
 )

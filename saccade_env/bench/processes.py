@@ -40,6 +40,14 @@ def ray(plan: Plan, images: str | None) -> Ratios:
         yield {"Ray": float(ratio)}
 
 
+def page(plan: Plan, images: str | None) -> Ratios:
+    """How soon the page shows the scanpath of a first picture, and of a second one."""
+    for _ in range(plan.repeats):
+        shown = _python("from saccade_env.bench import page; page.measure()").split()
+        names = ("page, first picture (s)", "page, second picture (s)")
+        yield {name: float(time) for name, time in zip(names, shown, strict=False)}
+
+
 def feeding(plan: Plan, images: str | None) -> Ratios:
     """An evaluation that decodes files, against decoded pictures; and shards and tables."""
     source, judge = subjects.pictures(images), subjects.lite0(plan.device)

@@ -24,6 +24,7 @@ from saccade_env.cli.making import (
     record_episode,
 )
 from saccade_env.cli.options import (
+    POLICY,
     Address,
     BatchSize,
     ClassifierName,
@@ -47,11 +48,6 @@ from saccade_env.cli.options import (
 )
 from saccade_env.cli.root import app
 from saccade_env.cli.spreading import engine_of, say_share, shard_of
-
-POLICY = (
-    "Parameters follow a colon, as in 'dino:layer=5'. Or the name or folder of a trained agent, or "
-    "sb3:PATH for a model of Stable-Baselines3: a pickle, so load only what you trust."
-)
 
 
 @app.command()

@@ -7,6 +7,11 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+POLICY = (
+    "Parameters follow a colon, as in 'dino:layer=5'. Or the name or folder of a trained agent, or "
+    "sb3:PATH for a model of Stable-Baselines3: a pickle, so load only what you trust."
+)
+
 
 def as_path(text: str | Path) -> Path:
     """A path; an empty one, as of a variable that is not set, would be the folder one is in."""

@@ -140,7 +140,9 @@ def draw(
     canvas.image(picture(shown, laid.height, laid.width, hidden), laid.top, MARGIN)
     if shown.fixations:
         _draw_scanpath(canvas, shown, (laid.top, MARGIN), laid.scale)
-    _draw_heading(canvas, left, shown, title)
+    if hidden == "grey":  # whoever guesses is not told
+        shown = shown._replace(label=core.UNLABELLED)
+    _draw_heading(canvas, left, shown, title, "Label hidden" if hidden == "grey" else "No label")
     _draw_classes(canvas, left, shown)
     _draw_certainty(canvas, left, shown, history)
     return canvas.pixels()
@@ -183,13 +185,13 @@ def _draw_scanpath(canvas: Canvas, shown: Moment, origin: Place, scale: float) -
         canvas.text(row, col, str(number), size, ha="center", color=BLACK, weight="bold")
 
 
-def _draw_heading(canvas: Canvas, left: int, shown: Moment, title: str) -> None:
+def _draw_heading(canvas: Canvas, left: int, shown: Moment, title: str, without_label: str) -> None:
     progress = f"Saccade {len(shown.fixations)} of {shown.max_saccades}"
     visible = f"{shown.revealed.mean():.0%} visible"
     canvas.text(30, left, shorten(title or progress, 30), 12, weight="bold")
     canvas.text(54, left, f"{progress}  ·  {visible}" if title else visible, color=QUIET)
     if shown.label == core.UNLABELLED:
-        canvas.text(76, left, "No label", color=QUIET)
+        canvas.text(76, left, without_label, color=QUIET)
         return
     share = shown.probabilities[shown.label]
     canvas.box(72, left, 9, 9, facecolor=ORANGE, linewidth=0)

@@ -75,7 +75,7 @@ def records_of(
     frames = []
     for name, policy in policies.items():
         result = rollout(images, labels, policy, config, classifier, memory, blank)
-        frame = _frame(name, pictures, labels, logits, result)
+        frame = frame_of(name, pictures, labels, logits, result)
         if checked:
             frame = frame.assign(**_recomputed(images, labels, rows, result, config, classifier))
         if map_entropy:
@@ -86,9 +86,10 @@ def records_of(
     return pd.concat(frames, ignore_index=True)
 
 
-def _frame(
+def frame_of(
     name: str, pictures: list[Picture], labels: Tensor, full_logits: Tensor, result: Rollout
 ) -> pd.DataFrame:
+    """The rows of one policy on one batch; ``full_logits`` [batch, classes] of the whole images."""
     batch, saccades = result.prediction.shape
     by_image = {
         "image": np.array([picture.id for picture in pictures], dtype=object),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,7 +53,7 @@ def rollout(
         ValueError: The policy answers something else than fixations, or stops where the task has
             no stop action.
     """
-    return _collect(follow(images, labels, policy, config, classifier, memory, blank)[1:])
+    return collect(follow(images, labels, policy, config, classifier, memory, blank)[1:])
 
 
 def follow(
@@ -78,7 +79,9 @@ def follow(
     return states
 
 
-def _collect(states: list[core.State]) -> Rollout:
+def collect(states: Sequence[core.State]) -> Rollout:
+    """What happened, from the states after every saccade."""
+
     def stack(values: list[Tensor]) -> np.ndarray:
         return torch.stack(values, 1).cpu().numpy()
 

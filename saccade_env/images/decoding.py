@@ -36,9 +36,12 @@ def decode(path: str | os.PathLike[str]) -> Image.Image:
     return read_rgb(lambda: open_file(path), printable(path))
 
 
-def read_rgb(open_it: Open, name: str) -> Image.Image:
-    """What :func:`decode` does with a file, with anything that can be opened."""
-    with _opened(open_it, name) as image:
+def read_rgb(open_it: Open, name: str, most: int | None = None) -> Image.Image:
+    """What :func:`decode` does with a file, with anything that can be opened.
+
+    ``most`` is a limit of pixels below Pillow's own.
+    """
+    with _opened(open_it, name, most) as image:
         image.load()
         with suppress(Exception):  # a spoilt EXIF block does not spoil the picture
             ImageOps.exif_transpose(image, in_place=True)
@@ -107,7 +110,7 @@ _hush = _Hush()
 
 
 @contextmanager
-def _opened(open_it: Open, name: str) -> Iterator[Image.Image]:
+def _opened(open_it: Open, name: str, most: int | None = None) -> Iterator[Image.Image]:
     try:
         with _hush, open_it() as file:
             if not file.seek(0, io.SEEK_END):
@@ -115,10 +118,12 @@ def _opened(open_it: Open, name: str) -> Iterator[Image.Image]:
             file.seek(0)
             with Image.open(file, formats=FORMATS) as image:
                 limit = Image.MAX_IMAGE_PIXELS  # Pillow itself only warns up to twice the limit
+                called = "PIL.Image.MAX_IMAGE_PIXELS = " * (most is None)
+                limit = limit if most is None else most
                 if limit is not None and image.width * image.height > limit:
                     raise ValueError(
-                        f"{image.height}×{image.width} pixels are more than "
-                        f"PIL.Image.MAX_IMAGE_PIXELS = {limit}; it may be a decompression bomb"
+                        f"{image.height}×{image.width} pixels are more than {called}{limit}; "
+                        "it may be a decompression bomb"
                     )
                 yield image
     except Exception as error:  # Pillow's decoders let through whatever their parsers trip over

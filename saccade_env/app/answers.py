@@ -1,0 +1,83 @@
+"""Where people's fixations go: a CSV file that ``saccade-env human`` reads as it is.
+
+A row a fixation. A file of another kind is never added to; several pages may write to one file.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+COLUMNS = (
+    "image",  # its id in the source
+    "subject",  # drawn at random, new for every visit
+    "order",  # of the fixation, from 1
+    "row",  # of the token looked at, from 0
+    "col",
+    "seconds",  # since the picture was begun
+    "prediction",  # of the classifier after this fixation, a number
+    "certainty",  # likewise, 0 to 1
+    "trial",  # of this visit, from 1
+    "ended",  # how the trial ended: budget, stop or time
+    "classifier",
+    "fovea",  # tokens a side
+    "max_saccades",
+)
+
+
+class Answers:
+    """A CSV file of fixations that is only ever added to.
+
+    Args:
+        path: New, empty, or of this kind already.
+
+    Raises:
+        FileExistsError: There is another file, which stays as it is.
+        OSError: It cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock():
+            self._check()
+            with path.open("a", encoding="utf-8"):
+                pass
+
+    def add(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Append rows, each with all of :data:`COLUMNS`, in one piece.
+
+        Raises:
+            FileExistsError: The file has become another one.
+            OSError: It cannot be written.
+        """
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        with self._lock():
+            if self._check():
+                writer.writeheader()
+            writer.writerows(rows)
+            with self.path.open("a", encoding="utf-8", newline="") as file:
+                file.write(text.getvalue())
+
+    def _check(self) -> bool:
+        """Whether it is still to be begun."""
+        if self.path.exists() and not self.path.is_file():
+            raise FileExistsError(f"{self.path} is no regular file; take another for fixations")
+        head = b""
+        if self.path.exists():
+            with self.path.open("rb") as file:
+                head = file.readline(10_000)
+        if head and head.rstrip(b"\r\n") != ",".join(COLUMNS).encode():
+            raise FileExistsError(
+                f"{self.path} holds something else than this page's fixations; take another file"
+            )
+        return not head
+
+    def _lock(self) -> FileLock:
+        return FileLock(self.path.with_name(f".{self.path.name}.lock"))

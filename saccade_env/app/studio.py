@@ -1,0 +1,243 @@
+"""What the page can be asked, whoever asks and however it is drawn: pictures, networks, policies.
+
+Everything is loaded once, when it is first wanted, and shared by all visitors. What a visitor sends
+is only ever a name out of a list that was made when the page was started, or a number.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from saccade_env import classifiers, core, images
+from saccade_env.card import what_it_sees
+from saccade_env.classifiers import Classifier
+from saccade_env.classifiers.vit.dino import NETWORKS
+from saccade_env.classifiers.vit.network import TokenNetwork
+from saccade_env.config import SaccadeConfig
+from saccade_env.drawing.scanpaths import Run, scanpaths
+from saccade_env.errors import unknown_name
+from saccade_env.evaluation.rollout import follow
+from saccade_env.images import Collection, ImageSource, Picture, Preprocess
+from saccade_env.policies.attention import FOCUS, USUAL, load_network
+from saccade_env.rendering import full_logits
+from saccade_env.task import open_pair
+
+Build = Callable[[tuple[int, int]], core.Policy]
+SAMPLE, SOURCE = "sample", "images"
+ORACLE = "greedy-oracle"
+MOST_POLICIES, MOST_SACCADES, FOVEAE = 4, 20, (1, 3, 5, 7)
+
+
+class Opened(NamedTuple):
+    """A classifier and the pictures brought to its size."""
+
+    judge: Classifier
+    sources: dict[str, ImageSource]  # by where they are from
+
+
+class Asked(NamedTuple):
+    """A picture and how it is to be looked at."""
+
+    picture: Picture
+    classifier: str
+    policies: tuple[str, ...]
+    fovea: int = 3
+    saccades: int = 10
+
+
+class Studio:
+    """Pictures, classifiers and policies of one page.
+
+    Args:
+        source: The page's pictures; the sample is always there beside them.
+        classifiers: Those that may be chosen, by name; the first is the usual one.
+        builds: What builds each policy that may be chosen, by name.
+        config: The usual task.
+        device: Where networks run.
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        classifiers: Mapping[str, str | Classifier],
+        builds: Mapping[str, Build],
+        config: SaccadeConfig,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.source, self.config = source, config
+        self.classifiers, self.names = list(classifiers), list(builds)
+        self._judges, self._builds, self._device = dict(classifiers), dict(builds), device
+        self._opened: dict[str, Opened] = {}
+        self._policies: dict[tuple[str, tuple[int, int]], core.Policy] = {}
+        # Policies keep the pictures of the episode they are in; and two forwards at once are slower
+        # than one after the other.
+        self._busy = threading.RLock()
+
+    def offer(self, builds: Mapping[str, Build]) -> None:
+        """Let visitors choose these policies too; only before the page is drawn."""
+        self._builds |= builds
+        self.names = list(self._builds)
+
+    @property
+    def source_is_sample(self) -> bool:
+        """Whether there are no pictures but the sample."""
+        return self.source.name == SAMPLE
+
+    def opened(self, classifier: str) -> Opened:
+        """A classifier and the pictures that fit it.
+
+        Raises:
+            ValueError: It is none of the page's.
+        """
+        if classifier not in self.classifiers:
+            raise unknown_name("classifier", str(classifier), self.classifiers)
+        with self._busy:
+            if classifier not in self._opened:
+                source, judge = open_pair(self.source, self._judges[classifier], self._device)
+                fitting = source.preprocess or Preprocess(source.image_size)
+                sample = images.create(SAMPLE, fitting)
+                self._opened[classifier] = Opened(judge, {SAMPLE: sample, SOURCE: source})
+        return self._opened[classifier]
+
+    def picture(self, where: str, place: int, classifier: str) -> Picture:
+        """A picture of the sample or of the page's images.
+
+        Raises:
+            ValueError: There is none.
+            BrokenImageError: It cannot be read.
+        """
+        sources = self.opened(classifier).sources
+        if where not in sources:
+            raise unknown_name("source", str(where), sources)
+        source = sources[where]
+        if not (isinstance(place, int) and 0 <= place < len(source)):
+            raise ValueError(f"There are pictures 0 to {len(source) - 1}; got {place!r}.")
+        found = source[place]
+        # Labels that mean something else than the classifier's classes cannot be right or wrong.
+        return found if source.labels == "imagenet" else found._replace(label=None)
+
+    def preprocess(self, classifier: str) -> Preprocess:
+        """What brings a visitor's picture to the size a classifier wants."""
+        sample = self.opened(classifier).sources[SAMPLE]
+        assert isinstance(sample, Collection)
+        return sample.preprocess
+
+    def class_names(self, classifier: str) -> Sequence[str] | None:
+        """Names of a classifier's classes, where they are ImageNet's."""
+        many = self.opened(classifier).judge.num_classes
+        return images.class_names_imagenet() if many == 1000 else None
+
+    @property
+    def networks(self) -> list[str]:
+        """Networks whose attention can be looked at, by name."""
+        own = [FOCUS] if "focus-attention" in self._builds else []
+        return own + [n for n in self.classifiers if n in NETWORKS or n.startswith("timm:vit")]
+
+    def network(self, name: str) -> TokenNetwork:
+        """A network that attends.
+
+        Raises:
+            ValueError: It is none of the page's.
+        """
+        if name not in self.networks:
+            raise unknown_name("network", str(name), self.networks)
+        with self._busy:
+            return load_network(name.removeprefix("timm:"), USUAL, self._device)
+
+    def task(self, asked: Asked) -> SaccadeConfig:
+        """The task as asked for.
+
+        Raises:
+            ValueError: A value is out of range.
+        """
+        if not 1 <= asked.saccades <= MOST_SACCADES:
+            raise ValueError(f"Choose 1 to {MOST_SACCADES} saccades; got {asked.saccades}.")
+        grid = self.opened(asked.classifier).judge.grid
+        return SaccadeConfig(grid, int(asked.fovea), int(asked.saccades))
+
+    def policy(self, name: str, classifier: str) -> core.Policy:
+        """A policy on the token grid of a classifier.
+
+        Raises:
+            ValueError: It is none of the page's, or does not fit.
+        """
+        if name not in self._builds:
+            raise unknown_name("policy", str(name), self._builds)
+        grid = self.opened(classifier).judge.grid
+        with self._busy:
+            if (name, grid) not in self._policies:
+                self._policies[name, grid] = self._builds[name](grid)
+            return self._policies[name, grid]
+
+    def warm_up(self, name: str) -> None:
+        """Load the usual classifier and a policy, and let it look once."""
+        usual = self.classifiers[0]
+        asked = Asked(self.picture(SAMPLE, 0, usual), usual, (name,), self.config.fovea, 1)
+        self.run(asked, name)
+
+    def run(self, asked: Asked, name: str) -> Run:
+        """Let one policy look at the picture.
+
+        Raises:
+            ValueError: It cannot, as an oracle without a label; the message says why.
+        """
+        config, judge = self.task(asked), self.opened(asked.classifier).judge
+        pixels, labels = images.stack([asked.picture])
+        with self._busy, torch.no_grad():
+            policy = self.policy(name, asked.classifier)
+            states = follow(pixels, labels, policy, config, judge)
+            saliency = policy.maps(pixels)[0] if isinstance(policy, core.HasMaps) else None
+        return Run(name, states, what_it_sees(policy), saliency)
+
+    def whole(self, asked: Asked, run: Run) -> Float[Tensor, " classes"]:
+        """Logits of the whole picture, which the run is on."""
+        with self._busy, torch.no_grad():
+            return full_logits(run.states[0], self.opened(asked.classifier).judge)
+
+    def watch(self, asked: Asked) -> Iterator[list[Run]]:
+        """Let policies look at a picture one after the other; what is done so far, each time.
+
+        Raises:
+            ValueError: There are none or too many, or one cannot.
+        """
+        if not 1 <= len(asked.policies) <= MOST_POLICIES:
+            raise ValueError(f"Choose 1 to {MOST_POLICIES} policies; got {len(asked.policies)}.")
+        runs: list[Run] = []
+        for name in asked.policies:
+            runs.append(self.run(asked, name))
+            yield runs
+
+    def scanpaths(
+        self, asked: Asked, runs: Sequence[Run], whole: Float[Tensor, " classes"]
+    ) -> dict[str, Any]:
+        """What the player shows of them."""
+        return scanpaths(
+            runs,
+            self.task(asked),
+            self.class_names(asked.classifier),
+            full=whole,
+            title=asked.picture.id,
+            classifier=asked.classifier,
+        )
+
+    def maps(self, picture: Picture, classifier: str) -> Iterator[tuple[str, Tensor]]:
+        """The saliency map of every policy that has one, by name: [rows, cols]."""
+        pixels: UInt8[Tensor, "batch 3 height width"] = picture.image[None]
+        for name in self.names:
+            with self._busy, torch.no_grad():
+                policy = self.policy(name, classifier)
+                found = policy.maps(pixels)[0].cpu() if isinstance(policy, core.HasMaps) else None
+            if found is not None:
+                yield name, found
+
+
+def offered(names: Sequence[str] | None) -> dict[str, str]:
+    """Classifiers a page offers: those named, else the usual one and all that work offline."""
+    usual = () if names else (classifiers.resolve_auto(), *classifiers.available())
+    return {name: name for name in names or usual}

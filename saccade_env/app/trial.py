@@ -1,0 +1,232 @@
+"""A person looks: one trial is one picture, hidden but for what was looked at.
+
+The same transition as everywhere (:func:`saccade_env.core.saccade`), only that who chooses the
+fixation sits in front of a screen. Times are in seconds.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from saccade_env import core, geometry, images
+from saccade_env.app.studio import SOURCE, Asked, Studio
+from saccade_env.config import SaccadeConfig
+from saccade_env.drawing.scanpaths import Run
+from saccade_env.images import BrokenImageError, ImageSource
+
+PERSON = "you"
+HIDDEN = 128  # grey level of what was not looked at
+_LATE = 1.0  # a look this much after the end of the time was made before it, and travelled
+
+
+class Trial(NamedTuple):
+    """What a person has done with one picture so far."""
+
+    asked: Asked
+    config: SaccadeConfig
+    states: tuple[core.State, ...]  # before the first saccade, and after each
+    seconds: tuple[float, ...]  # of every saccade, since the picture was begun
+    begun: float  # time.monotonic()
+    timer: float | None  # how long it may take
+    ended: Literal["", "budget", "stop", "time"] = ""
+
+    @property
+    def saccades(self) -> int:
+        """How many were made."""
+        return len(self.seconds)
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left, None without a timer."""
+        return None if self.timer is None else max(0.0, self.timer - _now() + self.begun)
+
+    @property
+    def run(self) -> Run:
+        """The person's scanpath beside those of policies."""
+        return Run(PERSON, self.states, "no")
+
+
+class Visit(NamedTuple):
+    """One visitor: a name drawn at random, and the pictures that are still to come."""
+
+    subject: str
+    order: tuple[int, ...]  # places in the page's images
+    done: int = 0  # trials begun
+    trial: Trial | None = None
+
+
+def visit(order: Sequence[int]) -> Visit:
+    """A new visitor. A visitor sees no picture twice: a CSV of fixations must tell them apart."""
+    return Visit(uuid.uuid4().hex[:12], tuple(order))
+
+
+def ordered(
+    source: ImageSource, listed: Sequence[str] | None, trials: int | None, seed: int
+) -> list[int]:
+    """Places of the pictures to show, in an order drawn by a seed: the same for every visitor.
+
+    Args:
+        source: The page's images.
+        listed: Ids of those to show, None for all.
+        trials: How many at most.
+        seed: Draws the order.
+
+    Raises:
+        ValueError: An id is no picture's, or comes twice.
+    """
+    places = list(range(len(source)))
+    if listed is not None:
+        known = {source.id(place): place for place in places}
+        if wrong := [image for image in listed if image not in known]:
+            raise ValueError(
+                f"no picture of {source.name!r} is called {wrong[0]!r} ({len(wrong)} such); ids "
+                f"are as in the records: {source.id(0)!r}, for example"
+            )
+        if len(set(listed)) < len(listed):
+            raise ValueError("a picture is listed twice; each is shown once")
+        places = [known[image] for image in listed]
+    shuffled = torch.randperm(len(places), generator=torch.Generator().manual_seed(seed)).tolist()
+    return [places[place] for place in shuffled[:trials]]
+
+
+def begin(studio: Studio, visitor: Visit, classifier: str, timer: float | None) -> Visit:
+    """Begin the visitor's next picture; there is no trial if none is left.
+
+    Warns:
+        UserWarning: A picture cannot be read, and the one after it is taken.
+    """
+    if visitor.done >= len(visitor.order):
+        return visitor._replace(trial=None)
+    place = visitor.order[visitor.done]
+    try:
+        picture = studio.picture(SOURCE, place, classifier)
+    except BrokenImageError as error:
+        warnings.warn(f"skipped: {error}", stacklevel=2)
+        return begin(studio, visitor._replace(done=visitor.done + 1), classifier, timer)
+    usual = studio.config
+    asked = Asked(picture, classifier, (), usual.fovea, usual.max_saccades)
+    config = studio.task(asked)
+    pixels, labels = images.stack([picture])
+    start = core.begin(
+        pixels, labels, torch.tensor([place]), config, studio.opened(classifier).judge
+    )
+    trial = Trial(asked, config, (start,), (), _now(), timer)
+    return visitor._replace(done=visitor.done + 1, trial=trial)
+
+
+def look(studio: Studio, trial: Trial, row: int, col: int) -> Trial:
+    """Look at a token; what comes after the end changes nothing.
+
+    Raises:
+        ValueError: There is no such token.
+    """
+    rows, cols = trial.config.grid
+    if not (_whole(row) and _whole(col) and 0 <= row < rows and 0 <= col < cols):
+        raise ValueError(f"There are rows 0 to {rows - 1} and columns 0 to {cols - 1}.")
+    if trial.ended:
+        return trial
+    spent = _now() - trial.begun
+    if trial.timer is not None and spent > trial.timer + _LATE:
+        return trial._replace(ended="time")
+    judge = studio.opened(trial.asked.classifier).judge
+    token = geometry.row_col_to_index(torch.tensor([[row, col]]), trial.config.grid)
+    with torch.no_grad():
+        state, outcome = core.saccade(trial.states[-1], token, trial.config, judge)
+    after = trial._replace(states=(*trial.states, state), seconds=(*trial.seconds, round(spent, 3)))
+    return after._replace(ended="budget") if bool(outcome.terminated[0]) else after
+
+
+def stop(trial: Trial) -> Trial:
+    """End a trial because the person says so, or because the time is over."""
+    if trial.ended:
+        return trial
+    return trial._replace(ended="time" if trial.left == 0 else "stop")
+
+
+def answers(visitor: Visit) -> list[dict[str, Any]]:
+    """A row a fixation of the visitor's trial, as :class:`.answers.Answers` takes them."""
+    trial = visitor.trial
+    if trial is None:
+        return []
+    shared = {
+        "image": trial.asked.picture.id,
+        "subject": visitor.subject,
+        "trial": visitor.done,
+        "ended": trial.ended,
+        "classifier": trial.asked.classifier,
+        "fovea": trial.config.fovea,
+        "max_saccades": trial.config.max_saccades,
+    }
+    fixations = trial.states[-1].fixations[0, : trial.saccades].tolist()
+    return [
+        {
+            **shared,
+            "order": number,
+            "row": row,
+            "col": col,
+            "seconds": trial.seconds[number - 1],
+            "prediction": int(trial.states[number].logits[0].argmax()),
+            "certainty": round(float(trial.states[number].certainty[0]), 6),
+        }
+        for number, (row, col) in enumerate(fixations, start=1)
+    ]
+
+
+def seen(trial: Trial) -> UInt8[Tensor, "3 height width"]:
+    """The picture with everything grey that was not looked at: all that a browser ever gets."""
+    state = trial.states[-1]
+    patch = state.images.shape[-1] // trial.config.grid[1]
+    mask = geometry.to_pixels(state.revealed, patch)[0]
+    return torch.where(mask, state.images[0], torch.full_like(state.images[0], HIDDEN))
+
+
+class Score(NamedTuple):
+    """How well somebody did on one picture after so many saccades."""
+
+    name: str
+    sees: str
+    saccades: int  # made by then; fewer where it stopped
+    score: (
+        float  # 0 to 100: certainty, and 0 where the prediction is wrong; without a label certainty
+    )
+    right: bool | None  # None without a label
+    first_right: int | None  # saccade
+    prediction: int
+    certainty: float
+
+
+def score(run: Run, after: int) -> Score:
+    """Score a scanpath after ``after`` saccades, or as many as it has.
+
+    The score is what agents are trained for (reward ``"correct_certainty_gain"``) times 100.
+    """
+    states = run.states[: after + 1]
+    last = states[-1]
+    labelled = int(last.labels[0]) != core.UNLABELLED
+    right = [bool(core.correct(state)[0]) for state in states]
+    return Score(
+        run.name,
+        run.sees,
+        int(last.saccades_done[0]),
+        100 * float(last.certainty[0]) * (right[-1] or not labelled),
+        right[-1] if labelled else None,
+        next((number for number, hit in enumerate(right) if hit and number), None),
+        int(last.logits[0].argmax()),
+        float(last.certainty[0]),
+    )
+
+
+def _now() -> float:
+    return time.monotonic()
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

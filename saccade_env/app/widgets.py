@@ -1,0 +1,216 @@
+"""What the tabs are made of: a player, a board to look on, a choice of pictures, tables, maps.
+
+Each is a ``gr.HTML`` whose value is plain data; what it shows is set as text or through escaping.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import wraps
+from html import escape
+from importlib import resources
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from saccade_env.app.upload import LARGEST
+from saccade_env.classifiers.weights import WeightsError
+from saccade_env.drawing.frame import class_name
+from saccade_env.images import BrokenImageError, ImageSource
+
+_THUMBNAIL, _MAP = 72, 224  # pixels a side
+_MENDABLE = (ValueError, ImportError, OSError, FloatingPointError, WeightsError)
+_PLAYER = "<saccade-player></saccade-player>"
+_PLAYER_JS = """
+const player = element.querySelector("saccade-player");
+const show = () => {
+  player.hidden = !props.value;
+  if (props.value) player.scanpaths = props.value;
+};
+watch("value", show);
+show();
+"""
+_BOARD = "<saccade-board hidden></saccade-board>"
+_BOARD_JS = """
+const board = element.querySelector("saccade-board");
+const show = () => { board.board = props.value; };
+watch("value", show);
+board.addEventListener("look", (event) => trigger("select", event.detail));
+board.addEventListener("timeup", () => trigger("stop"));
+show();
+"""
+_DOWNLOAD_JS = """
+watch("value", () => {
+  if (!props.value) return;
+  const link = document.createElement("a");
+  [link.href, link.download] = [props.value.uri, props.value.name];
+  link.click();
+});
+"""
+
+
+def read(name: str) -> str:
+    """A file of this room."""
+    return resources.files("saccade_env.app").joinpath(name).read_text(encoding="utf-8")
+
+
+def html(value: Any, **keywords: Any) -> gr.HTML:
+    """A part of the page in our own style."""
+    return gr.HTML(value, apply_default_css=False, **keywords)
+
+
+def player(**keywords: Any) -> gr.HTML:
+    """Plays what its value holds, see :mod:`saccade_env.drawing.player`; None shows nothing."""
+    return html(None, html_template=_PLAYER, js_on_load=_PLAYER_JS, **keywords)
+
+
+def board(**keywords: Any) -> gr.HTML:
+    """A hidden picture; ``select`` brings (row, col) of a look, ``stop`` that the time is over."""
+    return html(None, html_template=_BOARD, js_on_load=_BOARD_JS, **keywords)
+
+
+def download(**keywords: Any) -> gr.HTML:
+    """Hands the browser what its value holds, ``{"name": …, "uri": …}``, as a file."""
+    return html(None, html_template="", js_on_load=_DOWNLOAD_JS, visible="hidden", **keywords)
+
+
+def picker(sample: ImageSource, source: ImageSource | None, **keywords: Any) -> gr.HTML:
+    """A choice of a picture: of the sample, of the page's images, or a file.
+
+    ``select`` brings where it is from and its place, ``upload`` a file as a data URI.
+    """
+    name = keywords["elem_id"]
+    radios = "".join(
+        f'<label><input type="radio" name="{name}" value="{place}">'
+        f'<img src="{_thumbnail(sample, place)}" alt="{escape(_called(sample, place))}" '
+        f'title="{escape(_called(sample, place))}" width="56" height="56"></label>'
+        for place in range(len(sample))
+    )
+    numbered = ""
+    if source is not None:
+        numbered = (
+            f'<label class="line">or picture number, 0 to {len(source) - 1}, of '
+            f'{escape(source.name)}<input type="number" min="0" max="{len(source) - 1}"></label>'
+        )
+    template = (
+        f'<fieldset class="picker"><legend>A picture</legend><div class="thumbs">{radios}</div>'
+        f'{numbered}<label class="line" data-largest="{LARGEST}">or one of your own '
+        '(it is not kept)<input type="file" accept="image/*"></label>'
+        '<p role="status"></p><img class="preview" alt="Your picture, as the classifier gets it" '
+        'hidden src="data:,"></fieldset>'
+    )
+    return html(
+        picked("sample", 0), html_template=template, js_on_load=read("picker.js"), **keywords
+    )
+
+
+def picked(where: str, place: int, said: str = "", picture: str = "") -> dict[str, Any]:
+    """The value of a picker."""
+    return {"where": where, "place": place, "said": said, "picture": picture}
+
+
+def data_uri(pixels: UInt8[Tensor, "3 height width"]) -> str:
+    """A picture inside the page."""
+    return _png(Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy()))
+
+
+def heat(
+    pixels: UInt8[Tensor, "3 height width"], values: Float[Tensor, "rows cols"], label: str
+) -> str:
+    """A map over its picture, as HTML: dark where it is lowest, the picture where it is highest."""
+    from matplotlib import colormaps
+
+    low, high = float(values.nan_to_num(0).min()), float(values.nan_to_num(0).max())
+    scaled = ((values.nan_to_num(low) - low) / max(high - low, 1e-12)).cpu().numpy()
+    size = (_MAP, _MAP)
+    tokens = Image.fromarray((255 * scaled).astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
+    warm = Image.fromarray((255 * colormaps["magma"](np.asarray(tokens))[..., :3]).astype(np.uint8))
+    below = Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy()).convert("L").resize(size)
+    mixed = Image.blend(below.convert("RGB"), warm, 0.65)
+    return (
+        f'<figure class="map"><img src="{_png(mixed)}" width="{_MAP}" height="{_MAP}" '
+        f'alt="{escape(label)}"><figcaption>{escape(label)}</figcaption></figure>'
+    )
+
+
+def gallery(figures: Sequence[str], caption: str = "") -> str:
+    """Maps side by side, as HTML."""
+    words = f"<p>{escape(caption)}</p>" if caption else ""
+    return f'{words}<div class="maps">{"".join(figures)}</div>'
+
+
+def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table as HTML; the first column names its row."""
+    if not rows:
+        return ""
+    top = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
+    lines = "".join(
+        f'<tr><th scope="row">{escape(first)}</th>'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+        + "</tr>"
+        for first, *cells in rows
+    )
+    return (
+        '<div class="scroll" tabindex="0" role="region" aria-label="' + escape(caption) + '">'
+        f'<table class="plain"><caption>{escape(caption)}</caption>'
+        f"<thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table></div>"
+    )
+
+
+def status(words: str) -> str:
+    """A line that a screen reader says when it changes, as HTML."""
+    return f'<p role="status" class="said">{escape(words)}</p>'
+
+
+def named(number: int, names: Sequence[str] | None) -> str:
+    """A class in words."""
+    return class_name(number, names)
+
+
+def in_words(function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """What a visitor can mend is said on the page, and nothing of this machine with it."""
+
+    @wraps(function)
+    def told(*args: Any, **keywords: Any) -> Iterator[Any]:
+        try:
+            yield from function(*args, **keywords)
+        except BrokenImageError as error:
+            raise gr.Error("This picture cannot be read; take another one.") from error
+        except _MENDABLE as error:
+            raise gr.Error(str(error) or type(error).__name__, print_exception=False) from error
+
+    return told
+
+
+def field(event: gr.EventData, name: str) -> Any:
+    """What an event brought under a name; None if it brought no such thing."""
+    data: Any = event._data
+    return data.get(name) if isinstance(data, Mapping) else None
+
+
+def _called(source: ImageSource, place: int) -> str:
+    """The name of a picture in words."""
+    return source.id(place).rpartition("/")[2].partition(".")[0].replace("_", " ")
+
+
+def _thumbnail(source: ImageSource, place: int) -> str:
+    pixels = source[place].image.permute(1, 2, 0).numpy()
+    small = Image.fromarray(pixels).resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
+    return _encoded(small, "JPEG", quality=80)
+
+
+def _png(image: Image.Image) -> str:
+    return _encoded(image, "PNG")
+
+
+def _encoded(image: Image.Image, kind: str, **options: Any) -> str:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    text = base64.b64encode(file.getvalue()).decode()
+    return f"data:image/{kind.lower()};base64,{text}"
