@@ -53,7 +53,7 @@ class Browser:
         tab.set_default_timeout(10_000)
         tab.on("console", lambda message: self.complaints.append(message.text))
         tab.on("pageerror", lambda error: self.complaints.append(str(error)))
-        tab.on("requestfailed", lambda request: self.complaints.append(request.url[:99]))
+        tab.on("requestfailed", self._failed)
         tab.on("request", self._note)
         tab.goto(address)
         return tab
@@ -61,6 +61,11 @@ class Browser:
     def _note(self, request: Any) -> None:
         if not request.url.startswith("data:"):
             self.asked.append(request.url)
+
+    def _failed(self, request: Any) -> None:
+        stream = "/queue/data" in request.url  # which ends when its reader has heard enough
+        if not (stream and request.failure == "net::ERR_ABORTED"):
+            self.complaints.append(f"{request.failure}: {request.url[:99]}")
 
     def _only_here(self, route: Any) -> None:
         address = urlsplit(route.request.url)

@@ -50,7 +50,7 @@ def tab(studio: Studio, settings: Settings) -> None:
         with gr.Column(scale=2, min_width=320):
             board = widgets.board(elem_id="play-board")
             scores = widgets.html("", elem_id="play-scores")
-            shown = widgets.player(elem_id="play-player")
+            shown = widgets.player('at="last"', elem_id="play-player")
 
     def state_of(visit: Visit, words: str = "") -> list[Any]:
         trial = visit.trial

@@ -124,7 +124,7 @@ def tab(studio: Studio) -> list[gr.components.Component]:
             said = widgets.html(widgets.status("Choose a picture and policies, then Watch."))
             link = widgets.html("")
         with gr.Column(scale=2, min_width=320):
-            shown = widgets.player(elem_id="watch-player")
+            shown = widgets.player("autoplay", elem_id="watch-player")
             table = widgets.html("", elem_id="watch-table")
             with gr.Row(visible=False) as row:
                 buttons = {kind: gr.Button(kind, size="sm") for kind in _KINDS}

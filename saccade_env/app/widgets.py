@@ -26,7 +26,6 @@ from saccade_env.images import BrokenImageError, ImageSource
 
 _THUMBNAIL, _MAP = 72, 224  # pixels a side
 _MENDABLE = (ValueError, ImportError, OSError, FloatingPointError, WeightsError)
-_PLAYER = "<saccade-player></saccade-player>"
 _PLAYER_JS = """
 const player = element.querySelector("saccade-player");
 const show = () => {
@@ -65,9 +64,10 @@ def html(value: Any, **keywords: Any) -> gr.HTML:
     return gr.HTML(value, apply_default_css=False, **keywords)
 
 
-def player(**keywords: Any) -> gr.HTML:
+def player(attributes: str, **keywords: Any) -> gr.HTML:
     """Plays what its value holds, see :mod:`saccade_env.drawing.player`; None shows nothing."""
-    return html(None, html_template=_PLAYER, js_on_load=_PLAYER_JS, **keywords)
+    markup = f"<saccade-player hidden {attributes}></saccade-player>"
+    return html(None, html_template=markup, js_on_load=_PLAYER_JS, **keywords)
 
 
 def board(**keywords: Any) -> gr.HTML:

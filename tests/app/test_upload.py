@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import base64
-import io
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from uploads import bomb, encoded
 
 from saccade_env.app import upload
 from saccade_env.app.upload import RefusedError, check_upload, read_upload
 from saccade_env.images import Preprocess
 
 SIZE = Preprocess()
-
-
-def encoded(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
 
 
 def sent(data: bytes) -> str:
@@ -49,16 +43,6 @@ def test_usual_pictures_are_taken(kind: str) -> None:
     picture = read_upload(encoded(halves(), kind), SIZE)
     assert picture.image.shape == (3, 224, 224)
     assert (picture.label, picture.id) == (None, "upload")
-
-
-def bomb(side: int) -> bytes:
-    """A PNG of side × side pixels in a few bytes: its head says so, nothing is decoded."""
-    data = bytearray(encoded(Image.new("1", (8, 8)), "PNG"))
-    data[16:24] = side.to_bytes(4, "big") * 2
-    import zlib
-
-    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
-    return bytes(data)
 
 
 @pytest.mark.parametrize(
