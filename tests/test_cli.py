@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from saccade_env import classifiers, cli, images, policies
 from saccade_env.cli import making
+from saccade_env.drawing.scanpaths import check_scanpaths
 
 BASE = ["--classifier", "efficientnet_lite0", "--policy", "centre", "--saccades", "2"]
 QUICK = [*BASE, "--limit", "7"]
@@ -137,6 +138,26 @@ def test_record(suffix: str) -> None:
     assert code == 0, output
     content = Path(f"film.{suffix}").read_bytes()
     assert content[:6] == b"GIF89a" if suffix == "gif" else content[4:8] == b"ftyp"
+
+
+@pytest.mark.parametrize("suffix", ["html", "json"])
+def test_record_to_be_played(suffix: str) -> None:
+    code, output = call(
+        "record", "--policy", "centre", "--policy", "random", "--classifier", "efficientnet_lite0",
+        "--saccades", "2", "--index", "31", "--out", f"played.{suffix}",
+    )  # fmt: skip
+    assert code == 0, output
+    text = Path(f"played.{suffix}").read_text(encoding="utf-8")
+    if suffix == "html":
+        assert text.startswith("<!doctype html>")
+        assert text.count("<saccade-player data-scanpaths='{") == 1
+        return
+    document = check_scanpaths(json.loads(text))
+    assert [policy["name"] for policy in document["policies"]] == ["centre", "random"]
+    assert [len(policy["saccades"]) for policy in document["policies"]] == [3, 3]
+    assert document["label"] == "espresso"
+    assert document["full"]["top5"][0][0] == "espresso"
+    assert document["title"] == "Scanpaths of centre and random"
 
 
 def test_list() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import json
 import subprocess
 import sys
 import warnings
@@ -23,8 +24,9 @@ from PIL import Image
 import saccade_env
 from saccade_env import core, rendering
 from saccade_env.config import ActionKind, SaccadeConfig
+from saccade_env.drawing.scanpaths import check_scanpaths
 from saccade_env.env import SaccadeEnv
-from saccade_env.policies.simple import CentrePolicy
+from saccade_env.policies.simple import CentrePolicy, RandomPolicy
 
 PICTURES = sorted(Path(saccade_env.__file__).parent.glob("images/sample/*/*.jpg"))[:7]
 NAMES = ["tabby, tabby cat", "cup", "rocket at $5 or $6", "clock " * 20, "a\nb", "camera", "x"]
@@ -296,3 +298,32 @@ def test_record_refuses_before_it_plays(linear: Any, tmp_path: Path) -> None:
         rendering.record(env, CentrePolicy(), tmp_path / "a.gif")
     with pytest.raises(ValueError, match="must end in"):
         rendering.record(env, CentrePolicy(), tmp_path / "a.avi")
+    with pytest.raises(ValueError, match=r"shows one policy.*side by side; got 2 policies for"):
+        rendering.record(env, {"a": CentrePolicy(), "b": CentrePolicy()}, tmp_path / "a.mp4")
+    with pytest.raises(ValueError, match="needs a policy; got none"):
+        rendering.record(env, {}, tmp_path / "a.html")
+
+
+def test_record_plays_several_policies_on_the_picture_that_was_drawn(
+    linear: Any, tmp_path: Path
+) -> None:
+    env: Any = SaccadeEnv("sample", linear, max_saccades=2)  # without a seed every reset draws
+    path = tmp_path / "a.json"
+    indices, reset_policy = [], env.reset_policy
+
+    def note(policy: Any) -> None:
+        indices.append(int(env.state.image_index[0]))
+        reset_policy(policy)
+
+    env.reset_policy = note
+    policies = {"random": RandomPolicy(grid=env.config.grid), "centre": CentrePolicy()}
+    result = rendering.record(env, policies, path)
+    assert len(indices) == 2
+    assert len({*indices}) == 1
+    document = check_scanpaths(json.loads(path.read_text(encoding="utf-8")))
+    assert [policy["sees"] for policy in document["policies"]] == ["no", "no"]
+    first = document["policies"][0]["saccades"]
+    assert result["saccades"] == len(first) - 1 == 2
+    assert result["certainty"] == pytest.approx(first[-1]["certainty"], abs=1e-4)
+    whole = linear.classify(linear.begin(env.images), torch.ones(1, 14, 14, dtype=torch.bool))[0]
+    assert document["full"]["certainty"] == pytest.approx(float(core.certainty(whole)), abs=1e-4)

@@ -255,8 +255,10 @@ class Card {
     parts.push(text("saccades", [x(0.75 * budget), 103]));
     if (full) {
       const height = y(full.certainty), above = height > 20 ? height - 4 : height + 11;
+      const apart = (some) => Math.min(...some.map((one) => Math.abs(one[1] - above)));
+      const half = levels.length / 2, left = apart(levels.slice(0, half + 1)) >= apart(levels.slice(half));
       parts.push(draw("line", { class: "full", x1: x(0), x2: x(budget), y1: height, y2: height }));
-      parts.push(text(`full image ${full.certainty.toFixed(2)}`, [x(0) + 4, above], "start"));
+      parts.push(text(`full image ${full.certainty.toFixed(2)}`, [left ? x(0) + 5 : x(budget) - 5, above], left ? "start" : "end"));
     }
     parts.push(draw("polyline", { class: "later", points: points(levels.slice(made)) }));
     parts.push(draw("polyline", { class: "curve", points: points(levels.slice(0, made + 1)) }));

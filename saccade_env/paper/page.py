@@ -165,8 +165,10 @@ def _player(path: Path) -> str:
     """
     try:
         documents = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(documents, list):
+            raise ValueError(f"expected a JSON list; got {documents!r:.40}")
         checked = [player.check_scanpaths(document) for document in documents]
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise OSError(f"{path} cannot be read: {error}") from error
     return player.element(checked, at="last")
 

@@ -133,7 +133,8 @@ def level(tab: Any, row: int, col: int, card: int = 0) -> list[int]:
         .evaluate(
             """(canvas, [row, col]) => {
                 const side = canvas.width / 14, at = (place) => Math.round((place + 0.2) * side);
-                const own = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+                const often = { willReadFrequently: true };
+                const own = new OffscreenCanvas(1, 1).getContext("2d", often);
                 own.drawImage(canvas, -at(col), -at(row));
                 return [...own.getImageData(0, 0, 1, 1).data];
             }""",

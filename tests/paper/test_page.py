@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
-import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from browser import browser, scrolls_sideways
 from matplotlib.figure import Figure as Drawing
 
 from saccade_env.paper import page as pages
@@ -104,6 +106,47 @@ def one_table(tmp_path: Path) -> Callable[[pd.DataFrame], Elements]:
         return Elements(pages.render(Page("P", {}, sections=[section])))
 
     return build
+
+
+@pytest.fixture
+def playing(figure: Figure, figures: Path) -> Page:
+    """A page whose figure plays two pictures of a single token."""
+    moment = {"visible_share": 0.0, "certainty": 0.5, "top5": [[NASTY, 0.5]], "right": None}
+    saccades = [
+        {**moment, "fixation": None, "reveals": []},
+        {**moment, "fixation": [0, 0], "reveals": [0]},
+    ]
+    document = {
+        "format": "saccade-env/scanpaths", "version": 1, "title": "", "classifier": NASTY,
+        "grid": [1, 1], "fovea": 1, "max_saccades": 2, "picture": None, "label": None,
+        "full": None,
+        "policies": [{"name": NASTY, "sees": "", "saliency": None, "saccades": saccades}],
+    }  # fmt: skip
+    path = figures / "played.json"
+    path.write_text(json.dumps([document, document]), encoding="utf-8")
+    plays = replace(figure, scanpaths=path)
+    return Page("P", {}, sections=[Section("figure-9", "A", "", "", "", [plays])])
+
+
+def test_a_figure_that_plays_keeps_its_picture_and_brings_one_script(playing: Page) -> None:
+    html = pages.render(playing)
+    elements = Elements(html)
+    (player,) = elements.of("saccade-player")
+    assert json.loads(player["data-scanpaths"])[1]["policies"][0]["name"] == NASTY
+    assert len(elements.of("script")) == len(elements.of("img")) == 1
+    code = html.split("<script>")[1].split("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    policy = elements.of("meta")[3]["content"]
+    assert policy.startswith("default-src 'none'")
+    assert policy.endswith(f"; script-src 'sha256-{digest}'")
+    assert "figures/played.json" in [a["href"] for a in elements.of("a")]
+
+
+@pytest.mark.parametrize("text", ["[", "{}", "3", '[{"format": "another"}]'])
+def test_damaged_scanpaths_are_named(playing: Page, figures: Path, text: str) -> None:
+    (figures / "played.json").write_text(text)
+    with pytest.raises(OSError, match=r"played\.json cannot be read: "):
+        pages.render(playing)
 
 
 def test_every_picture_is_inside_the_page_and_has_a_text(page: Page) -> None:
@@ -272,58 +315,39 @@ def test_findings_as_plain_data() -> None:
     assert data["findings"][0]["verdict"] == "no"
 
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-BROWSER = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-QUIET = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-SCROLLS = """name => {
-    const box = document.querySelector(name);
-    return box.scrollWidth > box.clientWidth;
-}"""
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="needs Chromium (Debian: apt-get install chromium)")
 def test_a_browser_shows_the_page(page: Page, tmp_path: Path) -> None:
-    reason = "needs playwright (pip install playwright)"
-    playwright = pytest.importorskip("playwright.sync_api", reason=reason)
     address = pages.write(page, tmp_path / "report.html").as_uri()
-    complaints: list[str] = []
-    asked: list[str] = []
     backgrounds = {}
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=BROWSER, args=QUIET)
+    with browser() as running:
         for scheme in ("light", "dark"):
-            context = browser.new_context(
-                viewport={"width": 390, "height": 844}, color_scheme=scheme
-            )
-            tab = context.new_page()
-            tab.on("console", lambda message: complaints.append(message.text))
-            tab.on("pageerror", lambda error: complaints.append(str(error)))
-            tab.on("requestfailed", lambda request: complaints.append(request.url[:99]))
-            tab.on("request", lambda request: asked.append(request.url[:99]))
-            tab.goto(address)
+            tab = running.open(address, 390, 844, scheme)
             tab.eval_on_selector_all("details", "all => all.forEach(one => one.open = true)")
             pictures = tab.eval_on_selector_all(
                 "img", "all => all.map(i => [i.naturalWidth, i.alt])"
             )
             assert pictures
             assert all(width > 0 and alt.strip() for width, alt in pictures)
-            assert tab.evaluate(SCROLLS, "details .box"), "the wide table has no bar of its own"
-            assert not tab.evaluate(SCROLLS, "html")
+            assert scrolls_sideways(tab, "details .box"), "the wide table has no bar of its own"
+            assert not scrolls_sideways(tab)
             tab.click("label")
             assert tab.evaluate("document.querySelector('img').clientWidth") > 390
-            assert not tab.evaluate(SCROLLS, "html")
+            assert not scrolls_sideways(tab)
             backgrounds[scheme] = tab.evaluate("getComputedStyle(document.body).backgroundColor")
-        browser.close()
-    assert complaints == []
-    assert [url for url in asked if not url.startswith(("data:", address))] == []
+    assert running.complaints == []
+    assert [url for url in running.asked if not url.startswith(address)] == []
     assert backgrounds["light"] != backgrounds["dark"]
+
+
+@pytest.mark.slow
+def test_a_browser_plays_the_scanpaths(playing: Page, tmp_path: Path) -> None:
+    address = pages.write(playing, tmp_path / "report.html").as_uri()
+    with browser() as running:
+        tab = running.open(address, 390, 844)
+        assert tab.locator("saccade-player .place").inner_text() == "Saccade 1 of 2"
+        assert tab.get_by_role("radio").count() == 2 + 3, "two pictures to choose from"
+        assert not scrolls_sideways(tab)
+        unplayed = running.open(address, java_script_enabled=False)
+        assert not unplayed.locator("saccade-player").is_visible()
+        assert unplayed.locator("img").is_visible()
+    assert running.complaints == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from saccade_env.classifiers.vit.classifier import VitClassifier
 from saccade_env.classifiers.vit.dino import from_state_dicts
 from saccade_env.classifiers.weights import WeightsError
 from saccade_env.config import SaccadeConfig
+from saccade_env.drawing.scanpaths import check_scanpaths
 from saccade_env.evaluation import metrics
 from saccade_env.paper import run
 from saccade_env.paper.figures import RECIPES, Output
@@ -108,6 +110,11 @@ def test_pictures_come_from_the_sample_alone(unbroken: Results, whole: Any) -> N
         assert (whole["out"] / picture["svg"]).read_text().startswith("<?xml")
         assert picture["alt"].strip()
     assert "military uniform" in drawn[0]["alt"]
+    assert ["scanpaths" in picture for picture in drawn] == [True, True, False, False]
+    played = json.loads((whole["out"] / drawn[1]["scanpaths"]).read_text(encoding="utf-8"))
+    assert [check_scanpaths(document)["picture"][:15] for document in played] == 3 * [
+        "data:image/jpeg"
+    ]
     shown = [RECIPES[number].section(unbroken, Output(whole["out"])) for number in PICTURES]
     written = (whole["out"] / "report.html").read_text(encoding="utf-8")
     assert written.count("figures/13-layers.png") >= 1
