@@ -169,27 +169,30 @@ def check_scanpaths(document: Any) -> dict[str, Any]:
         )
     if document.get("version") != VERSION:
         raise ValueError(f"scanpaths must be of version {VERSION}; got {document.get('version')!r}")
-    grid = document.get("grid")
-    _need(
-        _is_list(grid, 2) and all(_is_whole(side, 1) for side in grid), "grid", "[rows, cols]", grid
-    )
+    _check_task(document)
+    policies: Any = document.get("policies")
+    there = _is_list(policies) and len(policies) > 0
+    _need(there, "policies", "a list that is not empty", policies)
+    for number, policy in enumerate(policies):
+        _check_policy(policy, f"policies[{number}]", document["grid"])
+    return dict(document)
+
+
+def _check_task(document: Mapping[str, Any]) -> None:
     for key in ("title", "classifier"):
         _need(isinstance(document.get(key), str), key, "text", document.get(key))
     for key in ("picture", "label"):
         value = document.get(key)
         _need(value is None or isinstance(value, str), key, "text or null", value)
-    fovea, budget = document.get("fovea"), document.get("max_saccades")
+    grid: Any = document.get("grid")
+    sides = _is_list(grid, 2) and all(_is_whole(side, 1) for side in grid)
+    _need(sides, "grid", "[rows, cols]", grid)
+    fovea: Any = document.get("fovea")
     _need(_is_whole(fovea, 1) and fovea % 2 == 1, "fovea", "odd", fovea)
+    budget = document.get("max_saccades")
     _need(_is_whole(budget, 1), "max_saccades", "a whole number ≥ 1", budget)
     if document.get("full") is not None:
         _check_judgement(document["full"], "full")
-    policies = document.get("policies")
-    _need(
-        _is_list(policies) and len(policies) > 0, "policies", "a list that is not empty", policies
-    )
-    for number, policy in enumerate(policies):
-        _check_policy(policy, f"policies[{number}]", grid)
-    return dict(document)
 
 
 def _check_policy(policy: Any, place: str, grid: Sequence[int]) -> None:

@@ -262,14 +262,15 @@ def test_it_says_what_the_data_says(chromium: Browser, address: str, document: A
 @pytest.mark.slow
 def test_the_fovea_is_that_of_the_environment(bare: Any) -> None:
     for grid, fovea in (((14, 14), 3), ((5, 9), 5), ((1, 4), 7), ((28, 28), 1)):
-        table = geometry.fovea_windows(grid, fovea, torch.device("cpu"))
-        for token in range(len(table)):
-            rows, cols = table[token].nonzero(as_tuple=True)
-            expected = [int(rows.min()), int(cols.min()), int(rows.max()) + 1, int(cols.max()) + 1]
-            given = [[token // grid[1], token % grid[1]], fovea, list(grid)]
-            window = "given => customElements.get('saccade-player').foveaWindow(...given)"
-            if token in {0, grid[1] - 1, len(table) // 2, len(table) - 1}:
-                assert bare.evaluate(window, given) == expected
+        expected, asked = [], []
+        for token, window in enumerate(geometry.fovea_windows(grid, fovea, torch.device("cpu"))):
+            rows, cols = (found.tolist() for found in window.nonzero(as_tuple=True))
+            expected.append([min(rows), min(cols), max(rows) + 1, max(cols) + 1])
+            asked.append([[token // grid[1], token % grid[1]], fovea, list(grid)])
+        window_of = (
+            "all => all.map(one => customElements.get('saccade-player').foveaWindow(...one))"
+        )
+        assert bare.evaluate(window_of, asked) == expected
 
 
 @pytest.mark.slow
@@ -285,6 +286,14 @@ def test_a_phone(chromium: Browser, address: str, scheme: str) -> None:
     assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
     lasting = "one => parseFloat(getComputedStyle(one).transitionDuration)"
     assert tab.get_by_role("button", name="Play").evaluate(lasting) == 0
+    tab.evaluate("""() => {
+        const player = document.querySelector("saccade-player");
+        player.setAttribute("autoplay", "");
+        player.scanpaths = player.scanpaths;
+    }""")
+    tab.locator(".place", has_text="Saccade 0 of 6").wait_for()
+    tab.wait_for_timeout(300)
+    assert not tab.evaluate("document.querySelector('saccade-player').playing")
 
 
 @pytest.mark.slow
