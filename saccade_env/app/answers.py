@@ -13,6 +13,8 @@ from typing import Any
 
 from filelock import FileLock
 
+from saccade_env.files import check_writable
+
 COLUMNS = (
     "image",  # its id in the source
     "subject",  # drawn at random, new for every visit
@@ -43,11 +45,9 @@ class Answers:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         with self._lock():
             self._check()
-            with path.open("a", encoding="utf-8"):
-                pass
+        check_writable(path)
 
     def add(self, rows: Sequence[dict[str, Any]]) -> None:
         """Append rows, each with all of :data:`COLUMNS`, in one piece.
@@ -80,4 +80,5 @@ class Answers:
         return not head
 
     def _lock(self) -> FileLock:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(self.path.with_name(f".{self.path.name}.lock"))

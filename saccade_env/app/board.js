@@ -20,7 +20,7 @@
       background: #fff; color: #0b0f14; border: 1px solid #0b0f14; font: bold .75rem/1 system-ui, sans-serif; }
     .dot.last { background: #f5a623; }
     .wait { opacity: .75; }
-    .time { font: 600 1rem/1.5 system-ui, sans-serif; font-variant-numeric: tabular-nums; min-height: 1.5rem; }
+    .time { font: 600 1rem/1.5 system-ui, sans-serif; font-variant-numeric: tabular-nums; }
     .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }`;
 
   customElements.define("saccade-board", class extends HTMLElement {

@@ -31,7 +31,7 @@ def tab(studio: Studio) -> None:
             )
             with gr.Group(visible=bool(networks)):
                 network = gr.Dropdown(
-                    networks, value=(networks or [None])[0], label="Network that attends"
+                    networks, value=networks[0] if networks else None, label="Network that attends"
                 )
                 layer, resolution = _fitting(studio, networks[0] if networks else None)
                 attend = gr.Button("Attention", elem_id="explain-attention")
@@ -102,7 +102,7 @@ def tab(studio: Studio) -> None:
     options: dict[str, Any] = {
         "show_progress": "hidden", "api_visibility": "private", "concurrency_id": QUEUE,
     }  # fmt: skip
-    running = [
+    running: list[Any] = [
         attend.click(
             attending, [chosen, classifier, network, layer, resolution], [attention, said],
             **options,

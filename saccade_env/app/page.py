@@ -19,7 +19,7 @@ _INTRO = """<div class="intro"><h1>Where to look</h1>
 <p>A fovea moves over a picture, one saccade at a time; a classifier sees only what was looked at.
 Watch policies, look for yourself, and see why.</p></div>"""
 MOST_WAITING = 32  # in the queue; who comes then is told to come again
-_FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+_FONTS: dict[str, Any] = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
 
 
 def build(studio: Studio, settings: Settings) -> gr.Blocks:
@@ -35,7 +35,8 @@ def build(studio: Studio, settings: Settings) -> gr.Blocks:
                 explain.tab(studio)
 
         def load(request: gr.Request) -> list[Any]:
-            return watch.from_link(studio, request.request.query_params)
+            asked: Any = request.request
+            return watch.from_link(studio, asked.query_params)
 
         page.load(load, None, linked, show_progress="hidden", api_visibility="private", queue=False)
     page.queue(max_size=MOST_WAITING, default_concurrency_limit=1)

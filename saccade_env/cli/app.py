@@ -100,9 +100,11 @@ def page(
         raise ImportError('the page needs gradio: pip install "saccade-env[app]"') from error
     from tqdm.auto import tqdm
 
+    from saccade_env.app.answers import Answers
     from saccade_env.app.serve import serve
     from saccade_env.app.settings import Settings
     from saccade_env.app.studio import ORACLE, Studio, offered
+    from saccade_env.app.trial import ordered
     from saccade_env.config import SaccadeConfig
 
     lines = listed.read_text(encoding="utf-8").splitlines() if listed else None
@@ -123,9 +125,13 @@ def page(
         )
     for name in classifier or []:
         check_classifier(name)
+    if settings.fixations:
+        Answers(settings.fixations)  # refuses another file before anything is loaded
     found = find_policies(policy, seed, device)
     config = SaccadeConfig(fovea=fovea, max_saccades=saccades)
-    studio = Studio(open_images(images, labels), offered(classifier), found, config, device)
+    source = open_images(images, labels)
+    ordered(source, settings.listed, trials, seed)
+    studio = Studio(source, offered(classifier), found, config, device)
     if not policy:
         studio.offer(find_agents(studio.opened(studio.classifiers[0]).judge, seed, device))
         studio.offer({ORACLE: find(ORACLE, seed, device)})

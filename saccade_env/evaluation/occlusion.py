@@ -59,7 +59,8 @@ def occlusion(
     share = whole.softmax(-1).gather(-1, classes[:, None])[:, 0]
     lost = Occlusion(*(torch.full(revealed.shape, torch.nan) for _ in range(2)))
     rows, tokens = revealed.flatten(1).nonzero().unbind(-1)
-    for some, hidden in zip(rows.split(batch_size), tokens.split(batch_size), strict=True):
+    for start in range(0, len(rows), batch_size):
+        some, hidden = (every[start : start + batch_size] for every in (rows, tokens))
         logits = _judged(take_rows(memory, some), revealed[some] & ~windows[hidden], classifier)
         after = logits.softmax(-1).gather(-1, classes[some, None])[:, 0]
         place = (some, *geometry.index_to_row_col(hidden, grid).unbind(-1))
