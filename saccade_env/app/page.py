@@ -19,7 +19,10 @@ _INTRO = """<div class="intro"><h1>Where to look</h1>
 <p>A fovea moves over a picture, one saccade at a time; a classifier sees only what was looked at.
 Watch policies, look for yourself, and see why.</p></div>"""
 MOST_WAITING = 32  # in the queue; who comes then is told to come again
-_FONTS: dict[str, Any] = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+_FONTS: dict[str, Any] = {
+    "font": ["system-ui", "sans-serif"],
+    "font_mono": ["ui-monospace", "monospace"],
+}
 
 
 def build(studio: Studio, settings: Settings) -> gr.Blocks:
