@@ -5,6 +5,8 @@
 (() => {
   if (customElements.get("saccade-board")) return;
 
+  const LAST = 10; // seconds, when who cannot see the clock is told
+
   const STYLE = `
     :host { display: block; max-width: 34rem; }
     .frame { position: relative; aspect-ratio: var(--cols) / var(--rows); border-radius: .5rem; overflow: hidden;
@@ -24,7 +26,7 @@
     .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }`;
 
   customElements.define("saccade-board", class extends HTMLElement {
-    #data = null; #row = 0; #col = 0; #waiting = false; #timer = 0; #ends = 0;
+    #data = null; #row = 0; #col = 0; #waiting = false; #timer = 0; #ends = 0; #warned = false;
 
     constructor() {
       super();
@@ -136,6 +138,8 @@
       const tick = () => {
         const left = Math.max(0, Math.ceil((this.#ends - performance.now()) / 1000));
         shown.textContent = `${left} s`;
+        if (left === LAST && seconds > LAST && !this.#warned) this.#say(`${LAST} seconds left`);
+        this.#warned = left <= LAST;
         if (left) return;
         clearInterval(this.#timer);
         this.dispatchEvent(new CustomEvent("timeup", { bubbles: true, composed: true }));

@@ -10,7 +10,7 @@ import gradio as gr
 from saccade_env import core
 from saccade_env.app import trial as trials
 from saccade_env.app import widgets
-from saccade_env.app.answers import Answers
+from saccade_env.app.fixation_file import FixationFile
 from saccade_env.app.settings import Settings
 from saccade_env.app.studio import Studio
 from saccade_env.app.trial import Score, Trial, Visit
@@ -30,7 +30,7 @@ _ENDED = {"budget": "All looks are used.", "stop": "You stopped.", "time": "The 
 
 def tab(studio: Studio, settings: Settings) -> None:
     """Draw the tab."""
-    file = Answers(settings.fixations) if settings.fixations else None
+    file = FixationFile(settings.fixations) if settings.fixations else None
     usual, classifier = studio.config, studio.classifiers[0]
     order = trials.ordered(studio.source, settings.listed, settings.trials, settings.seed)
     visitor = gr.State(lambda: trials.visit(order), time_to_live=4 * 3600)
@@ -70,7 +70,7 @@ def tab(studio: Studio, settings: Settings) -> None:
             return ""
         if file is None or not consents or not trial.saccades:
             return _ENDED[trial.ended]
-        file.add(trials.answers(visit))
+        file.add(trials.fixations(visit))
         return f"{_ENDED[trial.ended]} Your looks were recorded."
 
     @widgets.in_words

@@ -134,6 +134,11 @@ class Studio:
         return images.class_names_imagenet() if many == 1000 else None
 
     @property
+    def foveae(self) -> list[int]:
+        """Sides of foveae that may be chosen, in tokens."""
+        return sorted({*FOVEAE, self.config.fovea})
+
+    @property
     def networks(self) -> list[str]:
         """Networks whose attention can be looked at, by name."""
         own = [FOCUS] if "focus-attention" in self._builds else []

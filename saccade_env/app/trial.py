@@ -151,8 +151,8 @@ def stop(trial: Trial) -> Trial:
     return trial._replace(ended="time" if trial.left == 0 else "stop")
 
 
-def answers(visitor: Visit) -> list[dict[str, Any]]:
-    """A row a fixation of the visitor's trial, as :class:`.answers.Answers` takes them."""
+def fixations(visitor: Visit) -> list[dict[str, Any]]:
+    """A row a fixation of the visitor's trial, as :mod:`.fixation_file` takes them."""
     trial = visitor.trial
     if trial is None:
         return []
@@ -165,7 +165,7 @@ def answers(visitor: Visit) -> list[dict[str, Any]]:
         "fovea": trial.config.fovea,
         "max_saccades": trial.config.max_saccades,
     }
-    fixations = trial.states[-1].fixations[0, : trial.saccades].tolist()
+    made = trial.states[-1].fixations[0, : trial.saccades].tolist()
     return [
         {
             **shared,
@@ -176,7 +176,7 @@ def answers(visitor: Visit) -> list[dict[str, Any]]:
             "prediction": int(trial.states[number].logits[0].argmax()),
             "certainty": round(float(trial.states[number].certainty[0]), 6),
         }
-        for number, (row, col) in enumerate(fixations, start=1)
+        for number, (row, col) in enumerate(made, start=1)
     ]
 
 

@@ -14,7 +14,6 @@ import torch
 from saccade_env import core, rendering
 from saccade_env.app import widgets
 from saccade_env.app.studio import (
-    FOVEAE,
     MOST_POLICIES,
     MOST_SACCADES,
     ORACLE,
@@ -100,9 +99,10 @@ def controls(studio: Studio) -> tuple[gr.Dropdown, gr.Dropdown, gr.Radio, gr.Sli
         studio.names, value=(liked or offered)[:2], multiselect=True, max_choices=MOST_POLICIES,
         label=f"Policies, up to {MOST_POLICIES}",
     )  # fmt: skip
-    sides = sorted({*FOVEAE, usual.fovea})
     fovea = gr.Radio(
-        [(f"{side}×{side}", side) for side in sides], value=usual.fovea, label="Fovea, in tokens"
+        [(f"{side}×{side}", side) for side in studio.foveae],
+        value=usual.fovea,
+        label="Fovea, in tokens",
     )
     saccades = gr.Slider(1, MOST_SACCADES, usual.max_saccades, step=1, label="Saccades")
     return classifier, policies, fovea, saccades
@@ -162,9 +162,14 @@ def tab(studio: Studio) -> list[gr.components.Component]:
         def keep(result: Watched | None, kind: str = kind) -> Iterator[Any]:
             if result is None:
                 raise ValueError("Nothing was watched yet.")
-            yield _file(studio, result, kind)
+            yield gr.skip(), widgets.status(f"{kind} is made…")
+            made = _file(studio, result, kind)
+            yield made, widgets.status(f"{made['name']} is on its way to you.")
 
-        button.click(keep, watched, file, show_progress="minimal", api_visibility="private")
+        button.click(
+            keep, watched, [file, said], show_progress="hidden", api_visibility="private",
+            concurrency_id=QUEUE,
+        )  # fmt: skip
     return [picker, chosen, *settings]
 
 
@@ -187,7 +192,7 @@ def from_link(studio: Studio, query: Any) -> list[Any]:
         chosen,
         classifier if classifier in studio.classifiers else gr.skip(),
         policies or gr.skip(),
-        fovea if fovea in FOVEAE else gr.skip(),
+        fovea if fovea in studio.foveae else gr.skip(),
         saccades if 1 <= saccades <= MOST_SACCADES else gr.skip(),
     ]
 

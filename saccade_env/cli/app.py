@@ -100,7 +100,7 @@ def page(
         raise ImportError('the page needs gradio: pip install "saccade-env[app]"') from error
     from tqdm.auto import tqdm
 
-    from saccade_env.app.answers import Answers
+    from saccade_env.app.fixation_file import FixationFile
     from saccade_env.app.serve import serve
     from saccade_env.app.settings import Settings
     from saccade_env.app.studio import ORACLE, Studio, offered
@@ -126,7 +126,7 @@ def page(
     for name in classifier or []:
         check_classifier(name)
     if settings.fixations:
-        Answers(settings.fixations)  # refuses another file before anything is loaded
+        FixationFile(settings.fixations)  # refuses another file before anything is loaded
     found = find_policies(policy, seed, device)
     config = SaccadeConfig(fovea=fovea, max_saccades=saccades)
     source = open_images(images, labels)

@@ -109,14 +109,14 @@ def test_a_visitor_sees_each_picture_once_and_is_told_apart(studio: Studio, visi
     assert len({trials.visit([]).subject for _ in range(50)}) == 50
 
 
-def test_answers_are_rows_of_the_trial(studio: Studio, visitor: Any) -> None:
+def test_fixations_are_rows_of_the_trial(studio: Studio, visitor: Any) -> None:
     done = looked(studio, trials.begin(studio, visitor, "linear", None), *PLACES)
-    rows = trials.answers(done)
+    rows = trials.fixations(done)
     assert [(row["row"], row["col"]) for row in rows] == list(PLACES)
     assert [row["order"] for row in rows] == [1, 2, 3, 4]
     assert {row["image"] for row in rows} == {studio.source.id(3)}
     assert {row["ended"] for row in rows} == {"budget"}
-    assert trials.answers(visitor) == []
+    assert trials.fixations(visitor) == []
 
 
 def test_the_order_is_the_seeds(sample: Any) -> None:

@@ -32,7 +32,7 @@ COLUMNS = (
 )
 
 
-class Answers:
+class FixationFile:
     """A CSV file of fixations that is only ever added to.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from saccade_env.app.answers import COLUMNS, Answers
+from saccade_env.app.fixation_file import COLUMNS, FixationFile
 from saccade_env.evaluation.human import read_fixations
 
 
@@ -26,8 +26,8 @@ def rows(subject: str, image: str = "a.jpg", looks: int = 3) -> list[dict[str, A
 
 def test_rows_are_added_and_read_as_fixations(tmp_path: Path) -> None:
     path = tmp_path / "new" / "looks.csv"
-    Answers(path).add(rows("first"))
-    Answers(path).add(rows("second", 'a "quoted", name.jpg'))  # another page, the same file
+    FixationFile(path).add(rows("first"))
+    FixationFile(path).add(rows("second", 'a "quoted", name.jpg'))  # another page, the same file
     with path.open(newline="", encoding="utf-8") as file:
         kept = list(csv.DictReader(file))
     assert len(kept) == 6
@@ -43,22 +43,22 @@ def test_another_file_is_refused_and_stays_as_it_is(tmp_path: Path, held: str) -
     path = tmp_path / "looks.csv"
     path.write_text(held)
     with pytest.raises(FileExistsError, match="something else"):
-        Answers(path)
+        FixationFile(path)
     assert path.read_text() == held
     with pytest.raises(FileExistsError, match="no regular file"):
-        Answers(tmp_path)
+        FixationFile(tmp_path)
 
 
 def test_a_file_that_becomes_another_one_is_refused(tmp_path: Path) -> None:
-    answers = Answers(tmp_path / "looks.csv")
-    answers.path.write_text("somebody else's")
+    kept = FixationFile(tmp_path / "looks.csv")
+    kept.path.write_text("somebody else's")
     with pytest.raises(FileExistsError):
-        answers.add(rows("first"))
-    assert answers.path.read_text() == "somebody else's"
+        kept.add(rows("first"))
+    assert kept.path.read_text() == "somebody else's"
 
 
 def test_many_may_write_at_once(tmp_path: Path) -> None:
     path = tmp_path / "looks.csv"
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda number: Answers(path).add(rows(f"s{number}")), range(40)))
+        list(pool.map(lambda number: FixationFile(path).add(rows(f"s{number}")), range(40)))
     assert read_fixations(path).groupby("subject").size().eq(3).sum() == 40
