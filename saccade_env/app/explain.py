@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
 import torch
 
 from saccade_env.app import widgets
+from saccade_env.app.choice import Chosen, choice
 from saccade_env.app.studio import Studio
-from saccade_env.app.watch import QUEUE, Chosen, choice
 from saccade_env.evaluation.occlusion import count, occlusion
 from saccade_env.policies.attention_maps import REDUCTIONS, attention_heads
 
@@ -18,6 +19,64 @@ _AS_IT_IS = "as it is"
 _SIDES = (1, 3, 5)  # of the window that is hidden, in tokens
 _PATCHES = (4, 7, 10, 14, 18, 24)  # a side of the input
 _BATCH = 16
+
+
+class Explaining:
+    """What the tab's buttons do; each gives what is shown, and a status."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+
+    @widgets.in_words
+    def attend(
+        self, chosen: Chosen, classifier: str, network: str, layer: int, resolution: str
+    ) -> Iterator[Any]:
+        picture = chosen.picture(self._studio, classifier)
+        yield gr.skip(), widgets.status(f"{network} attends…")
+        size = None if resolution == _AS_IT_IS else int(resolution)
+        found = self._studio.network(network)
+        heads = attention_heads(
+            found, picture.image[None], self._studio.opened(classifier).judge.grid, int(layer), size
+        )[0]
+        fused = {name: reduce(heads, 0) for name, reduce in REDUCTIONS.items()}
+        each = {f"head {number}": one for number, one in enumerate(heads)}
+        pictures = [
+            widgets.heat(picture.image, one, name) for name, one in {**fused, **each}.items()
+        ]
+        words = f"Attention of {network}, layer {int(layer)}, input {resolution}"
+        yield widgets.gallery(pictures, words), widgets.status(f"{words}: done.")
+
+    @widgets.in_words
+    def follow(self, chosen: Chosen, classifier: str) -> Iterator[Any]:
+        picture, pictures = chosen.picture(self._studio, classifier), list[str]()
+        words = "Saliency maps: bright is looked at first"
+        yield gr.skip(), widgets.status("The first map is made…")
+        for name, found in self._studio.maps(picture, classifier):
+            pictures.append(widgets.heat(picture.image, found, name))
+            said = widgets.status(f"{len(pictures)} maps; the next one is made…")
+            yield widgets.gallery(pictures, words), said
+        yield gr.skip(), widgets.status(f"{len(pictures)} maps: done.")
+
+    @widgets.in_words
+    def drop(self, chosen: Chosen, classifier: str, side: int) -> Iterator[Any]:
+        picture = chosen.picture(self._studio, classifier)
+        judge = self._studio.opened(classifier).judge.recomputing
+        whole = torch.ones(1, *judge.grid, dtype=torch.bool)
+        memory, total = judge.begin(picture.image[None]), count(whole, _BATCH)
+        for done, lost in enumerate(occlusion(memory, whole, judge, int(side), _BATCH), start=1):
+            pictures = [
+                widgets.heat(picture.image, lost.certainty[0], "certainty lost"),
+                widgets.heat(picture.image, lost.probability[0], "probability lost"),
+            ]
+            words = "What is lost without a token: bright is most"
+            known = lost.certainty[0].nan_to_num(0)
+            row, col = divmod(int(known.argmax()), judge.grid[1])
+            most = f"Most certainty, {float(known.max()):.3f}, hangs on row {row}, column {col}"
+            share = f"{done / total:.0%} of the tokens tried."
+            yield (
+                widgets.gallery(pictures, f"{words}. {most}."),
+                widgets.status(share if done < total else f"{most}. Done."),
+            )
 
 
 def tab(studio: Studio) -> None:
@@ -47,77 +106,15 @@ def tab(studio: Studio) -> None:
             attention = widgets.html("", elem_id="explain-attention-shown")
             maps = widgets.html("", elem_id="explain-maps-shown")
             worth = widgets.html("", elem_id="explain-drop-shown")
-
-    @widgets.in_words
-    def attending(
-        chosen: Chosen, classifier: str, network: str, layer: int, resolution: str
-    ) -> Iterator[Any]:
-        picture = chosen.picture(studio, classifier)
-        yield gr.skip(), widgets.status(f"{network} attends…")
-        size = None if resolution == _AS_IT_IS else int(resolution)
-        found = studio.network(network)
-        heads = attention_heads(
-            found, picture.image[None], studio.opened(classifier).judge.grid, int(layer), size
-        )[0]
-        fused = {name: reduce(heads, 0) for name, reduce in REDUCTIONS.items()}
-        each = {f"head {number}": one for number, one in enumerate(heads)}
-        pictures = [
-            widgets.heat(picture.image, one, name) for name, one in {**fused, **each}.items()
-        ]
-        words = f"Attention of {network}, layer {int(layer)}, input {resolution}"
-        yield widgets.gallery(pictures, words), widgets.status(f"{words}: done.")
-
-    @widgets.in_words
-    def following(chosen: Chosen, classifier: str) -> Iterator[Any]:
-        picture, pictures = chosen.picture(studio, classifier), list[str]()
-        words = "Saliency maps: bright is looked at first"
-        yield gr.skip(), widgets.status("The first map is made…")
-        for name, found in studio.maps(picture, classifier):
-            pictures.append(widgets.heat(picture.image, found, name))
-            said = widgets.status(f"{len(pictures)} maps; the next one is made…")
-            yield widgets.gallery(pictures, words), said
-        yield gr.skip(), widgets.status(f"{len(pictures)} maps: done.")
-
-    @widgets.in_words
-    def dropping(chosen: Chosen, classifier: str, side: int) -> Iterator[Any]:
-        picture = chosen.picture(studio, classifier)
-        judge = studio.opened(classifier).judge.recomputing
-        whole = torch.ones(1, *judge.grid, dtype=torch.bool)
-        memory, total = judge.begin(picture.image[None]), count(whole, _BATCH)
-        for done, lost in enumerate(occlusion(memory, whole, judge, int(side), _BATCH), start=1):
-            pictures = [
-                widgets.heat(picture.image, lost.certainty[0], "certainty lost"),
-                widgets.heat(picture.image, lost.probability[0], "probability lost"),
-            ]
-            words = "What is lost without a token: bright is most"
-            known = lost.certainty[0].nan_to_num(0)
-            row, col = divmod(int(known.argmax()), judge.grid[1])
-            most = f"Most certainty, {float(known.max()):.3f}, hangs on row {row}, column {col}"
-            share = f"{done / total:.0%} of the tokens tried."
-            yield (
-                widgets.gallery(pictures, f"{words}. {most}."),
-                widgets.status(share if done < total else f"{most}. Done."),
-            )
-
-    options: dict[str, Any] = {
-        "show_progress": "hidden", "api_visibility": "private", "concurrency_id": QUEUE,
-    }  # fmt: skip
-    running: list[Any] = [
-        attend.click(
-            attending, [chosen, classifier, network, layer, resolution], [attention, said],
-            **options,
-        ),
-        follow.click(following, [chosen, classifier], [maps, said], **options),
-        drop.click(dropping, [chosen, classifier, side], [worth, said], **options),
-    ]  # fmt: skip
-    network.change(
-        lambda name: _fitting(studio, name), network, [layer, resolution],
-        show_progress="hidden", api_visibility="private",
-    )  # fmt: skip
-    halt.click(
-        lambda: widgets.status("Stopped."), None, said, cancels=running, queue=False,
-        show_progress="hidden", api_visibility="private",
-    )  # fmt: skip
+    does, work = Explaining(studio), widgets.WORK
+    asked = [chosen, classifier]
+    running = [
+        attend.click(does.attend, [*asked, network, layer, resolution], [attention, said], **work),
+        follow.click(does.follow, asked, [maps, said], **work),
+        drop.click(does.drop, [*asked, side], [worth, said], **work),
+    ]
+    network.change(partial(_fitting, studio), network, [layer, resolution], **widgets.PEOPLE)
+    widgets.stops(halt, running, said)
 
 
 def _fitting(studio: Studio, name: str | None) -> tuple[gr.Slider, gr.Dropdown]:

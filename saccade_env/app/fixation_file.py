@@ -45,6 +45,7 @@ class FixationFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._waiting: list[dict[str, Any]] = []
         with self._lock():
             self._check()
         check_writable(path)
@@ -52,18 +53,22 @@ class FixationFile:
     def add(self, rows: Sequence[dict[str, Any]]) -> None:
         """Append rows, each with all of :data:`COLUMNS`, in one piece.
 
+        What cannot be written is kept, and written with the rows that are added next.
+
         Raises:
             FileExistsError: The file has become another one.
             OSError: It cannot be written.
         """
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
         with self._lock():
+            self._waiting += rows
+            text = io.StringIO()
+            writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
             if self._check():
                 writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows(self._waiting)
             with self.path.open("a", encoding="utf-8", newline="") as file:
                 file.write(text.getvalue())
+            self._waiting = []
 
     def _check(self) -> bool:
         """Whether it is still to be begun."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import gradio as gr
@@ -14,10 +16,10 @@ from saccade_env.app.fixation_file import FixationFile
 from saccade_env.app.settings import Settings
 from saccade_env.app.studio import Studio
 from saccade_env.app.trial import Score, Trial, Visit
-from saccade_env.app.watch import QUEUE
 from saccade_env.drawing.scanpaths import Run
 
 CEILING = "the label"
+KEPT_VISIT = 4 * 3600  # seconds after which a visitor is forgotten
 _SHOWN = 4  # scanpaths beside each other
 _HOW = """A picture is hidden. Choose where to look, by mouse, touch or keyboard: each look reveals
 {fovea}×{fovea} tokens, and the classifier says what it believes. You have {saccades} looks{timer},
@@ -25,104 +27,112 @@ and may stop before. The score is the certainty, from 0 to 100, if the belief is
 _CONSENT = """Record where I look, for research. Written down are the picture's name, the places and
 times of your looks, what the classifier said, and a name drawn at random for this visit; no
 picture, no address, nothing that says who you are."""
+_LAST = "That was the last picture. Thank you! Reload the page for another round."
+_RECORDED = "Your looks were recorded."
+_WAITS = "Your looks could not be recorded yet: please tell whoever runs this page."
 _ENDED = {"budget": "All looks are used.", "stop": "You stopped.", "time": "The time is over."}
 
 
-def tab(studio: Studio, settings: Settings) -> None:
-    """Draw the tab."""
-    file = FixationFile(settings.fixations) if settings.fixations else None
-    usual, classifier = studio.config, studio.classifiers[0]
-    order = trials.ordered(studio.source, settings.listed, settings.trials, settings.seed)
-    visitor = gr.State(lambda: trials.visit(order), time_to_live=4 * 3600)
-    finished = gr.State(0)
-    timer = f" and {settings.timer:g} seconds a picture" if settings.timer else ""
-    with gr.Row():
-        with gr.Column(scale=1, min_width=300):
-            gr.Markdown(_HOW.format(fovea=usual.fovea, saccades=usual.max_saccades, timer=timer))
-            consent = gr.Checkbox(False, label=_CONSENT, visible=file is not None)
-            with gr.Row():
-                go = gr.Button("Begin", variant="primary", elem_id="play-go")
-                halt = gr.Button("Stop here", elem_id="play-stop")
-            said = widgets.html(
-                widgets.status(f"{len(order)} pictures wait, in an order of their own.")
-            )
-            belief = widgets.html("", elem_id="play-belief")
-        with gr.Column(scale=2, min_width=320):
-            board = widgets.board(elem_id="play-board")
-            scores = widgets.html("", elem_id="play-scores")
-            shown = widgets.player('at="last"', elem_id="play-player")
+class Playing:
+    """What the tab's buttons and the board do."""
 
-    def state_of(visit: Visit, words: str = "") -> list[Any]:
-        trial = visit.trial
-        if trial is None:
-            words = "That was the last picture. Thank you! Reload the page for another round."
-            return [visit, None, "", widgets.status(words), gr.skip()]
-        told = words or _ENDED.get(trial.ended, f"Picture {visit.done} of {len(visit.order)}.")
-        over = visit.done if trial.ended else gr.skip()
-        return [
-            visit, _board(visit, trial), _belief(studio, trial), widgets.status(told), over,
-        ]  # fmt: skip
-
-    def end(visit: Visit, before: Trial, consents: bool) -> str:
-        """Write a trial down that has just ended, if the person consents."""
-        trial = visit.trial
-        if trial is None or not trial.ended or before.ended:
-            return ""
-        if file is None or not consents or not trial.saccades:
-            return _ENDED[trial.ended]
-        file.add(trials.fixations(visit))
-        return f"{_ENDED[trial.ended]} Your looks were recorded."
+    def __init__(self, studio: Studio, settings: Settings) -> None:
+        self._studio, self._timer = studio, settings.timer
+        self._classifier = studio.classifiers[0]
+        self.file = FixationFile(settings.fixations) if settings.fixations else None
+        self.order = trials.ordered(studio.source, settings.listed, settings.trials, settings.seed)
 
     @widgets.in_words
-    def begin(visit: Visit) -> Iterator[Any]:
-        fresh = trials.begin(studio, visit, classifier, settings.timer)
-        yield [*state_of(fresh), "", None, gr.update(value="Next picture")]
+    def begin(self, visit: Visit) -> Iterator[Any]:
+        """The next picture; what was scored before is taken away."""
+        fresh = trials.begin(self._studio, visit, self._classifier, self._timer)
+        yield [*self._shown(fresh), "", None, gr.update(value="Next picture")]
 
     @widgets.in_words
-    def look(visit: Visit, consents: bool, event: gr.EventData) -> Iterator[Any]:
-        if visit.trial is None:
-            raise ValueError("Press Begin first.")
+    def look(self, visit: Visit, consents: bool, event: gr.EventData) -> Iterator[Any]:
+        """One saccade."""
         row, col = (widgets.field(event, name) for name in ("row", "col"))
-        after = visit._replace(trial=trials.look(studio, visit.trial, row, col))
-        yield state_of(after, end(after, visit.trial, consents))
+        yield self._after(visit, trials.look(self._studio, _running(visit), row, col), consents)
 
     @widgets.in_words
-    def stop(visit: Visit, consents: bool) -> Iterator[Any]:
-        if visit.trial is None:
-            raise ValueError("Press Begin first.")
-        after = visit._replace(trial=trials.stop(visit.trial))
-        yield state_of(after, end(after, visit.trial, consents))
+    def stop(self, visit: Visit, consents: bool) -> Iterator[Any]:
+        """The end, since the person says so or the time is over."""
+        yield self._after(visit, trials.stop(_running(visit)), consents)
 
     @widgets.in_words
-    def compare(visit: Visit) -> Iterator[Any]:
-        trial = visit.trial
+    def compare(self, visit: Visit) -> Iterator[Any]:
+        """Scores of all policies on the same picture, one after the other; then the scanpaths."""
+        studio, trial = self._studio, visit.trial
         if trial is None or not trial.ended or not trial.saccades:
             return
         runs, whole = [trial.run], studio.whole(trial.asked, trial.run)
         yield _scores(studio, trial, runs, studio.names), gr.skip()
         for place, name in enumerate(studio.names):
-            try:
+            with suppress(ValueError):  # an oracle without a label, an agent for other tokens
                 runs.append(studio.run(trial.asked, name))
-            except ValueError:  # an oracle without a label, an agent for other tokens
-                continue
             yield _scores(studio, trial, runs, studio.names[place + 1 :]), gr.skip()
         document = studio.scanpaths(trial.asked, _best(runs, trial.saccades), whole)
-        yield _scores(studio, trial, runs, []), document
+        yield gr.skip(), document
 
+    def _after(self, visit: Visit, trial: Trial, consents: bool) -> list[Any]:
+        """What is shown after a look or the end, which is written down if the person consents."""
+        before, after = _running(visit), visit._replace(trial=trial)
+        words = ""
+        if trial.ended and not before.ended and trial.saccades and consents and self.file:
+            words = _RECORDED
+            try:
+                self.file.add(trials.fixations(after))
+            except OSError as error:
+                warnings.warn(f"fixations wait to be written: {error}", stacklevel=2)
+                words = _WAITS
+        return self._shown(after, words)
+
+    def _shown(self, visit: Visit, words: str = "") -> list[Any]:
+        """Visitor, board, belief, status, and the number of the trial once it has ended."""
+        trial = visit.trial
+        if trial is None:
+            return [visit, None, "", widgets.status(_LAST), gr.skip()]
+        told = _ENDED.get(trial.ended, f"Picture {visit.done} of {len(visit.order)}.")
+        over = visit.done if trial.ended else gr.skip()
+        shown = (_board(visit, trial), _belief(self._studio, trial))
+        return [visit, *shown, widgets.status(f"{told} {words}".strip()), over]
+
+
+def tab(studio: Studio, settings: Settings) -> None:
+    """Draw the tab."""
+    usual, does = studio.config, Playing(studio, settings)
+    # A function of its own: Gradio copies what it is given, and with a method all that it holds.
+    visitor = gr.State(lambda: trials.visit(does.order), time_to_live=KEPT_VISIT)
+    finished = gr.State(0)
+    timer = f" and {settings.timer:g} seconds a picture" if settings.timer else ""
+    with gr.Row():
+        with gr.Column(scale=1, min_width=300):
+            gr.Markdown(_HOW.format(fovea=usual.fovea, saccades=usual.max_saccades, timer=timer))
+            consent = gr.Checkbox(False, label=_CONSENT, visible=does.file is not None)
+            with gr.Row():
+                go = gr.Button("Begin", variant="primary", elem_id="play-go")
+                halt = gr.Button("Stop here", elem_id="play-stop")
+            said = widgets.html(widgets.status(f"Pictures that wait: {len(does.order)}."))
+            belief = widgets.html("", elem_id="play-belief")
+        with gr.Column(scale=2, min_width=320):
+            board = widgets.board(elem_id="play-board")
+            scores = widgets.html("", elem_id="play-scores")
+            shown = widgets.player('at="last"', elem_id="play-player")
     outputs = [visitor, board, belief, said, finished]
-    # A person must not wait for others' policies: a look is one forward.
-    options: dict[str, Any] = {
-        "show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 1,
-        "concurrency_id": "people",
-    }  # fmt: skip
-    comparing = finished.change(
-        compare, visitor, [scores, shown], **{**options, "concurrency_id": QUEUE}
+    comparing = finished.change(does.compare, visitor, [scores, shown], **widgets.WORK)
+    go.click(
+        does.begin, visitor, [*outputs, scores, shown, go], cancels=comparing, **widgets.PEOPLE
     )
-    go.click(begin, visitor, [*outputs, scores, shown, go], cancels=comparing, **options)
     # Who is quick looks again before Gradio calls the last look done, which "once" would not hear.
-    options["trigger_mode"] = "multiple"
-    board.select(look, [visitor, consent], outputs, **options)
-    gr.on([board.stop, halt.click], stop, [visitor, consent], outputs, **options)
+    quick = {**widgets.PEOPLE, "trigger_mode": "multiple"}
+    board.select(does.look, [visitor, consent], outputs, **quick)
+    gr.on([board.stop, halt.click], does.stop, [visitor, consent], outputs, **quick)
+
+
+def _running(visit: Visit) -> Trial:
+    if visit.trial is None:
+        raise ValueError("Press Begin first.")
+    return visit.trial
 
 
 def _board(visit: Visit, trial: Trial) -> dict[str, Any]:

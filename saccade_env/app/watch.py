@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 from urllib.parse import urlencode
 
 import gradio as gr
 import torch
 
-from saccade_env import core, rendering
+from saccade_env import core
 from saccade_env.app import widgets
+from saccade_env.app.choice import KEPT, UPLOAD, Chosen, choice
+from saccade_env.app.keep import KINDS, Watched, file_of
 from saccade_env.app.studio import (
     MOST_POLICIES,
     MOST_SACCADES,
@@ -21,72 +22,6 @@ from saccade_env.app.studio import (
     Asked,
     Studio,
 )
-from saccade_env.app.upload import check_upload, read_upload
-from saccade_env.drawing import player as players
-from saccade_env.drawing.scanpaths import Run
-from saccade_env.drawing.video import encoder
-from saccade_env.evaluation.records import frame_of
-from saccade_env.evaluation.rollout import collect
-from saccade_env.images import Picture
-
-QUEUE = "networks"  # of all that lets policies run: one at a time
-UPLOAD = "upload"
-_KINDS = {"GIF": "image/gif", "MP4": "video/mp4", "HTML": "text/html", "Records": "text/csv"}
-_SECONDS = 0.7  # a frame of a film
-
-
-class Chosen(NamedTuple):
-    """Which picture a visitor has chosen; ``data`` are the bytes of an own one."""
-
-    where: str = SAMPLE
-    place: int = 0
-    data: bytes = b""
-
-    def picture(self, studio: Studio, classifier: str) -> Picture:
-        """The picture at the size of a classifier."""
-        if self.where == UPLOAD:
-            return read_upload(self.data, studio.preprocess(classifier))
-        return studio.picture(self.where, self.place, classifier)
-
-
-class Watched(NamedTuple):
-    """What was last watched, for whoever wants to keep it."""
-
-    asked: Asked
-    runs: list[Run]
-    document: dict[str, Any]
-    whole: torch.Tensor
-
-
-def choice(studio: Studio, name: str) -> tuple[gr.HTML, gr.State]:
-    """A picker and what was picked."""
-    source = None if studio.source_is_sample else studio.source
-    sample = studio.opened(studio.classifiers[0]).sources[SAMPLE]
-    picker = widgets.picker(sample, source, elem_id=name)
-    chosen = gr.State(Chosen(), time_to_live=3600)
-
-    @widgets.in_words
-    def select(event: gr.EventData) -> Iterator[Any]:
-        where, place = (widgets.field(event, key) for key in ("where", "place"))
-        studio.picture(where, place, studio.classifiers[0])  # refuses what is not there
-        yield Chosen(where, place), widgets.picked(where, place)
-
-    @widgets.in_words
-    def upload(event: gr.EventData) -> Iterator[Any]:
-        try:
-            data = check_upload(widgets.field(event, "data"))
-            pixels = read_upload(data, studio.preprocess(studio.classifiers[0])).image
-        except ValueError as error:
-            yield gr.skip(), widgets.picked("", -1, str(error))
-            return
-        said = "This is what the classifier gets. It is kept until you leave, in memory alone."
-        shown = widgets.picked(UPLOAD, -1, said, widgets.data_uri(pixels))
-        yield Chosen(UPLOAD, -1, data), shown
-
-    options: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    picker.select(select, None, [chosen, picker], **options)
-    picker.upload(upload, None, [chosen, picker], **options)
-    return picker, chosen
 
 
 def controls(studio: Studio) -> tuple[gr.Dropdown, gr.Dropdown, gr.Radio, gr.Slider]:
@@ -103,9 +38,44 @@ def controls(studio: Studio) -> tuple[gr.Dropdown, gr.Dropdown, gr.Radio, gr.Sli
         [(f"{side}×{side}", side) for side in studio.foveae],
         value=usual.fovea,
         label="Fovea, in tokens",
+        elem_id="watch-fovea",
     )
     saccades = gr.Slider(1, MOST_SACCADES, usual.max_saccades, step=1, label="Saccades")
     return classifier, policies, fovea, saccades
+
+
+class Watching:
+    """What the tab's buttons do."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+
+    @widgets.in_words
+    def watch(
+        self, chosen: Chosen, classifier: str, policies: Sequence[str], fovea: int, saccades: int
+    ) -> Iterator[Any]:
+        """Player, table, what was watched, row of downloads, status and link, policy by policy."""
+        studio = self._studio
+        picture = chosen.picture(studio, classifier)
+        asked = Asked(picture, classifier, tuple(policies), fovea, int(saccades))
+        studio.task(asked)
+        yield [gr.skip()] * 4 + [widgets.status(_told(asked, 0)), _permalink(chosen, asked)]
+        whole = None
+        for runs in studio.watch(asked):
+            whole = studio.whole(asked, runs[0]) if whole is None else whole
+            document = studio.scanpaths(asked, runs, whole)
+            result = Watched(asked, list(runs), document, whole)
+            done = widgets.status(_told(asked, len(runs)))
+            yield document, _table(studio, result), result, gr.update(visible=True), done, gr.skip()
+
+    @widgets.in_words
+    def keep(self, kind: str, result: Watched | None) -> Iterator[Any]:
+        """A file to download, and status."""
+        if result is None:
+            raise ValueError("Nothing was watched yet.")
+        yield gr.skip(), widgets.status(f"{kind} is made…")
+        made = file_of(self._studio, result, kind)
+        yield made, widgets.status(f"{made['name']} is on its way to you.")
 
 
 def tab(studio: Studio) -> list[gr.components.Component]:
@@ -127,49 +97,15 @@ def tab(studio: Studio) -> list[gr.components.Component]:
             shown = widgets.player("autoplay", elem_id="watch-player")
             table = widgets.html("", elem_id="watch-table")
             with gr.Row(visible=False) as row:
-                buttons = {kind: gr.Button(kind, size="sm") for kind in _KINDS}
+                buttons = {kind: gr.Button(kind, size="sm") for kind in KINDS}
             file = widgets.download()
-    watched = gr.State(None, time_to_live=3600)
-
-    @widgets.in_words
-    def watch(
-        chosen: Chosen, classifier: str, policies: Sequence[str], fovea: int, saccades: int
-    ) -> Iterator[Any]:
-        picture = chosen.picture(studio, classifier)
-        asked = Asked(picture, classifier, tuple(policies), fovea, int(saccades))
-        studio.task(asked)
-        yield [gr.skip()] * 4 + [widgets.status(_told(asked, 0)), _permalink(chosen, asked)]
-        whole = None
-        for runs in studio.watch(asked):
-            whole = studio.whole(asked, runs[0]) if whole is None else whole
-            document = studio.scanpaths(asked, runs, whole)
-            result = Watched(asked, list(runs), document, whole)
-            done = widgets.status(_told(asked, len(runs)))
-            yield document, _table(studio, result), result, gr.update(visible=True), done, gr.skip()
-
+    watched, does = gr.State(None, time_to_live=KEPT), Watching(studio)
+    work = widgets.WORK
     outputs = [shown, table, watched, row, said, link]
-    running = go.click(
-        watch, [chosen, *settings], outputs, concurrency_id=QUEUE, concurrency_limit=1,
-        show_progress="hidden", api_visibility="private",
-    )  # fmt: skip
-    halt.click(
-        lambda: widgets.status("Stopped."), None, said, cancels=running, queue=False,
-        show_progress="hidden", api_visibility="private",
-    )  # fmt: skip
+    running = [go.click(does.watch, [chosen, *settings], outputs, **work)]
     for kind, button in buttons.items():
-
-        @widgets.in_words
-        def keep(result: Watched | None, kind: str = kind) -> Iterator[Any]:
-            if result is None:
-                raise ValueError("Nothing was watched yet.")
-            yield gr.skip(), widgets.status(f"{kind} is made…")
-            made = _file(studio, result, kind)
-            yield made, widgets.status(f"{made['name']} is on its way to you.")
-
-        button.click(
-            keep, watched, [file, said], show_progress="hidden", api_visibility="private",
-            concurrency_id=QUEUE,
-        )  # fmt: skip
+        running.append(button.click(partial(does.keep, kind), watched, [file, said], **work))
+    widgets.stops(halt, running, said)
     return [picker, chosen, *settings]
 
 
@@ -250,47 +186,3 @@ def _belief(logits: torch.Tensor, names: Sequence[str] | None) -> list[str]:
         widgets.named(int(best), names), f"{float(share):.0%}",
         f"{float(core.certainty(logits[None])[0]):.2f}",
     ]  # fmt: skip
-
-
-def _file(studio: Studio, result: Watched, kind: str) -> dict[str, str]:
-    """A file to download, as ``widgets.download`` wants it."""
-    if kind == "Records":
-        data, suffix = _records(result).encode(), "csv"
-    elif kind == "HTML":
-        page = players.page([result.document], f"Scanpaths over {result.asked.picture.id}")
-        data, suffix = page.encode(), "html"
-    else:
-        suffix = kind.lower()
-        data = encoder(Path(f"scanpath.{suffix}"))(_frames(studio, result), _SECONDS)
-    text = base64.b64encode(data).decode()
-    return {"name": f"scanpath.{suffix}", "uri": f"data:{_KINDS[kind]};base64,{text}"}
-
-
-def _frames(studio: Studio, result: Watched) -> list[Any]:
-    """The film's frames, all policies on each."""
-    asked, frames = result.asked, []
-    config, names = studio.task(asked), studio.class_names(asked.classifier)
-    patch = studio.opened(asked.classifier).judge.patch_size
-    curves = [[float(state.certainty[0]) for state in run.states] for run in result.runs]
-    for step in range(1 + config.max_saccades):
-        drawn = [
-            rendering.frame(
-                run.states[step], config, patch, curve[: step + 1], names, title=run.name
-            )
-            for run, curve in zip(result.runs, curves, strict=True)
-        ]
-        frames.append(rendering.tiled(drawn))
-    return frames
-
-
-def _records(result: Watched) -> str:
-    """The rows that an evaluation would keep, as CSV."""
-    asked = result.asked
-    parts = [
-        frame_of(
-            run.name, [asked.picture], run.states[0].labels, result.whole[None],
-            collect(run.states[1:]),
-        )
-        for run in result.runs
-    ]  # fmt: skip
-    return "".join(part.to_csv(index=False, header=not place) for place, part in enumerate(parts))

@@ -24,6 +24,14 @@ from saccade_env.classifiers.weights import WeightsError
 from saccade_env.drawing.frame import class_name
 from saccade_env.images import BrokenImageError, ImageSource
 
+# How events run that let networks work, one at a time; and people's, who do not wait for them.
+WORK: dict[str, Any] = {
+    "show_progress": "hidden",
+    "api_visibility": "private",
+    "concurrency_id": "networks",
+    "concurrency_limit": 1,
+}
+PEOPLE = {**WORK, "concurrency_id": "people"}
 _THUMBNAIL, _MAP = 72, 224  # pixels a side
 _MENDABLE = (ValueError, ImportError, OSError, FloatingPointError, WeightsError)
 _PLAYER_JS = """
@@ -186,6 +194,14 @@ def in_words(function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[A
             raise gr.Error(str(error) or type(error).__name__, print_exception=False) from error
 
     return told
+
+
+def stops(button: gr.Button, running: list[Any], said: gr.HTML) -> None:
+    """Let a button stop events of one's own, and say so."""
+    button.click(
+        lambda: status("Stopped."), None, said, cancels=running, queue=False,
+        show_progress="hidden", api_visibility="private",
+    )  # fmt: skip
 
 
 def field(event: gr.EventData, name: str) -> Any:
