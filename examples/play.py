@@ -60,9 +60,10 @@ def next_action(env: gym.Env[Any, Any]) -> int | None:
     inner: Any = env.unwrapped
     while pygame.display.get_init():  # not once the window was closed
         event = pygame.event.wait()
-        if event.type == pygame.MOUSEBUTTONDOWN:
-            col, row = event.pos
-            token = token_at((row, col), tuple(inner.images.shape[2:]), inner.patch_size)
+        if event.type == pygame.MOUSEBUTTONDOWN and event.button == 1:
+            (col, row), (width, height) = event.pos, pygame.display.get_surface().get_size()
+            size = tuple(inner.images.shape[2:])
+            token = token_at((row, col), size, inner.patch_size, shown=(height, width))
             if token is not None:
                 return token
         key = event.key if event.type == pygame.KEYDOWN else None

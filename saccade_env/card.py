@@ -77,9 +77,10 @@ def what_it_sees(policy: Policy) -> str:
     """What a policy sees besides what it reveals: "no", "yes" (the whole image), or in words."""
     if isinstance(policy, Oracle) and policy.sees_label:
         return "the label"
-    if side := getattr(policy, "periphery", 0):
-        return f"{side}×{side} pixels"
-    return "yes" if policy.sees_full_image else "no"
+    if policy.sees_full_image:
+        return "yes"
+    side = getattr(policy, "periphery", 0)
+    return f"{side}×{side} pixels" if side else "no"
 
 
 def _is_record(value: Any) -> bool:

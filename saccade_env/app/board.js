@@ -26,7 +26,7 @@
     .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }`;
 
   customElements.define("saccade-board", class extends HTMLElement {
-    #data = null; #row = 0; #col = 0; #waiting = false; #timer = 0; #ends = 0; #warned = false;
+    #data = null; #row = 0; #col = 0; #waiting = false; #timer = 0; #ends = 0; #warned = false; #since = 0;
 
     constructor() {
       super();
@@ -56,7 +56,11 @@
       if (fresh) [this.#row, this.#col] = [Math.floor(data.grid[0] / 2), Math.floor(data.grid[1] / 2)];
       this.#draw();
       this.#count();
-      if (fresh) this.frame.focus({ preventScroll: true });
+      if (!fresh) return;
+      this.frame.focus({ preventScroll: true });
+      this.scrollIntoView({ block: "nearest" });
+      this.#since = performance.now();
+      requestAnimationFrame(() => requestAnimationFrame(() => { this.#since = performance.now(); })); // when it is painted
     }
 
     #token(event) {
@@ -82,7 +86,7 @@
       this.#col = Math.min(cols - 1, Math.max(0, col));
       this.#cursor();
       const seen = this.#data.revealed.includes(this.#row * cols + this.#col);
-      if (say) this.#say(`row ${this.#row + 1}, column ${this.#col + 1}, ${seen ? "seen" : "hidden"}`);
+      if (say) this.#say(`row ${this.#row}, column ${this.#col}, ${seen ? "seen" : "hidden"}`);
     }
 
     #look() {
@@ -90,7 +94,7 @@
       this.#waiting = true;
       this.frame.classList.add("wait");
       setTimeout(() => this.#ready(), 5000); // an answer may be lost; then one may look again
-      this.dispatchEvent(new CustomEvent("look", { bubbles: true, composed: true, detail: { row: this.#row, col: this.#col } }));
+      this.dispatchEvent(new CustomEvent("look", { bubbles: true, composed: true, detail: { row: this.#row, col: this.#col, seconds: (performance.now() - this.#since) / 1000 } }));
     }
 
     #ready() {

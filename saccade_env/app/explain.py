@@ -10,7 +10,7 @@ import gradio as gr
 import torch
 
 from saccade_env.app import widgets
-from saccade_env.app.choice import Chosen, choice
+from saccade_env.app.choice import choice, picture_of
 from saccade_env.app.studio import Studio
 from saccade_env.evaluation.occlusion import count, occlusion
 from saccade_env.policies.attention_maps import REDUCTIONS, attention_heads
@@ -29,9 +29,9 @@ class Explaining:
 
     @widgets.in_words
     def attend(
-        self, chosen: Chosen, classifier: str, network: str, layer: int, resolution: str
+        self, picked: Any, own: bytes, classifier: str, network: str, layer: int, resolution: str
     ) -> Iterator[Any]:
-        picture = chosen.picture(self._studio, classifier)
+        picture = picture_of(self._studio, picked, own, classifier)
         yield gr.skip(), widgets.status(f"{network} attends…")
         size = None if resolution == _AS_IT_IS else int(resolution)
         found = self._studio.network(network)
@@ -47,8 +47,9 @@ class Explaining:
         yield widgets.gallery(pictures, words), widgets.status(f"{words}: done.")
 
     @widgets.in_words
-    def follow(self, chosen: Chosen, classifier: str) -> Iterator[Any]:
-        picture, pictures = chosen.picture(self._studio, classifier), list[str]()
+    def follow(self, picked: Any, own: bytes, classifier: str) -> Iterator[Any]:
+        picture = picture_of(self._studio, picked, own, classifier)
+        pictures = list[str]()
         words = "Saliency maps: bright is looked at first"
         yield gr.skip(), widgets.status("The first map is made…")
         for name, found in self._studio.maps(picture, classifier):
@@ -58,8 +59,8 @@ class Explaining:
         yield gr.skip(), widgets.status(f"{len(pictures)} maps: done.")
 
     @widgets.in_words
-    def drop(self, chosen: Chosen, classifier: str, side: int) -> Iterator[Any]:
-        picture = chosen.picture(self._studio, classifier)
+    def drop(self, picked: Any, own: bytes, classifier: str, side: int) -> Iterator[Any]:
+        picture = picture_of(self._studio, picked, own, classifier)
         judge = self._studio.opened(classifier).judge.recomputing
         whole = torch.ones(1, *judge.grid, dtype=torch.bool)
         memory, total = judge.begin(picture.image[None]), count(whole, _BATCH)
@@ -84,7 +85,7 @@ def tab(studio: Studio) -> None:
     networks = studio.networks
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
-            _, chosen = choice(studio, "explain-picker")
+            picker, own = choice(studio, "explain-picker")
             classifier = gr.Dropdown(
                 studio.classifiers, value=studio.classifiers[0], label="Classifier"
             )
@@ -107,14 +108,14 @@ def tab(studio: Studio) -> None:
             maps = widgets.html("", elem_id="explain-maps-shown")
             worth = widgets.html("", elem_id="explain-drop-shown")
     does, work = Explaining(studio), widgets.WORK
-    asked = [chosen, classifier]
+    asked = [picker, own, classifier]
     running = [
         attend.click(does.attend, [*asked, network, layer, resolution], [attention, said], **work),
         follow.click(does.follow, asked, [maps, said], **work),
         drop.click(does.drop, [*asked, side], [worth, said], **work),
     ]
     network.change(partial(_fitting, studio), network, [layer, resolution], **widgets.PEOPLE)
-    widgets.stops(halt, running, said)
+    widgets.stops(halt, running, said, studio.rest)
 
 
 def _fitting(studio: Studio, name: str | None) -> tuple[gr.Slider, gr.Dropdown]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,23 +30,27 @@ class Watched(NamedTuple):
     whole: torch.Tensor
 
 
-def file_of(studio: Studio, result: Watched, kind: str) -> dict[str, str]:
-    """A file to download, as ``widgets.download`` wants it."""
+def file_of(studio: Studio, result: Watched, kind: str) -> Iterator[str | dict[str, str]]:
+    """Make a file: what is being done, in words, and in the end ``{"name": …, "uri": …}``."""
+    yield f"{kind} is made…"
     if kind == "Records":
         data, suffix = _records(result).encode(), "csv"
     elif kind == "HTML":
         page = players.page([result.document], f"Scanpaths over {result.asked.picture.id}")
         data, suffix = page.encode(), "html"
     else:
-        suffix = kind.lower()
-        data = encoder(Path(f"scanpath.{suffix}"))(_frames(studio, result), _SECONDS)
+        suffix, frames, many = kind.lower(), list[Any](), result.asked.saccades + 1
+        for frame in _frames(studio, result):
+            frames.append(frame)
+            yield f"{kind} is made: picture {len(frames)} of {many}."
+        data = encoder(Path(f"scanpath.{suffix}"))(frames, _SECONDS)
     text = base64.b64encode(data).decode()
-    return {"name": f"scanpath.{suffix}", "uri": f"data:{KINDS[kind]};base64,{text}"}
+    yield {"name": f"scanpath.{suffix}", "uri": f"data:{KINDS[kind]};base64,{text}"}
 
 
-def _frames(studio: Studio, result: Watched) -> list[Any]:
+def _frames(studio: Studio, result: Watched) -> Iterator[Any]:
     """The film's frames, all policies on each."""
-    asked, frames = result.asked, []
+    asked = result.asked
     config, names = studio.task(asked), studio.class_names(asked.classifier)
     patch = studio.opened(asked.classifier).judge.patch_size
     curves = [[float(state.certainty[0]) for state in run.states] for run in result.runs]
@@ -56,8 +61,7 @@ def _frames(studio: Studio, result: Watched) -> list[Any]:
             )
             for run, curve in zip(result.runs, curves, strict=True)
         ]
-        frames.append(rendering.tiled(drawn))
-    return frames
+        yield rendering.tiled(drawn)
 
 
 def _records(result: Watched) -> str:

@@ -18,7 +18,7 @@ TITLE = "saccade-env: where to look"
 _INTRO = """<div class="intro"><h1>Where to look</h1>
 <p>A fovea moves over a picture, one saccade at a time; a classifier sees only what was looked at.
 Watch policies, look for yourself, and see why.</p></div>"""
-MOST_WAITING = 32  # in the queue; who comes then is told to come again
+MOST_WAITING = 256  # in all queues together; who comes then is told to come again
 _FONTS: dict[str, Any] = {
     "font": ["system-ui", "sans-serif"],
     "font_mono": ["ui-monospace", "monospace"],
@@ -29,19 +29,24 @@ def build(studio: Studio, settings: Settings) -> gr.Blocks:
     """Draw the page."""
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
         widgets.html(_INTRO)
+        linked = list[Any]()
         with gr.Tabs():
-            with gr.Tab("Watch"):
-                linked = watch.tab(studio)
-            with gr.Tab("Play"):
-                play.tab(studio, settings)
-            with gr.Tab("Explain"):
-                explain.tab(studio)
+            if "watch" in settings.tabs:
+                with gr.Tab("Watch"):
+                    linked = watch.tab(studio)
+            if "play" in settings.tabs:
+                with gr.Tab("Play"):
+                    play.tab(studio, settings)
+            if "explain" in settings.tabs:
+                with gr.Tab("Explain"):
+                    explain.tab(studio)
 
         def load(request: gr.Request) -> list[Any]:
             asked: Any = request.request
             return watch.from_link(studio, asked.query_params)
 
-        page.load(load, None, linked, show_progress="hidden", api_visibility="private", queue=False)
+        if linked:
+            page.load(load, None, linked, **widgets.PEOPLE)
     page.queue(max_size=MOST_WAITING, default_concurrency_limit=1)
     return page
 

@@ -2,8 +2,21 @@
    Runs inside a gr.HTML component, which gives `element`, `props`, `trigger` and `watch`. */
 const note = element.querySelector("[role=status]");
 const preview = element.querySelector("img.preview");
-const choose = (where, place) => trigger("select", { where, place });
-element.addEventListener("change", async (event) => {
+const choose = (where, place, said = "") => {
+  props.value = { where, place, said, picture: "" };
+  show();
+};
+const show = () => {
+  const { where, place, said, picture } = props.value;
+  for (const radio of element.querySelectorAll("input[type=radio]"))
+    radio.checked = where === "sample" && Number(radio.value) === place;
+  const number = element.querySelector("input[type=number]");
+  if (number && document.activeElement !== number) number.value = where === "images" ? place : "";
+  note.textContent = said;
+  preview.hidden = !picture;
+  preview.src = picture || "data:,";
+};
+element.addEventListener("change", (event) => {
   const input = event.target;
   if (input.type === "radio") choose("sample", Number(input.value));
   if (input.type === "number" && input.value !== "") choose("images", Number(input.value));
@@ -11,23 +24,13 @@ element.addEventListener("change", async (event) => {
   const file = input.files[0];
   input.value = "";
   if (file.size > Number(element.querySelector("[data-largest]").dataset.largest)) {
-    note.textContent = "This file is too large. Please take another.";
+    choose("", -1, "This file is too large. Please take another.");
     return;
   }
-  note.textContent = "Sending the picture…";
+  choose("", -1, "Sending the picture…");
   const reader = new FileReader();
   reader.onload = () => trigger("upload", { data: reader.result });
   reader.readAsDataURL(file);
 });
-const show = () => {
-  const { where, place, said, picture } = props.value;
-  for (const radio of element.querySelectorAll("input[type=radio]"))
-    radio.checked = where === "sample" && Number(radio.value) === place;
-  const number = element.querySelector("input[type=number]");
-  if (number) number.value = where === "images" ? place : "";
-  note.textContent = said;
-  preview.hidden = !picture;
-  preview.src = picture || "data:,";
-};
 watch("value", show);
 show();

@@ -12,7 +12,6 @@ import gradio as gr
 from saccade_env import core
 from saccade_env.app import trial as trials
 from saccade_env.app import widgets
-from saccade_env.app.fixation_file import FixationFile
 from saccade_env.app.settings import Settings
 from saccade_env.app.studio import Studio
 from saccade_env.app.trial import Score, Trial, Visit
@@ -21,16 +20,17 @@ from saccade_env.drawing.scanpaths import Run
 CEILING = "the label"
 KEPT_VISIT = 4 * 3600  # seconds after which a visitor is forgotten
 _SHOWN = 4  # scanpaths beside each other
-_HOW = """A picture is hidden. Choose where to look, by mouse, touch or keyboard: each look reveals
-{fovea}×{fovea} tokens, and the classifier says what it believes. You have {saccades} looks{timer},
-and may stop before. The score is the certainty, from 0 to 100, if the belief is right, else 0."""
-_CONSENT = """Record where I look, for research. Written down are the picture's name, the places and
-times of your looks, what the classifier said, and a name drawn at random for this visit; no
-picture, no address, nothing that says who you are."""
-_LAST = "That was the last picture. Thank you! Reload the page for another round."
-_RECORDED = "Your looks were recorded."
-_WAITS = "Your looks could not be recorded yet: please tell whoever runs this page."
-_ENDED = {"budget": "All looks are used.", "stop": "You stopped.", "time": "The time is over."}
+_HOW = """A picture is hidden. Choose where to look, by mouse, touch or keyboard: each saccade
+reveals {fovea}×{fovea} tokens, and the classifier says what it believes. You have {saccades}
+saccades{timer}, and may stop before; to look at the same place again costs one. The score is the
+certainty, from 0 to 100, if the belief is right, else 0."""
+_CONSENT = """Record where I look, for research. For every picture that ends while this is ticked,
+its name, the places and times of your fixations, what the classifier said, and a name drawn at
+random for this visit are written down; no picture, no address, nothing that says who you are."""
+_LAST = "That was the last picture. Thank you!"
+_RECORDED = "Your fixations were recorded."
+_WAITS = "Your fixations could not be recorded yet: please tell whoever runs this page."
+_ENDED = {"budget": "All saccades are used.", "stop": "You stopped.", "time": "The time is over."}
 
 
 class Playing:
@@ -39,20 +39,22 @@ class Playing:
     def __init__(self, studio: Studio, settings: Settings) -> None:
         self._studio, self._timer = studio, settings.timer
         self._classifier = studio.classifiers[0]
-        self.file = FixationFile(settings.fixations) if settings.fixations else None
+        self.file = settings.file(studio)
         self.order = trials.ordered(studio.source, settings.listed, settings.trials, settings.seed)
 
     @widgets.in_words
     def begin(self, visit: Visit) -> Iterator[Any]:
         """The next picture; what was scored before is taken away."""
+        if visit.trial is not None and not visit.trial.ended:
+            raise ValueError("Stop here first.")
         fresh = trials.begin(self._studio, visit, self._classifier, self._timer)
-        yield [*self._shown(fresh), "", None, gr.update(value="Next picture")]
+        yield [*self._shown(fresh), "", None]
 
     @widgets.in_words
     def look(self, visit: Visit, consents: bool, event: gr.EventData) -> Iterator[Any]:
         """One saccade."""
-        row, col = (widgets.field(event, name) for name in ("row", "col"))
-        yield self._after(visit, trials.look(self._studio, _running(visit), row, col), consents)
+        told = [widgets.field(event, name) for name in ("row", "col", "seconds")]
+        yield self._after(visit, trials.look(self._studio, _running(visit), *told), consents)
 
     @widgets.in_words
     def stop(self, visit: Visit, consents: bool) -> Iterator[Any]:
@@ -69,7 +71,10 @@ class Playing:
         yield _scores(studio, trial, runs, studio.names), gr.skip()
         for place, name in enumerate(studio.names):
             with suppress(ValueError):  # an oracle without a label, an agent for other tokens
-                runs.append(studio.run(trial.asked, name))
+                for run in studio.running(trial.asked, name):
+                    last = run
+                    yield gr.skip(), gr.skip()  # here it may be stopped
+                runs.append(last)
             yield _scores(studio, trial, runs, studio.names[place + 1 :]), gr.skip()
         document = studio.scanpaths(trial.asked, _best(runs, trial.saccades), whole)
         yield gr.skip(), document
@@ -88,14 +93,21 @@ class Playing:
         return self._shown(after, words)
 
     def _shown(self, visit: Visit, words: str = "") -> list[Any]:
-        """Visitor, board, belief, status, and the number of the trial once it has ended."""
+        """Visitor, board, belief, status, the number of a trial that has ended, and buttons."""
         trial = visit.trial
         if trial is None:
-            return [visit, None, "", widgets.status(_LAST), gr.skip()]
+            off = gr.update(interactive=False)
+            return [visit, None, "", widgets.status(_LAST), gr.skip(), off, off]
         told = _ENDED.get(trial.ended, f"Picture {visit.done} of {len(visit.order)}.")
         over = visit.done if trial.ended else gr.skip()
         shown = (_board(visit, trial), _belief(self._studio, trial))
-        return [visit, *shown, widgets.status(f"{told} {words}".strip()), over]
+        more = visit.done < len(visit.order)
+        words = words if more or not trial.ended else f"{words} {_LAST}".strip()
+        return [
+            visit, *shown, widgets.status(f"{told} {words}".strip()), over,
+            gr.update(value="Next picture", interactive=bool(trial.ended) and more),
+            gr.update(interactive=not trial.ended),
+        ]  # fmt: skip
 
 
 def tab(studio: Studio, settings: Settings) -> None:
@@ -111,18 +123,20 @@ def tab(studio: Studio, settings: Settings) -> None:
             consent = gr.Checkbox(False, label=_CONSENT, visible=does.file is not None)
             with gr.Row():
                 go = gr.Button("Begin", variant="primary", elem_id="play-go")
-                halt = gr.Button("Stop here", elem_id="play-stop")
+                halt = gr.Button("Stop here", elem_id="play-stop", interactive=False)
             said = widgets.html(widgets.status(f"Pictures that wait: {len(does.order)}."))
-            belief = widgets.html("", elem_id="play-belief")
-        with gr.Column(scale=2, min_width=320):
-            board = widgets.board(elem_id="play-board")
+        with gr.Column(scale=2, min_width=300):
+            with gr.Row():
+                with gr.Column(scale=3, min_width=300):
+                    board = widgets.board(elem_id="play-board")
+                with gr.Column(scale=2, min_width=180):
+                    belief = widgets.html("", elem_id="play-belief")
             scores = widgets.html("", elem_id="play-scores")
             shown = widgets.player('at="last"', elem_id="play-player")
-    outputs = [visitor, board, belief, said, finished]
+    outputs = [visitor, board, belief, said, finished, go, halt]
     comparing = finished.change(does.compare, visitor, [scores, shown], **widgets.WORK)
-    go.click(
-        does.begin, visitor, [*outputs, scores, shown, go], cancels=comparing, **widgets.PEOPLE
-    )
+    begins = {"cancels": comparing, **widgets.PEOPLE}
+    go.click(does.begin, visitor, [*outputs, scores, shown], **begins)
     # Who is quick looks again before Gradio calls the last look done, which "once" would not hear.
     quick = {**widgets.PEOPLE, "trigger_mode": "multiple"}
     board.select(does.look, [visitor, consent], outputs, **quick)
@@ -185,8 +199,8 @@ def _scores(studio: Studio, trial: Trial, runs: list[Run], waiting: list[str]) -
     heads = ["who", "sees", "score", "right from", "believes", "certainty"]
     label = trial.asked.picture.label
     answer = "" if label is None else f"It is: {widgets.named(label, names)}. "
-    looks = f"{trial.saccades} look{'s' * (trial.saccades != 1)}"
-    return widgets.table(f"{answer}After {looks}", heads, rows)
+    made = f"{trial.saccades} saccade{'s' * (trial.saccades != 1)}"
+    return widgets.table(f"{answer}After {made}", heads, rows)
 
 
 def _row(one: Score, names: Any) -> list[str]:

@@ -1,12 +1,15 @@
 """Opens the page to browsers: what may come in, and how long the server runs.
 
-Gradio has ways to take and give files. The page needs none of them, so they are closed: a request
-that is larger than a picture, or asks for a file by its path, is refused before Gradio sees it.
+Gradio has ways to take and give files, to call functions past the queue, and to speak with its
+maker's hub. The page needs none of them. So only what its own browser asks for comes in; all else
+is refused before Gradio sees it, and so is whatever tells Gradio to fetch a file.
 """
 
 from __future__ import annotations
 
 import hmac
+import json
+import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -21,7 +24,17 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 LONGEST = LARGEST * 4 // 3 + 100_000  # bytes of a request: a picture as text, and what is around it
-_CLOSED = ("/upload", "/file", "/proxy=", "/stream", "/deep_link", "/component_server", "/mcp")
+_OPEN = {
+    "/", "/config", "/login", "/login/", "/logout", "/theme.css", "/favicon.ico", "/manifest.json",
+    *(
+        f"/gradio_api/{name}"
+        for name in (
+            "queue/join", "queue/data", "cancel", "reset", "info", "startup-events", "user",
+            "token", "login_check", "login_check/", "app_id", "theme.css",
+        )
+    ),
+}  # fmt: skip
+_OPEN_BELOW = ("/assets/", "/static/", "/gradio_api/heartbeat/")
 # The page itself needs nothing from elsewhere; a browser is told so, whatever a script would like.
 _POLICY = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self' data: blob:; "
@@ -36,38 +49,58 @@ SESSIONS = 100  # whose pictures and trials are remembered; who was silent longe
 
 
 class Doorkeeper:
-    """ASGI middleware that refuses what the page never asks for."""
+    """ASGI middleware that lets in what the page asks for, and nothing else."""
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self._app = app
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        path = scope["path"].removeprefix("/gradio_api")
-        if path.startswith(_CLOSED):
-            await _refuse(send, 403, "This page takes and gives no files by their path.")
+        path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
+        if scope["type"] != "http" or not (path in _OPEN or path.startswith(_OPEN_BELOW)):
+            await _refuse(send, 403, "The page does not need this, so it is closed.")
             return
-        lengths = [value for name, value in scope["headers"] if name == b"content-length"]
-        if any(not length.isdigit() or int(length) > LONGEST for length in lengths):
-            await _refuse(send, 413, "This is more than the page takes.")
-            return
-        taken = 0
-
-        async def counted() -> Message:
-            nonlocal taken
+        body, more = b"", scope["method"] == "POST"
+        while more:
             message = await receive()
-            taken += len(message.get("body", b""))
-            # To whom says no length, or a wrong one, it is as if the connection had ended.
-            return message if taken <= LONGEST else {"type": "http.disconnect"}
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > LONGEST or message["type"] != "http.request":
+                await _refuse(send, 413, "This is more than the page takes.")
+                return
+        if path == "/gradio_api/queue/join" and not _is_plain(body):
+            await _refuse(send, 400, "The page takes no files by their path or address.")
+            return
+        waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def again() -> Message:
+            return waiting.pop() if waiting else await receive()
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *_HEADERS]
             await send(message)
 
-        await self._app(scope, counted, dressed)
+        await self._app(scope, again, dressed)
+
+
+def _is_plain(body: bytes) -> bool:
+    """Whether a message is JSON in which nothing claims to be a file, which Gradio would fetch."""
+    try:
+        left = [json.loads(body)]
+    except (ValueError, RecursionError):
+        return False
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            if "meta" in one:
+                return False
+            left += one.values()
+        elif isinstance(one, list):
+            left += one
+    return True
 
 
 async def _refuse(send: Send, code: int, words: str) -> None:
@@ -93,7 +126,7 @@ def serve(studio: Studio, settings: Settings, block: bool = True) -> tuple[Any, 
     page = build(studio, settings)
     _, address, _ = page.launch(
         server_name=settings.host,
-        server_port=settings.port or _free_port(settings.host),
+        server_port=check_port(settings.host, settings.port),
         auth=None if settings.password is None else _asks(settings.password),
         auth_message="Any name will do; the password is whoever's who opened this page.",
         share=False,
@@ -101,11 +134,14 @@ def serve(studio: Studio, settings: Settings, block: bool = True) -> tuple[Any, 
         prevent_thread_lock=not block,
         ssr_mode=False,
         enable_monitoring=False,
+        run_history=False,
+        pwa=False,
+        allowed_paths=[],
         mcp_server=False,
         footer_links=[],
         max_file_size=LARGEST,
         state_session_capacity=SESSIONS,
-        app_kwargs={"middleware": [Middleware(Doorkeeper)], "docs_url": None, "redoc_url": None},
+        app_kwargs={"middleware": [Middleware(Doorkeeper)], "openapi_url": None},
         **looks(),
     )
     return page, address
@@ -115,10 +151,18 @@ def _asks(password: str) -> Callable[[str, str], bool]:
     return lambda _, given: hmac.compare_digest(given.encode(), password.encode())
 
 
-def _free_port(host: str) -> int:
-    import socket
+def check_port(host: str, port: int) -> int:
+    """Let a port pass that is free, or find one for 0.
 
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as found:
-        found.bind((host, 0))
-        return int(found.getsockname()[1])
+    Raises:
+        OSError: It is taken, or the address is none of this machine's.
+    """
+    try:
+        with socket.socket() as found:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            found.bind((host, port))
+            return int(found.getsockname()[1])
+    except OSError as error:
+        remedy = "; --port 0 takes a free one" if port else ""
+        reason = error.strerror or error
+        raise OSError(f"the page cannot be opened at {host}:{port}: {reason}{remedy}") from error

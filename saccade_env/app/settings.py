@@ -7,7 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from saccade_env.app.fixation_file import FixationFile
+from saccade_env.app.studio import Studio
 from saccade_env.config import check_whole
+from saccade_env.errors import unknown_name
+
+TABS = ("watch", "play", "explain")
 
 
 @dataclass(frozen=True)
@@ -15,6 +20,7 @@ class Settings:
     """Settings of a page.
 
     Attributes:
+        tabs: What is shown, of :data:`TABS`; an experiment shows Play alone.
         host: Address to listen on; any but this machine's own is open to others.
         port: 0 takes a free one.
         password: Asked for, with any name; None asks for none.
@@ -28,6 +34,7 @@ class Settings:
         ValueError: A value is out of range.
     """
 
+    tabs: Sequence[str] = TABS
     host: str = "127.0.0.1"
     port: int = 7860
     password: str | None = None
@@ -38,6 +45,13 @@ class Settings:
     timer: float | None = None
 
     def __post_init__(self) -> None:
+        for tab in self.tabs:
+            if tab not in TABS:
+                raise unknown_name("tab", tab, TABS)
+        if not self.tabs:
+            raise ValueError(f"a page needs a tab: {', '.join(TABS)}")
+        if ":" in self.host:
+            raise ValueError(f"host must be a name or an IPv4 address; got {self.host!r}")
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port must be 0 to 65535; got {self.port}")
         if self.password is not None and not self.password:
@@ -47,7 +61,20 @@ class Settings:
         if self.timer is not None and not 0 < self.timer < math.inf:
             raise ValueError(f"timer must be a positive number of seconds; got {self.timer}")
 
+    def file(self, studio: Studio) -> FixationFile | None:
+        """Where fixations go, with what this page is; None if nothing is recorded.
+
+        Raises:
+            FileExistsError: There is another file, which stays as it is.
+            OSError: It cannot be written.
+        """
+        if self.fixations is None:
+            return None
+        shown = {"trials": self.trials, "seed": self.seed, "timer": self.timer}
+        listed = None if self.listed is None else list(self.listed)
+        return FixationFile(self.fixations, {**studio.card, **shown, "listed": listed})
+
     @property
     def is_local(self) -> bool:
         """Whether this machine alone can reach the page."""
-        return self.host in ("127.0.0.1", "localhost", "::1")
+        return self.host in ("127.0.0.1", "localhost")

@@ -7,7 +7,9 @@ is only ever a name out of a list that was made when the page was started, or a 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 import torch
@@ -15,14 +17,14 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from saccade_env import classifiers, core, images
-from saccade_env.card import what_it_sees
+from saccade_env.card import card, what_it_sees
 from saccade_env.classifiers import Classifier
 from saccade_env.classifiers.vit.dino import NETWORKS
 from saccade_env.classifiers.vit.network import TokenNetwork
 from saccade_env.config import SaccadeConfig
 from saccade_env.drawing.scanpaths import Run, scanpaths
 from saccade_env.errors import unknown_name
-from saccade_env.evaluation.rollout import follow
+from saccade_env.evaluation.rollout import steps
 from saccade_env.images import Collection, ImageSource, Picture, Preprocess
 from saccade_env.policies.attention import FOCUS, USUAL, load_network
 from saccade_env.rendering import full_logits
@@ -75,14 +77,24 @@ class Studio:
         self._judges, self._builds, self._device = dict(classifiers), dict(builds), device
         self._opened: dict[str, Opened] = {}
         self._policies: dict[tuple[str, tuple[int, int]], core.Policy] = {}
-        # Policies keep the pictures of the episode they are in; and two forwards at once are slower
-        # than one after the other.
-        self._busy = threading.RLock()
+        self._loading = threading.RLock()
+        self._busy = threading.Lock()  # two forwards at once are slower than one after the other
+        self._closed = False
 
     def offer(self, builds: Mapping[str, Build]) -> None:
         """Let visitors choose these policies too; only before the page is drawn."""
         self._builds |= builds
         self.names = list(self._builds)
+
+    def close(self) -> None:
+        """End what runs, at its next saccade, and wait for that."""
+        self._closed = True
+        self.rest()
+
+    def rest(self) -> None:
+        """Wait until no network works."""
+        with self._busy:
+            pass
 
     @property
     def source_is_sample(self) -> bool:
@@ -97,7 +109,9 @@ class Studio:
         """
         if classifier not in self.classifiers:
             raise unknown_name("classifier", str(classifier), self.classifiers)
-        with self._busy:
+        if classifier in self._opened:  # who only looks never waits for what is being loaded
+            return self._opened[classifier]
+        with self._loading:
             if classifier not in self._opened:
                 source, judge = open_pair(self.source, self._judges[classifier], self._device)
                 fitting = source.preprocess or Preprocess(source.image_size)
@@ -134,6 +148,12 @@ class Studio:
         return images.class_names_imagenet() if many == 1000 else None
 
     @property
+    def card(self) -> dict[str, Any]:
+        """What people play: the task, the usual classifier, the images, versions."""
+        opened = self.opened(self.classifiers[0])
+        return card(self.config.on(opened.judge.grid), opened.judge, opened.sources[SOURCE])
+
+    @property
     def foveae(self) -> list[int]:
         """Sides of foveae that may be chosen, in tokens."""
         return sorted({*FOVEAE, self.config.fovea})
@@ -152,7 +172,7 @@ class Studio:
         """
         if name not in self.networks:
             raise unknown_name("network", str(name), self.networks)
-        with self._busy:
+        with self._loading:
             return load_network(name.removeprefix("timm:"), USUAL, self._device)
 
     def task(self, asked: Asked) -> SaccadeConfig:
@@ -161,6 +181,8 @@ class Studio:
         Raises:
             ValueError: A value is out of range.
         """
+        if len(asked.policies) > MOST_POLICIES:
+            raise ValueError(f"Choose up to {MOST_POLICIES} policies; got {len(asked.policies)}.")
         if not 1 <= asked.saccades <= MOST_SACCADES:
             raise ValueError(f"Choose 1 to {MOST_SACCADES} saccades; got {asked.saccades}.")
         grid = self.opened(asked.classifier).judge.grid
@@ -175,7 +197,7 @@ class Studio:
         if name not in self._builds:
             raise unknown_name("policy", str(name), self._builds)
         grid = self.opened(classifier).judge.grid
-        with self._busy:
+        with self._loading:
             if (name, grid) not in self._policies:
                 self._policies[name, grid] = self._builds[name](grid)
             return self._policies[name, grid]
@@ -187,36 +209,36 @@ class Studio:
         self.run(asked, name)
 
     def run(self, asked: Asked, name: str) -> Run:
-        """Let one policy look at the picture.
+        """Let one policy look at the picture; see :meth:`running`."""
+        return deque(self.running(asked, name), maxlen=1)[0]
+
+    def running(self, asked: Asked, name: str) -> Iterator[Run]:
+        """Let one policy look at the picture: its run so far, saccade by saccade.
 
         Raises:
-            ValueError: It cannot, as an oracle without a label; the message says why.
+            ValueError: It cannot; the message says why.
         """
         config, judge = self.task(asked), self.opened(asked.classifier).judge
         pixels, labels = images.stack([asked.picture])
-        with self._busy, torch.no_grad():
-            policy = self.policy(name, asked.classifier)
-            states = follow(pixels, labels, policy, config, judge)
-            saliency = policy.maps(pixels)[0] if isinstance(policy, core.HasMaps) else None
-        return Run(name, states, what_it_sees(policy), saliency)
+        policy = copy(self.policy(name, asked.classifier))  # it remembers the picture it is on
+        if getattr(policy, "sees_label", False) and asked.picture.label is None:
+            raise ValueError(f"{name} needs to know what is in the picture, which has no label")
+        sees, states, saliency = what_it_sees(policy), list[core.State](), None
+        following = steps(pixels, labels, policy, config, judge)
+        for number in range(1 + config.max_saccades):
+            # Held for a step alone: whoever stops listening must not keep others waiting.
+            with self._busy, torch.no_grad():
+                if self._closed:
+                    raise ValueError("the page was closed")
+                states.append(next(following))
+                if number == 0 and isinstance(policy, core.HasMaps):
+                    saliency = policy.maps(pixels)[0]
+            yield Run(name, list(states), sees, saliency)
 
     def whole(self, asked: Asked, run: Run) -> Float[Tensor, " classes"]:
         """Logits of the whole picture, which the run is on."""
         with self._busy, torch.no_grad():
             return full_logits(run.states[0], self.opened(asked.classifier).judge)
-
-    def watch(self, asked: Asked) -> Iterator[list[Run]]:
-        """Let policies look at a picture one after the other; what is done so far, each time.
-
-        Raises:
-            ValueError: There are none or too many, or one cannot.
-        """
-        if not 1 <= len(asked.policies) <= MOST_POLICIES:
-            raise ValueError(f"Choose 1 to {MOST_POLICIES} policies; got {len(asked.policies)}.")
-        runs: list[Run] = []
-        for name in asked.policies:
-            runs.append(self.run(asked, name))
-            yield runs
 
     def scanpaths(
         self, asked: Asked, runs: Sequence[Run], whole: Float[Tensor, " classes"]
@@ -235,8 +257,8 @@ class Studio:
         """The saliency map of every policy that has one, by name: [rows, cols]."""
         pixels: UInt8[Tensor, "batch 3 height width"] = picture.image[None]
         for name in self.names:
+            policy = self.policy(name, classifier)
             with self._busy, torch.no_grad():
-                policy = self.policy(name, classifier)
                 found = policy.maps(pixels)[0].cpu() if isinstance(policy, core.HasMaps) else None
             if found is not None:
                 yield name, found

@@ -10,6 +10,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -24,7 +25,7 @@ from saccade_env.images import BrokenImageError, ImageSource
 
 PERSON = "you"
 HIDDEN = 128  # grey level of what was not looked at
-_LATE = 1.0  # a look this much after the end of the time was made before it, and travelled
+_LATE = 15.0  # seconds that a look in time may need to get here, on a machine that is busy
 
 
 class Trial(NamedTuple):
@@ -35,6 +36,7 @@ class Trial(NamedTuple):
     states: tuple[core.State, ...]  # before the first saccade, and after each
     seconds: tuple[float, ...]  # of every saccade, since the picture was begun
     begun: float  # time.monotonic()
+    started: str  # the same as a date and time, UTC
     timer: float | None  # how long it may take
     ended: Literal["", "budget", "stop", "time"] = ""
 
@@ -52,6 +54,11 @@ class Trial(NamedTuple):
     def run(self) -> Run:
         """The person's scanpath beside those of policies."""
         return Run(PERSON, self.states, "no")
+
+
+def now_utc() -> str:
+    """The time of day, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 class Visit(NamedTuple):
@@ -118,12 +125,20 @@ def begin(studio: Studio, visitor: Visit, classifier: str, timer: float | None) 
     start = core.begin(
         pixels, labels, torch.tensor([place]), config, studio.opened(classifier).judge
     )
-    trial = Trial(asked, config, (start,), (), _now(), timer)
+    trial = Trial(asked, config, (start,), (), _now(), now_utc(), timer)
     return visitor._replace(done=visitor.done + 1, trial=trial)
 
 
-def look(studio: Studio, trial: Trial, row: int, col: int) -> Trial:
+def look(studio: Studio, trial: Trial, row: int, col: int, seconds: Any = None) -> Trial:
     """Look at a token; what comes after the end changes nothing.
+
+    Args:
+        studio: Knows the classifier.
+        trial: Not over.
+        row: Of the token.
+        col: Likewise.
+        seconds: Since the picture appeared on the screen, as the browser measured it. What it
+            cannot be is replaced by the time since the trial was begun here.
 
     Raises:
         ValueError: There is no such token.
@@ -134,13 +149,16 @@ def look(studio: Studio, trial: Trial, row: int, col: int) -> Trial:
     if trial.ended:
         return trial
     spent = _now() - trial.begun
-    if trial.timer is not None and spent > trial.timer + _LATE:
+    last = trial.seconds[-1] if trial.seconds else 0.0
+    told = seconds if isinstance(seconds, int | float) and last <= seconds <= spent else spent
+    if trial.timer is not None and not (told <= trial.timer and spent <= trial.timer + _LATE):
         return trial._replace(ended="time")
     judge = studio.opened(trial.asked.classifier).judge
     token = geometry.row_col_to_index(torch.tensor([[row, col]]), trial.config.grid)
     with torch.no_grad():
         state, outcome = core.saccade(trial.states[-1], token, trial.config, judge)
-    after = trial._replace(states=(*trial.states, state), seconds=(*trial.seconds, round(spent, 3)))
+    made = (*trial.seconds, round(told, 3))
+    after = trial._replace(states=(*trial.states, state), seconds=made)
     return after._replace(ended="budget") if bool(outcome.terminated[0]) else after
 
 
@@ -160,10 +178,9 @@ def fixations(visitor: Visit) -> list[dict[str, Any]]:
         "image": trial.asked.picture.id,
         "subject": visitor.subject,
         "trial": visitor.done,
+        "started": trial.started,
         "ended": trial.ended,
-        "classifier": trial.asked.classifier,
-        "fovea": trial.config.fovea,
-        "max_saccades": trial.config.max_saccades,
+        "label": int(trial.states[0].labels[0]),
     }
     made = trial.states[-1].fixations[0, : trial.saccades].tolist()
     return [

@@ -11,6 +11,8 @@ from saccade_env.images.decoding import read_rgb
 
 LARGEST = 12_000_000  # bytes of a file
 MOST_PIXELS = 50_000_000  # of what it would be decoded to; telephones have up to 50 million
+MOST_SCANS = 64  # of a JPEG; each costs the time of a picture, however few bytes it has
+_JPEG, _SCAN = b"\xff\xd8", b"\xff\xda"
 NAME = "upload"  # a visitor's own name for a file is neither shown to others nor kept
 
 
@@ -45,6 +47,8 @@ def read_upload(data: bytes, preprocess: Preprocess) -> Picture:
     Raises:
         RefusedError: It has too many pixels (looked up before it is decoded), or is no picture.
     """
+    if data.startswith(_JPEG) and data.count(_SCAN) > MOST_SCANS:
+        raise RefusedError(f"This picture cannot be taken: it has more than {MOST_SCANS} scans.")
     try:
         pixels = preprocess(read_rgb(lambda: io.BytesIO(data), NAME, MOST_PIXELS))
     except BrokenImageError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -12,16 +13,16 @@ import torch
 
 from saccade_env import core
 from saccade_env.app import widgets
-from saccade_env.app.choice import KEPT, UPLOAD, Chosen, choice
+from saccade_env.app.choice import KEPT, UPLOAD, choice, picture_of, where
 from saccade_env.app.keep import KINDS, Watched, file_of
 from saccade_env.app.studio import (
     MOST_POLICIES,
     MOST_SACCADES,
     ORACLE,
-    SAMPLE,
     Asked,
     Studio,
 )
+from saccade_env.drawing.scanpaths import Run
 
 
 def controls(studio: Studio) -> tuple[gr.Dropdown, gr.Dropdown, gr.Radio, gr.Slider]:
@@ -52,41 +53,62 @@ class Watching:
 
     @widgets.in_words
     def watch(
-        self, chosen: Chosen, classifier: str, policies: Sequence[str], fovea: int, saccades: int
+        self,
+        picked: Any,
+        own: bytes,
+        classifier: str,
+        policies: Sequence[str],
+        fovea: int,
+        saccades: int,
     ) -> Iterator[Any]:
         """Player, table, what was watched, row of downloads, status and link, policy by policy."""
-        studio = self._studio
-        picture = chosen.picture(studio, classifier)
-        asked = Asked(picture, classifier, tuple(policies), fovea, int(saccades))
+        studio, refused = self._studio, list[str]()
+        picture = picture_of(studio, picked, own, classifier)
+        asked = Asked(picture, classifier, tuple(policies or ()), fovea, int(saccades))
         studio.task(asked)
-        yield [gr.skip()] * 4 + [widgets.status(_told(asked, 0)), _permalink(chosen, asked)]
-        whole = None
-        for runs in studio.watch(asked):
-            whole = studio.whole(asked, runs[0]) if whole is None else whole
+        if not asked.policies:
+            raise ValueError("Choose a policy first.")
+        yield [gr.skip()] * 4 + [widgets.status("They look…"), _permalink(picked, asked)]
+        runs, whole = list[Run](), None
+        for name in asked.policies:
+            try:
+                for run in studio.running(asked, name):
+                    made = len(run.states) - 1
+                    said = f"{name} looks: saccade {made} of {asked.saccades}."
+                    yield [gr.skip()] * 4 + [widgets.status(said), gr.skip()]
+            except ValueError as error:
+                refused.append(f"{error}.")
+                continue
+            runs.append(run)
+            whole = studio.whole(asked, run) if whole is None else whole
             document = studio.scanpaths(asked, runs, whole)
             result = Watched(asked, list(runs), document, whole)
-            done = widgets.status(_told(asked, len(runs)))
-            yield document, _table(studio, result), result, gr.update(visible=True), done, gr.skip()
+            row = gr.update(visible=True)
+            yield document, _table(studio, result), result, row, gr.skip(), gr.skip()
+        done = f"{', '.join(run.name for run in runs)}: done." if runs else ""
+        yield [gr.skip()] * 4 + [widgets.status(" ".join([*refused, done])), gr.skip()]
 
     @widgets.in_words
     def keep(self, kind: str, result: Watched | None) -> Iterator[Any]:
         """A file to download, and status."""
         if result is None:
             raise ValueError("Nothing was watched yet.")
-        yield gr.skip(), widgets.status(f"{kind} is made…")
-        made = file_of(self._studio, result, kind)
-        yield made, widgets.status(f"{made['name']} is on its way to you.")
+        for made in file_of(self._studio, result, kind):
+            if isinstance(made, str):
+                yield gr.skip(), widgets.status(made)
+            else:
+                yield made, widgets.status(f"{made['name']} is on its way to you.")
 
 
 def tab(studio: Studio) -> list[gr.components.Component]:
     """Draw the tab.
 
     Returns:
-        What a permalink sets: picker, choice, classifier, policies, fovea, saccades.
+        What a permalink sets: picker, classifier, policies, fovea, saccades.
     """
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
-            picker, chosen = choice(studio, "watch-picker")
+            picker, own = choice(studio, "watch-picker")
             settings = controls(studio)
             with gr.Row():
                 go = gr.Button("Watch", variant="primary", elem_id="watch-go")
@@ -102,11 +124,11 @@ def tab(studio: Studio) -> list[gr.components.Component]:
     watched, does = gr.State(None, time_to_live=KEPT), Watching(studio)
     work = widgets.WORK
     outputs = [shown, table, watched, row, said, link]
-    running = [go.click(does.watch, [chosen, *settings], outputs, **work)]
+    running = [go.click(does.watch, [picker, own, *settings], outputs, **work)]
     for kind, button in buttons.items():
         running.append(button.click(partial(does.keep, kind), watched, [file, said], **work))
-    widgets.stops(halt, running, said)
-    return [picker, chosen, *settings]
+    widgets.stops(halt, running, said, studio.rest)
+    return [picker, *settings]
 
 
 def from_link(studio: Studio, query: Any) -> list[Any]:
@@ -114,18 +136,15 @@ def from_link(studio: Studio, query: Any) -> list[Any]:
 
     ``query`` has ``get`` and ``getlist``.
     """
-    where, _, place = (query.get("picture") or f"{SAMPLE}:0").partition(":")
-    chosen, classifier = Chosen(), query.get("classifier")
-    try:
-        studio.picture(where, int(place), studio.classifiers[0])
-        chosen = Chosen(where, int(place))
-    except (ValueError, OSError):
-        pass
+    source, _, place = (query.get("picture") or "").partition(":")
+    picked, classifier = gr.skip(), query.get("classifier")
+    with suppress(ValueError, OSError):
+        studio.picture(source, int(place), studio.classifiers[0])
+        picked = widgets.picked(source, int(place))
     policies = [name for name in query.getlist("policy") if name in studio.names][:MOST_POLICIES]
     fovea, saccades = (_whole(query.get(name)) for name in ("fovea", "saccades"))
     return [
-        widgets.picked(chosen.where, chosen.place),
-        chosen,
+        picked,
         classifier if classifier in studio.classifiers else gr.skip(),
         policies or gr.skip(),
         fovea if fovea in studio.foveae else gr.skip(),
@@ -137,11 +156,12 @@ def _whole(text: str | None) -> int:
     return int(text) if text and text.isdecimal() and len(text) < 4 else 0
 
 
-def _permalink(chosen: Chosen, asked: Asked) -> str:
-    if chosen.where == UPLOAD:
+def _permalink(picked: Any, asked: Asked) -> str:
+    source, place = where(picked)
+    if source == UPLOAD:
         return ""
     pairs = [
-        ("picture", f"{chosen.where}:{chosen.place}"),
+        ("picture", f"{source}:{place}"),
         ("classifier", asked.classifier),
         *(("policy", name) for name in asked.policies),
         ("fovea", str(asked.fovea)),
@@ -149,12 +169,6 @@ def _permalink(chosen: Chosen, asked: Asked) -> str:
     ]
     address = widgets.escape("?" + urlencode(pairs))
     return f'<a class="permalink" href="{address}">Link to these settings</a>'
-
-
-def _told(asked: Asked, done: int) -> str:
-    if done == len(asked.policies):
-        return f"{', '.join(asked.policies)}: done."
-    return f"{asked.policies[done]} looks ({done + 1} of {len(asked.policies)})…"
 
 
 def _table(studio: Studio, result: Watched) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from html import escape
@@ -33,16 +34,6 @@ WORK: dict[str, Any] = {
 }
 PEOPLE = {**WORK, "concurrency_id": "people"}
 _THUMBNAIL, _MAP = 72, 224  # pixels a side
-_MENDABLE = (ValueError, ImportError, OSError, FloatingPointError, WeightsError)
-_PLAYER_JS = """
-const player = element.querySelector("saccade-player");
-const show = () => {
-  player.hidden = !props.value;
-  if (props.value) player.scanpaths = props.value;
-};
-watch("value", show);
-show();
-"""
 _BOARD = "<saccade-board hidden></saccade-board>"
 _BOARD_JS = """
 const board = element.querySelector("saccade-board");
@@ -75,7 +66,7 @@ def html(value: Any, **keywords: Any) -> gr.HTML:
 def player(attributes: str, **keywords: Any) -> gr.HTML:
     """Plays what its value holds, see :mod:`saccade_env.drawing.player`; None shows nothing."""
     markup = f"<saccade-player hidden {attributes}></saccade-player>"
-    return html(None, html_template=markup, js_on_load=_PLAYER_JS, **keywords)
+    return html(None, html_template=markup, js_on_load=read("show_player.js"), **keywords)
 
 
 def board(**keywords: Any) -> gr.HTML:
@@ -96,15 +87,15 @@ def picker(sample: ImageSource, source: ImageSource | None, **keywords: Any) -> 
     name = keywords["elem_id"]
     radios = "".join(
         f'<label><input type="radio" name="{name}" value="{place}">'
-        f'<img src="{_thumbnail(sample, place)}" alt="{escape(_called(sample, place))}" '
-        f'title="{escape(_called(sample, place))}" width="56" height="56"></label>'
+        f'<img src="{_thumbnail(sample, place)}" alt="{_literal(_called(sample, place))}" '
+        f'title="{_literal(_called(sample, place))}" width="56" height="56"></label>'
         for place in range(len(sample))
     )
     numbered = ""
     if source is not None:
         numbered = (
             f'<label class="line">or picture number, 0 to {len(source) - 1}, of '
-            f'{escape(source.name)}<input type="number" min="0" max="{len(source) - 1}"></label>'
+            f'{_literal(source.name)}<input type="number" min="0" max="{len(source) - 1}"></label>'
         )
     template = (
         f'<fieldset class="picker"><legend>A picture</legend><div class="thumbs">{radios}</div>'
@@ -190,24 +181,36 @@ def in_words(function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[A
             yield from function(*args, **keywords)
         except BrokenImageError as error:
             raise gr.Error("This picture cannot be read; take another one.") from error
-        except _MENDABLE as error:
-            raise gr.Error(str(error) or type(error).__name__, print_exception=False) from error
+        except (ValueError, FloatingPointError) as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        except (OSError, ImportError, WeightsError) as error:
+            warnings.warn(f"the page could not do what was asked: {error}", stacklevel=2)
+            words = "This cannot be done on the machine that runs the page."
+            raise gr.Error(words, print_exception=False) from error
 
     return told
 
 
-def stops(button: gr.Button, running: list[Any], said: gr.HTML) -> None:
-    """Let a button stop events of one's own, and say so."""
-    button.click(
-        lambda: status("Stopped."), None, said, cancels=running, queue=False,
-        show_progress="hidden", api_visibility="private",
-    )  # fmt: skip
+def stops(button: gr.Button, running: list[Any], said: gr.HTML, rest: Callable[[], object]) -> None:
+    """Let a button stop a visitor's own events, and say so once they rest."""
+
+    def stop() -> Iterator[str]:
+        yield status("It stops…")
+        rest()
+        yield status("Stopped.")
+
+    button.click(stop, None, said, cancels=running, **PEOPLE)
 
 
 def field(event: gr.EventData, name: str) -> Any:
     """What an event brought under a name; None if it brought no such thing."""
     data: Any = event._data
     return data.get(name) if isinstance(data, Mapping) else None
+
+
+def _literal(text: str) -> str:
+    """Text for a component's template, in which ``${…}`` and ``{{…}}`` would be run."""
+    return escape(text).translate({ord(sign): f"&#{ord(sign)};" for sign in "${}"})
 
 
 def _called(source: ImageSource, place: int) -> str:

@@ -1,7 +1,7 @@
 """``saccade-env bench``: how close the environment comes to the bare classifier.
 
-Every line is a ratio of two times taken in turn in one run, so that it means something on a noisy
-machine; ``value`` is the median over the repeats.
+Every line but those of the page, which are seconds, is a ratio of two times taken in turn in one
+run, so that it means something on a noisy machine; ``value`` is the median over the repeats.
 """
 
 from saccade_env.bench.environments import cost_per_saccade

@@ -16,7 +16,6 @@ from saccade_env.cli.options import (
     Images,
     Labels,
     Saccades,
-    Seed,
 )
 from saccade_env.cli.root import app
 
@@ -46,12 +45,12 @@ def page(
     fixations: Annotated[
         Path | None,
         typer.Option(
-            help="CSV file to which the looks of people who consent are added; 'saccade-env human' "
-            "reads it.",
+            help="CSV file to which the fixations of people who consent are added; "
+            "'saccade-env human' reads it.",
         ),
     ] = Path("saccade-runs/fixations.csv"),
     record: Annotated[
-        bool, typer.Option("--record/--no-record", help="Offer people to record their looks.")
+        bool, typer.Option("--record/--no-record", help="Offer people to record where they look.")
     ] = True,
     listed: Annotated[
         Path | None,
@@ -74,7 +73,22 @@ def page(
         float | None,
         typer.Option(help="Seconds a picture may take. Default: no limit.", show_default=False),
     ] = None,
-    seed: Seed = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=2**32 - 1,
+            help="Draws the order of the pictures in Play, and the random policy's saccades.",
+        ),
+    ] = 0,
+    tab: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Tab to show: watch, play or explain; repeat for several. An experiment shows "
+            "play alone. Default: all.",
+            show_default=False,
+        ),
+    ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 is open to the whole network.")
     ] = "127.0.0.1",
@@ -100,15 +114,16 @@ def page(
         raise ImportError('the page needs gradio: pip install "saccade-env[app]"') from error
     from tqdm.auto import tqdm
 
-    from saccade_env.app.fixation_file import FixationFile
-    from saccade_env.app.serve import serve
-    from saccade_env.app.settings import Settings
+    from saccade_env.app.fixation_file import check_fixation_file
+    from saccade_env.app.serve import check_port, serve
+    from saccade_env.app.settings import TABS, Settings
     from saccade_env.app.studio import ORACLE, Studio, offered
     from saccade_env.app.trial import ordered
     from saccade_env.config import SaccadeConfig
 
     lines = listed.read_text(encoding="utf-8").splitlines() if listed else None
     settings = Settings(
+        tabs=tuple(tab) if tab else TABS,
         host=host,
         port=port,
         password=password,
@@ -126,7 +141,8 @@ def page(
     for name in classifier or []:
         check_classifier(name)
     if settings.fixations:
-        FixationFile(settings.fixations)  # refuses another file before anything is loaded
+        check_fixation_file(settings.fixations)
+    check_port(host, port)
     found = find_policies(policy, seed, device)
     config = SaccadeConfig(fovea=fovea, max_saccades=saccades)
     source = open_images(images, labels)
@@ -135,13 +151,16 @@ def page(
     if not policy:
         studio.offer(find_agents(studio.opened(studio.classifiers[0]).judge, seed, device))
         studio.offer({ORACLE: find(ORACLE, seed, device)})
+    for name in studio.classifiers:
+        studio.opened(name)
     for name in tqdm(studio.names, desc="loading", unit="policy", disable=None):
         studio.warm_up(name)
     opened, address = serve(studio, settings, block=False)
     typer.echo(f"the page is open at {address} (Ctrl-C closes it)")
     if settings.fixations:
-        typer.echo(f"looks of people who consent are added to {settings.fixations}")
+        typer.echo(f"fixations of people who consent are added to {settings.fixations}")
     try:
         opened.block_thread()
     finally:
+        studio.close()
         opened.close(verbose=False)

@@ -30,9 +30,10 @@ def bench(
 ) -> None:
     """Measure the environment against its bare classifier, naive loops and other environments.
 
-    Every line is a ratio of times taken in turn in this run. The transformer is ViT-S/16, with
-    random weights where DINO's are not cached: they are just as fast. With --device, networks run
-    there, but for the lines forward, machinery and import; targets were set on CPUs.
+    Every line is a ratio of times taken in turn in this run, but for those of the page. The
+    transformer is ViT-S/16, with random weights where DINO's are not cached: they are just as fast.
+    With --device, networks run there, but for the lines forward, machinery and import; targets were
+    set on CPUs.
     """
     import torch
     from rich.console import Console

@@ -17,11 +17,13 @@ from saccade_env.cli.console import (
     worth_showing,
 )
 from saccade_env.cli.making import (
+    USUAL,
     check_classifier,
     find_agents,
     find_policies,
     open_images,
     record_episode,
+    usual_policy,
 )
 from saccade_env.cli.options import (
     POLICY,
@@ -169,11 +171,13 @@ def evaluate(
 @app.command()
 def record(
     policy: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
-            help=f"Policy to record; repeat for several side by side in an .html file. {POLICY}"
+            help=f"Policy to record; repeat for several side by side in an .html file. {POLICY} "
+            f"Default: the first of {', '.join(USUAL)} that can run without a download.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     images: Images = None,
     labels: Labels = None,
     index: Annotated[int, typer.Option(min=0, help="Which picture of the images.")] = 0,
@@ -197,7 +201,10 @@ def record(
     from saccade_env.images import Collection
     from saccade_env.task import open_pair
 
-    rendering.check_record(out, len({*policy}))  # refuses before anything is played
+    policy = policy or [usual_policy()]
+    if len({*policy}) < len(policy):
+        raise ValueError(f"a policy is recorded once; got {', '.join(policy)}")
+    rendering.check_record(out, len(policy))  # refuses before anything is played
     check_writable(out)
     check_classifier(classifier)
     found = find_policies(policy, seed, device)

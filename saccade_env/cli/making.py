@@ -16,6 +16,7 @@ from saccade_env.registry import parse_spec, read_parameters
 Grid = tuple[int, int]
 Build = Callable[[Grid], Any]  # a policy on a token grid
 _SB3 = "sb3"
+USUAL = ("dino", "focus-saliency", "gbvs")  # whom one looks at first
 
 
 def find_policies(names: list[str] | None, seed: int, device: str) -> dict[str, Build]:
@@ -34,6 +35,13 @@ def find_policies(names: list[str] | None, seed: int, device: str) -> dict[str, 
         known = policies.REGISTRY
         _say_what_is_missing({name: known.missing(name) for name in known.entries})
     return {name: find(name, seed, device) for name in names or policies.available()}
+
+
+def usual_policy() -> str:
+    """The one that is looked at unless another is asked for."""
+    from saccade_env import policies
+
+    return next(name for name in USUAL if not policies.REGISTRY.missing(name))
 
 
 def find_agents(judge: Any, seed: int, device: str) -> dict[str, Build]:

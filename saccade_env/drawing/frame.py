@@ -44,19 +44,27 @@ def layout(image_size: tuple[int, int]) -> Layout:
     return Layout(scale, top, height, width, frame_height, frame_width)
 
 
-def token_at(place: Place, image_size: tuple[int, int], patch_size: int) -> int | None:
+def token_at(
+    place: Place,
+    image_size: tuple[int, int],
+    patch_size: int,
+    shown: tuple[int, int] | None = None,
+) -> int | None:
     """The token at a place of a frame, such as a click's; None beside the picture.
 
     Args:
         place: (row, col) in pixels of the frame.
         image_size: (height, width) of the image the frame shows.
         patch_size: Side of a token in pixels of the image.
+        shown: (height, width) at which the frame is shown, and ``place`` is meant; None: as it is.
 
     Returns:
         The row-major index of the token.
     """
     laid = layout(image_size)
-    row, col = place[0] - laid.top, place[1] - MARGIN
+    full = (laid.frame_height, laid.frame_width)
+    row, col = (at * side / own for at, side, own in zip(place, full, shown or full, strict=True))
+    row, col = row - laid.top, col - MARGIN
     if not (0 <= row < laid.height and 0 <= col < laid.width):
         return None
     grid = geometry.grid_of(image_size, patch_size)

@@ -133,7 +133,7 @@ class Card {
       this.width = width;
       this.#plot();
     }).observe(this.chart);
-    const sees = { "": "", no: "sees what it reveals", yes: "sees the whole image" }[policy.sees ?? ""] ?? `sees ${policy.sees}`;
+    const sees = new Map([["", ""], ["no", "sees what it reveals"], ["yes", "sees the whole image"]]).get(policy.sees) ?? `sees ${policy.sees}`;
     const stage = make("div", { class: "stage" }, this.canvas, this.marks);
     stage.style.setProperty("aspect-ratio", `${cols} / ${rows}`);
     this.element = make("article", { class: "card", "aria-label": policy.name },
@@ -202,7 +202,7 @@ class Card {
       const disc = draw("circle", { cx: x, cy: y, r: radius });
       marks.push(draw("g", { class: number === spots.length - 1 ? "fixation now" : "fixation" }, disc, text));
     });
-    const where = places.length ? `, the last at row ${places.at(-1)[0] + 1}, column ${places.at(-1)[1] + 1}` : "";
+    const where = places.length ? `, the last at row ${places.at(-1)[0]}, column ${places.at(-1)[1]}` : "";
     this.marks.setAttribute("aria-label", `Picture after ${made} saccade${made === 1 ? "" : "s"}${where}`);
     this.marks.replaceChildren(...marks);
   }
@@ -414,7 +414,7 @@ class SaccadePlayer extends HTMLElement {
     this.pause();
     try {
       const found = await this.#read();
-      if (load !== this.#loads) return;
+      if (load !== this.#loads || !this.isConnected) return;
       const all = Array.isArray(found) ? found : [found];
       const wrong = all.length ? all.map(problem).find(Boolean) : "there is none";
       if (wrong) throw new Error(wrong);

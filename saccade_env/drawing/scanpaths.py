@@ -39,6 +39,7 @@ from saccade_env.drawing.frame import class_name
 FORMAT, VERSION = "saccade-env/scanpaths", 1
 EMBED = "embed"  # the picture into the data
 _DIGITS = 4
+_LONGEST = 1000  # tokens on a side
 
 
 class Run(NamedTuple):
@@ -139,7 +140,8 @@ def _best(
 
 def _levels(saliency: Float[Tensor, "rows cols"]) -> list[int]:
     """From the lowest value, 0, to the highest, 255."""
-    above = saliency.detach().float().cpu().flatten() - saliency.min().cpu()
+    finite = saliency.detach().float().cpu().nan_to_num(0).flatten()
+    above = finite - finite.min()
     levels: list[int] = (255 * above / above.max().clamp(min=1e-12)).round().int().tolist()
     return levels
 
@@ -185,8 +187,8 @@ def _check_task(document: Mapping[str, Any]) -> None:
         value = document.get(key)
         _need(value is None or isinstance(value, str), key, "text or null", value)
     grid: Any = document.get("grid")
-    sides = _is_list(grid, 2) and all(_is_whole(side, 1) for side in grid)
-    _need(sides, "grid", "[rows, cols]", grid)
+    sides = _is_list(grid, 2) and all(_is_whole(side, 1, _LONGEST) for side in grid)
+    _need(sides, "grid", f"[rows, cols], each 1 to {_LONGEST}", grid)
     fovea: Any = document.get("fovea")
     _need(_is_whole(fovea, 1) and fovea % 2 == 1, "fovea", "odd", fovea)
     budget = document.get("max_saccades")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,17 +66,31 @@ def follow(
     blank: Float[Tensor, " classes"] | None = None,
 ) -> list[core.State]:
     """The same as states: before the first saccade, and after every one."""
+    return list(steps(images, labels, policy, config, classifier, memory, blank))
+
+
+def steps(
+    images: Tensor,
+    labels: Int[Tensor, " batch"],
+    policy: core.Policy,
+    config: SaccadeConfig,
+    classifier: Classifier,
+    memory: Any = None,
+    blank: Float[Tensor, " classes"] | None = None,
+) -> Iterator[core.State]:
+    """The states of :func:`follow` one by one, each computed when it is asked for."""
     place = torch.arange(len(images), device=images.device)
-    states = [core.begin(images, labels, place, config, classifier, memory, blank)]
-    core.reset_policy(policy, states[0], config, classifier)
+    state = core.begin(images, labels, place, config, classifier, memory, blank)
+    core.reset_policy(policy, state, config, classifier)
     running = torch.ones_like(labels, dtype=torch.bool)
+    yield state
     for _ in range(config.max_saccades):
         # A row that has stopped is still asked, in a full batch, but no longer listened to.
-        chosen = policy.act(core.view(states[-1]))
+        chosen = policy.act(core.view(state))
         fixation = core.check_fixations(chosen, running, config, policy.name)
         running = running & (fixation < config.num_tokens)
-        states.append(core.saccade(states[-1], fixation, config, classifier)[0])
-    return states
+        state, _ = core.saccade(state, fixation, config, classifier)
+        yield state
 
 
 def collect(states: Sequence[core.State]) -> Rollout:

@@ -126,6 +126,10 @@ def _opened(open_it: Open, name: str, most: int | None = None) -> Iterator[Image
                         "it may be a decompression bomb"
                     )
                 yield image
+    except Image.DecompressionBombError as error:
+        limit = Image.MAX_IMAGE_PIXELS if most is None else most
+        reason = f"it has more than {limit} pixels; it may be a decompression bomb"
+        raise BrokenImageError(f"cannot read {name}: {reason}") from error
     except Exception as error:  # Pillow's decoders let through whatever their parsers trip over
         raise BrokenImageError(f"cannot read {name}: {_reason(error)}") from error
 

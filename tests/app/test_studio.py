@@ -37,11 +37,10 @@ def test_it_watches_what_an_evaluation_records(studio: Studio, sample: Any, line
         assert certainty == pytest.approx(own["certainty"].tolist(), abs=1e-5)
 
 
-def test_policies_come_one_after_the_other(studio: Studio) -> None:
+def test_a_policy_is_followed_saccade_by_saccade(studio: Studio) -> None:
     asked = Asked(studio.picture(SAMPLE, 2, "linear"), "linear", ("gbvs", "random"), 5, 3)
-    counts = [[run.name for run in runs] for runs in map(list, studio.watch(asked))]
-    assert counts == [["gbvs"], ["gbvs", "random"]]
-    [*_, runs] = studio.watch(asked)
+    assert [len(run.states) for run in studio.running(asked, "gbvs")] == [1, 2, 3, 4]
+    runs = [studio.run(asked, name) for name in asked.policies]
     document = studio.scanpaths(asked, runs, studio.whole(asked, runs[0]))
     assert [one["name"] for one in document["policies"]] == ["gbvs", "random"]
     assert (document["fovea"], document["max_saccades"]) == (5, 3)
@@ -53,8 +52,7 @@ def test_policies_come_one_after_the_other(studio: Studio) -> None:
     [
         ({"policies": ("sb3:/tmp/evil.zip",)}, "unknown policy"),
         ({"policies": ("gbvs:side=3",)}, "unknown policy"),
-        ({"policies": ()}, "Choose 1 to 4 policies; got 0"),
-        ({"policies": ("random",) * (MOST_POLICIES + 1)}, "Choose 1 to 4 policies; got 5"),
+        ({"policies": ("random",) * (MOST_POLICIES + 1)}, "Choose up to 4 policies; got 5"),
         ({"classifier": "resnet50"}, "unknown classifier"),
         ({"saccades": 0}, "1 to 20 saccades"),
         ({"saccades": 10**9}, "1 to 20 saccades"),
@@ -65,7 +63,7 @@ def test_policies_come_one_after_the_other(studio: Studio) -> None:
 def test_only_what_is_offered_can_be_asked_for(studio: Studio, change: Any, said: str) -> None:
     asked = Asked(studio.picture(SAMPLE, 0, "linear"), "linear", ("random",), 3, 3)
     with pytest.raises(ValueError, match=said):
-        list(studio.watch(asked._replace(**change)))
+        list(studio.running(changed := asked._replace(**change), changed.policies[0]))
 
 
 @pytest.mark.parametrize("place", [-1, 7, 10**30, 1.5, "1", None, True])
@@ -80,7 +78,7 @@ def test_only_pictures_that_are_there(studio: Studio, place: Any) -> None:
 
 def test_an_oracle_refuses_a_picture_without_a_label(studio: Studio) -> None:
     picture = studio.picture(SAMPLE, 0, "linear")._replace(label=None)
-    with pytest.raises(ValueError, match="needs labelled images"):
+    with pytest.raises(ValueError, match="needs to know what is in the picture"):
         studio.run(Asked(picture, "linear", (), 3, 3), "greedy-oracle")
 
 
@@ -112,3 +110,16 @@ def test_a_broken_picture_is_an_error_that_names_it(
     monkeypatch.setattr(type(studio.source), "__getitem__", broken)
     with pytest.raises(BrokenImageError):
         studio.picture(SOURCE, 0, "linear")
+
+
+def test_who_no_longer_listens_keeps_nobody_waiting(studio: Studio) -> None:
+    """Two visitors' runs of one policy do not mix, even if one stopped in the middle."""
+    asks = [Asked(studio.picture(SAMPLE, place, "linear"), "linear", (), 3, 3) for place in (2, 5)]
+    alone = [studio.run(asked, "gbvs").states[-1].fixations.tolist() for asked in asks]
+    first = studio.running(asks[0], "gbvs")
+    next(first)
+    second = studio.run(asks[1], "gbvs")
+    *_, last = first
+    found = [run.states[-1].fixations.tolist() for run in (last, second)]
+    assert found == alone
+    assert alone[0] != alone[1]

@@ -89,6 +89,23 @@ def test_the_clock_ends_a_trial(
     assert trials.stop(running.trial).ended == "time"
 
 
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [(1.5, 1.5), (None, 2.5), ("1", 2.5), (-1, 2.5), (99, 2.5), (float("nan"), 2.5)],
+)
+def test_the_browsers_clock_is_believed_where_it_can_be(
+    studio: Studio, visitor: Any, monkeypatch: pytest.MonkeyPatch, told: Any, kept: float
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(trials, "_now", lambda: now[0])
+    running = trials.begin(studio, visitor, "linear", None).trial
+    now[0] += 2.5
+    running = trials.look(studio, running, 1, 1, told)
+    assert running.seconds == (kept,)
+    now[0] += 1
+    assert trials.look(studio, running, 2, 2, 1.0).seconds == (kept, 3.5), "time went backwards"
+
+
 def test_nothing_hidden_leaves_the_machine(studio: Studio, visitor: Any) -> None:
     running = trials.begin(studio, visitor, "linear", None)
     assert (trials.seen(running.trial) == trials.HIDDEN).all()
