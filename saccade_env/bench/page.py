@@ -28,7 +28,7 @@ def measure() -> None:
     except ImportError:
         return
     from saccade_env.app.settings import Settings
-    from saccade_env.app.studio import Studio
+    from saccade_env.app.studio import SAMPLE, Studio
     from saccade_env.config import SaccadeConfig
 
     builds = {_POLICY: lambda grid: policies.create(_POLICY, grid=grid, cache=False)}
@@ -39,8 +39,8 @@ def measure() -> None:
         with httpx.Client(base_url=f"{address}gradio_api/queue/", timeout=60) as client:
             visitor = Visitor(client, {one.name: place for place, one in page.fns.items()})
             for place in (0, 1):
-                visitor.ask("select", [], {"where": "sample", "place": place})
-                print(visitor.ask("watch", [None, _CLASSIFIER, [_POLICY], 3, 10]))
+                picked = {"where": SAMPLE, "place": place}
+                print(visitor.ask("watch", [picked, None, _CLASSIFIER, [_POLICY], 3, 10]))
     finally:
         page.close(verbose=False)
 
@@ -51,20 +51,18 @@ class Visitor:
     def __init__(self, client: Any, functions: dict[str, int]) -> None:
         self._client, self._functions, self._session = client, functions, uuid.uuid4().hex
 
-    def ask(self, function: str, values: list[Any], event: Any = None) -> float:
+    def ask(self, function: str, values: list[Any]) -> float:
         """Seconds until what was asked for shows."""
         begun = time.perf_counter()
         asked = {
             "data": values,
-            "event_data": event,
             "fn_index": self._functions[function],
             "session_hash": self._session,
         }
         self._client.post("join", json=asked).raise_for_status()
-        shown = {"watch": FORMAT, "select": "process_completed"}[function]
         with self._client.stream("GET", "data", params={"session_hash": self._session}) as told:
             for line in told.iter_lines():
-                if shown in line:
+                if FORMAT in line:
                     return time.perf_counter() - begun
                 if "process_completed" in line:
                     raise RuntimeError(f"the page shows nothing: {line[:300]}")

@@ -91,7 +91,10 @@ def test_nothing_to_show_is_refused(runs: list[Run]) -> None:
 DAMAGE: dict[str, tuple[Callable[[Any], object], str]] = {
     "format": (lambda d: d.update(format="else"), "of format 'saccade-env/scanpaths'"),
     "version": (lambda d: d.update(version=2), "of version 1; got 2"),
-    "grid": (lambda d: d.update(grid=[14, 0]), r"^grid of .* \[rows, cols\], each 1 to 1000; got \[14, 0\]"),
+    "grid": (
+        lambda d: d.update(grid=[14, 0]),
+        r"^grid of .* \[rows, cols\], each 1 to 1000; got \[14, 0\]",
+    ),
     "fovea": (lambda d: d.update(fovea=4), "^fovea of the scanpaths must be odd; got 4"),
     "budget": (lambda d: d.update(max_saccades=True), "^max_saccades"),
     "title": (lambda d: d.update(title=None), "^title of the scanpaths must be text; got None"),
