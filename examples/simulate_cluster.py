@@ -52,7 +52,7 @@ def main() -> None:
     import ray
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray.init(num_cpus=options.actors, include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=options.actors, include_dashboard=False, log_to_driver=False)
     images = Repeated(create("sample"), BATCH * options.actors * options.batches, decoded=True)
     judge = Sleeping(options.seconds / (len(NAMES) * SaccadeConfig().max_saccades + 1))
     told: list[tuple[float, float]] = []  # when a batch came, and the driver's own time until then

@@ -43,6 +43,12 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(CACHE, ignore_errors=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that no process is left alone with it in the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    items.sort(key=lambda item: item.path.parent.name not in ("scale", "app"))
+
+
 @pytest.fixture(autouse=True)
 def maps_are_computed(request: pytest.FixtureRequest) -> Iterator[None]:
     """Nothing is compared with itself, read from disk, unless a test asks for ``map_folder``."""

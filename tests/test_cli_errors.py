@@ -165,7 +165,6 @@ OTHERS = [
     (["record", *QUICK, "--out", "file/film.gif"], "file"),
     (["record", *QUICK, "--index", "99"], "--index must be below 34"),
     (["record", *QUICK, "--index", "-1"], "'--index'"),
-    (["record", *CNN], "Missing option '--policy'"),
     (
         ["record", *CNN, "--policy", "centre", "--images", "pictures", "--out", "pictures/x.gif"],
         "lies in the folder of the images",

@@ -33,31 +33,28 @@ def asked(settings: Any, tmp_path: Path) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("apart", [False, True])
-def test_the_whole_is_what_one_process_makes(
-    asked: Any, make_policy: Any, tmp_path: Path, apart: bool
-) -> None:
+def test_the_whole_is_what_one_process_makes(asked: Any, make_policy: Any, tmp_path: Path) -> None:
     whole = run.run_paper(asked("plain"), make_policy)
-    names = ["one", "two", "three"] if apart else ["one"] * 3
-    for index in (2, 0, 1):
-        run.run_paper(asked(names[index], shard=Shard(index, 3)), make_policy)
-    folders = [tmp_path / name for name in dict.fromkeys(names)]
-    assert not [folder for folder in folders if (folder / run.REPORT).exists()]
-    found = merge_paper(folders, tmp_path / "merged")
-    left, right = tables(tmp_path / "merged"), tables(tmp_path / "plain")
-    assert left.keys() == right.keys()
-    assert len([name for name in left if name.startswith("tables/")]) > 8
-    commands = [json.loads(files.pop(run.FINDINGS))["findings"] for files in (left, right)]
-    assert commands[0] == commands[1]
-    assert left == right
-    assert found.records.keys() == whole.records.keys()
-    for number in (8, 9, 12, 13):
-        [picture] = (tmp_path / "merged" / "figures").glob(f"{number:02d}-*.png")
-        assert picture.read_bytes() == (tmp_path / "plain/figures" / picture.name).read_bytes()
-    if not apart:
-        merge_paper(folders, folders[0])
-        assert (folders[0] / run.REPORT).exists()
-        assert not list((folders[0] / "runs").rglob("parts"))
+    for names in (["one", "two", "three"], ["together"] * 3):
+        for index in (2, 0, 1):
+            run.run_paper(asked(names[index], shard=Shard(index, 3)), make_policy)
+        folders = [tmp_path / name for name in dict.fromkeys(names)]
+        assert not [folder for folder in folders if (folder / run.REPORT).exists()]
+        merged = tmp_path / f"merged-{names[0]}"
+        found = merge_paper(folders, merged)
+        left, right = tables(merged), tables(tmp_path / "plain")
+        assert left.keys() == right.keys()
+        assert len([name for name in left if name.startswith("tables/")]) > 8
+        commands = [json.loads(files.pop(run.FINDINGS))["findings"] for files in (left, right)]
+        assert commands[0] == commands[1]
+        assert left == right
+        assert found.records.keys() == whole.records.keys()
+        for number in (8, 9, 12, 13):
+            [picture] = (merged / "figures").glob(f"{number:02d}-*.png")
+            assert picture.read_bytes() == (tmp_path / "plain/figures" / picture.name).read_bytes()
+    merge_paper(folders, folders[0])
+    assert (folders[0] / run.REPORT).exists()
+    assert not list((folders[0] / "runs").rglob("parts"))
 
 
 @pytest.mark.slow
