@@ -19,12 +19,10 @@ from saccade_env.classifiers.weights import WeightsError
 from saccade_env.policies.attention_maps import attention_map
 from saccade_env.task import open_pair
 
-SMALL = [
-    "deit_tiny_patch16_224",
+SMALL = ["deit_tiny_patch16_224"]
+SLOW = [
     "deit_tiny_distilled_patch16_224",
     "eva02_tiny_patch14_224",
-]
-SLOW = [
     "vit_small_patch16_dinov3",
     "vit_small_patch14_reg4_dinov2",
     "deit_small_patch16_224",
