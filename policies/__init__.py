@@ -88,13 +88,21 @@ REGISTRY = Registry(
             "the best next fixation, found by trying",
             ceiling=True,
         ),
+        "lookahead": Entry(
+            "saccade_env.policies.lookahead:LookaheadPolicy",
+            "tries the most promising fixations; agrees with what its eye believes, not the label",
+            slow=True,
+        ),
     },
     is_cached,
 )
 
 
 def available() -> list[str]:
-    """Names of the policies to compare that can be created here without the network."""
+    """Names of the policies to compare that can be created here without the network.
+
+    Slow ones, which compete where they are named, are not among them.
+    """
     return REGISTRY.available()
 
 
@@ -105,7 +113,8 @@ def create(name: str, **keywords: Any) -> Policy:
         name: One of ``REGISTRY.entries``.
         **keywords: ``grid``, ``device``, and what the policy itself takes
             (``seed`` for random; ``layer``, ``reduction``, ``resolution`` for attention;
-            ``target``, ``stride``, ``classifier`` for the oracle).
+            ``target``, ``stride``, ``classifier`` for the oracle; ``k``, ``eye``, ``agrees``,
+            ``classifier`` for lookahead).
 
     Raises:
         ValueError: No such policy; the message suggests the nearest name.

@@ -7,14 +7,16 @@ a network without [CLS], of all its tokens, averaged.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from numbers import Integral
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
+from saccade_env.classifiers.runtime import autocast
 from saccade_env.classifiers.vit.attention import Attending, attention_weights, weights_of
 from saccade_env.classifiers.vit.classifier import VitClassifier
 from saccade_env.classifiers.vit.network import TokenNetwork
@@ -136,14 +138,38 @@ def rollout_map(
     return _to_map(network, rolled.rolled[:, _queries(network)].mean(1), own, grid)
 
 
-class _Watched(Attending):
-    """Makes the attention of one layer something that gradients are taken of."""
+class _Kept(Attending):
+    """Keeps the attention of one layer."""
 
     weights: Tensor
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        self.weights = weights_of(q, k)
+        return self.weights @ v
+
+
+class _Watched(_Kept):
+    """Makes the attention of one layer something that gradients are taken of."""
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         self.weights = weights_of(q, k).detach().requires_grad_()
         return self.weights @ v
+
+
+@torch.no_grad()
+def logits_and_attention(
+    judge: VitClassifier, images: Shaped[Tensor, "batch 3 height width"]
+) -> tuple[Float[Tensor, "batch classes"], Float[Tensor, "batch rows cols"]]:
+    """Logits of whole images, and :func:`attention_map` in the last layer, from one forward.
+
+    Raises:
+        ValueError: Its layers have no attention of their own.
+    """
+    with autocast(judge.device, judge.autocast):
+        begun, kept = _begun(judge.network, images, -1, None, "max"), _Kept()
+        logits = _judged(judge, begun, kept).float()
+    rows = kept.weights[:, :, _queries(judge.network)].mean(2)
+    return logits, _to_map(judge.network, rows.amax(1), begun[1], judge.grid)
 
 
 def gradient_map(
@@ -173,20 +199,10 @@ def gradient_map(
     network = judge.network
     with torch.inference_mode(False), torch.enable_grad():  # whatever the caller has set
         begun = _begun(network, images.clone(), layer, resolution, reduction)
-        (layer, own, tokens, rotations), firsts, watched = begun, [], _Watched()
-        for number, block in enumerate(network.blocks):
-            beside = network.rotated(number, rotations)
-            if number == layer:
-                with watched:
-                    tokens = block(tokens, **beside)
-            else:
-                tokens = block(tokens, **beside)
-            firsts.append(tokens[:, 0])
-        held = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
-        logits = judge.head.logits(judge.head.features(Seen(firsts, tokens, held)))
+        logits = _judged(judge, begun, watched := _Watched())
         [gradient] = torch.autograd.grad(logits.amax(-1).sum(), watched.weights)
     rows = (gradient * watched.weights.detach()).clamp(min=0)[:, :, _queries(network)]
-    return _to_map(network, REDUCTIONS[reduction](rows.mean(2), dim=1), own, grid)
+    return _to_map(network, REDUCTIONS[reduction](rows.mean(2), dim=1), begun[1], grid)
 
 
 def check_attention(
@@ -224,10 +240,30 @@ def check_attention(
     return int(layer) % depth, (height, width)
 
 
+class _Begun(NamedTuple):
+    layer: int  # from 0
+    grid: Grid  # of the images as they are looked at
+    tokens: Float[Tensor, "batch tokens embed"]
+    rotations: Tensor | None
+
+
+def _judged(
+    judge: VitClassifier, begun: _Begun, watching: Attending
+) -> Float[Tensor, "batch classes"]:
+    """Logits of whole images; the attention of one layer is watched."""
+    network, tokens, firsts = judge.network, begun.tokens, []
+    for number, block in enumerate(network.blocks):
+        with watching if number == begun.layer else nullcontext():
+            tokens = block(tokens, **network.rotated(number, begun.rotations))
+        firsts.append(tokens[:, 0])
+    held = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+    return judge.head.logits(judge.head.features(Seen(firsts, tokens, held)))
+
+
 def _begun(
     network: TokenNetwork, images: Tensor, layer: int, resolution: Any, reduction: str
-) -> tuple[int, Grid, Float[Tensor, "batch tokens embed"], Tensor | None]:
-    """The layer from 0, the grid of the images as they are looked at, tokens and rotations."""
+) -> _Begun:
+    """Tokens of the images, at the resolution asked for."""
     layer, size = check_attention(network, layer, reduction, resolution)
     pixels, patch = network.normalise(images), network.patch_size
     given = (pixels.shape[-2], pixels.shape[-1])
@@ -236,7 +272,7 @@ def _begun(
     if size != given:
         pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
     own = grid_of(size, patch)
-    return layer, own, network.tokens(pixels), network.rotations(own)
+    return _Begun(layer, own, network.tokens(pixels), network.rotations(own))
 
 
 def _queries(network: TokenNetwork) -> slice:

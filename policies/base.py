@@ -8,18 +8,46 @@ are kept on disk, so that a picture's is computed once for all runs: see :mod:`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
-from saccade_env.classifiers.base import Weights
+from saccade_env.classifiers.base import Classifier, Weights
 from saccade_env.classifiers.runtime import autocast
 from saccade_env.core import Policy, View, open_cells
+from saccade_env.geometry import Grid
 from saccade_env.policies.map_cache import MapCache, description_of, picture_keys
 
 __all__ = ["Policy", "SaliencyPolicy", "View"]
+
+
+class OnGrid(Protocol):
+    """A policy that was made for a token grid."""
+
+    name: str
+    grid: Grid
+
+
+def trying(classifier: Classifier, policy: OnGrid, grid: Grid) -> Classifier:
+    """What a policy tries fixations with: a classifier without its KV cache.
+
+    Args:
+        classifier: The policy's own, or that of the episodes.
+        policy: Who tries.
+        grid: Of the episodes.
+
+    Raises:
+        ValueError: Policy, classifier and episodes have not the same grid.
+    """
+    judge = classifier.recomputing
+    if not tuple(policy.grid) == tuple(grid) == tuple(judge.grid):
+        raise ValueError(
+            f"policy {policy.name!r} has grid {policy.grid} and its classifier {judge.grid}, the "
+            f"episodes have {grid}: give the policy the classifier's grid"
+        )
+    return judge
 
 
 class SaliencyPolicy(ABC):

@@ -17,6 +17,7 @@ from saccade_env import core
 from saccade_env.classifiers.base import Classifier
 from saccade_env.config import RewardKind, SaccadeConfig
 from saccade_env.errors import unknown_name
+from saccade_env.policies.base import trying
 from saccade_env.rows import take_rows
 
 Target = Literal[RewardKind, "true_class", "correct_certainty"]
@@ -111,12 +112,7 @@ class GreedyOracle:
                 f"policy {self.name!r} with target {self.target!r} needs labelled images, and an "
                 "image has no label; use target='certainty' or images sorted into class folders"
             )
-        judge = (self._judge or classifier).recomputing
-        if not tuple(self.grid) == tuple(config.grid) == tuple(judge.grid):
-            raise ValueError(
-                f"policy {self.name!r} has grid {self.grid} and its classifier {judge.grid}, the "
-                f"episodes have {config.grid}: give the policy the classifier's grid"
-            )
+        judge = trying(self._judge or classifier, self, config.grid)
         memory = state.memory if judge is classifier else judge.begin(state.images)
         pixels = state.images[..., :0, :0]  # rows are repeated: without their pixels, which weigh
         self._episodes = _Episodes(state._replace(memory=memory, images=pixels), config, judge)

@@ -42,6 +42,11 @@ class StopWhenCertain:
         self._certain: Tensor | None = None  # how many saccades in a row
         self._seen: Tensor | None = None  # saccades counted
 
+    @property
+    def periphery(self) -> int:
+        """The policy's: side in pixels of the small whole picture that it sees, 0 without."""
+        return int(getattr(self.policy, "periphery", 0))
+
     def reset(self, images: UInt8[Tensor, "batch 3 height width"]) -> None:
         """Hand the images on, and forget what was counted."""
         self.policy.reset(images)

@@ -79,10 +79,11 @@ class Policy(Protocol):
 
 @runtime_checkable
 class Oracle(Policy, Protocol):
-    """A policy that may see what no competitor may: images, labels and classifier.
+    """A policy that is handed the episodes themselves, once, when it is reset.
 
-    ``sees_label`` says whether it does: reports then show it as the ceiling. A :class:`View` stays
-    free of labels; an oracle is handed the episodes themselves instead, once, when it is reset.
+    With them come images, classifier and labels, of which a :class:`View` stays free.
+    ``sees_label`` says whether it makes use of labels: reports then show it as the ceiling. One
+    that does not, and only wants the classifier to look ahead with, is a competitor.
     """
 
     sees_label: bool

@@ -163,6 +163,7 @@ class Entry:
         weights: Name under which its weights are downloaded, see ``classifiers.weights``.
         model: What has to follow its name: the name of a network in another package.
         ceiling: It sees the label: a bound to hold others against, not one of them.
+        slow: It needs many forwards a saccade: it competes where it is named, and else is left out.
     """
 
     target: str
@@ -174,6 +175,7 @@ class Entry:
     size_mb: int = 0
     weights: str = ""
     ceiling: bool = False
+    slow: bool = False
     model: str = ""  # what has to follow the name
 
     def blocked(self) -> str:
@@ -206,11 +208,11 @@ class Registry:
         return self.entries[name]
 
     def available(self) -> list[str]:
-        """Names that can be created on this machine without the network, except ceilings."""
+        """Names that can be created here without the network, except ceilings and slow ones."""
         return [
             name
             for name, entry in self.entries.items()
-            if not entry.ceiling and not entry.model and not self.missing(name)
+            if not (entry.ceiling or entry.slow or entry.model or self.missing(name))
         ]
 
     def missing(self, name: str) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from saccade_env.classifiers.base import Convolutional
-from saccade_env.geometry import to_pixels
+from saccade_env.geometry import resize_map, to_pixels
 
 
 def blur(
@@ -40,10 +40,21 @@ def activation_map(
     classifier: Convolutional, images: UInt8[Tensor, "batch 3 height width"]
 ) -> Float[Tensor, "batch rows cols"]:
     """Class activation maps of whole pictures, float32, each scaled to 0…1 for itself."""
+    return logits_and_activation(classifier, images)[1]
+
+
+def logits_and_activation(
+    classifier: Convolutional, images: UInt8[Tensor, "batch 3 height width"]
+) -> tuple[Float[Tensor, "batch classes"], Float[Tensor, "batch rows cols"]]:
+    """Logits of whole pictures and their class activation maps, from one forward."""
     features, weights = classifier.features(images), classifier.class_weights
-    p = (features.mean((2, 3)) @ weights.T + classifier.class_biases).softmax(-1)
-    believed = p @ weights - weights.mean(0)  # [B, channels]
-    coarse = torch.einsum("bchw,bc->bhw", features, believed)[:, None]
-    maps = F.interpolate(coarse, classifier.grid, mode="bilinear", align_corners=False)[:, 0]
+    logits = features.mean((2, 3)) @ weights.T + classifier.class_biases
+    believed = logits.softmax(-1) @ weights - weights.mean(0)  # [B, channels]
+    coarse = torch.einsum("bchw,bc->bhw", features, believed)
+    return logits, scaled(resize_map(coarse, classifier.grid))
+
+
+def scaled(maps: Float[Tensor, "batch rows cols"]) -> Float[Tensor, "batch rows cols"]:
+    """Each map scaled to 0…1 for itself; a flat one is 0."""
     low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
     return (maps - low) / (high - low).clamp(min=torch.finfo(maps.dtype).tiny)

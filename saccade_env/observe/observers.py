@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from saccade_env import geometry
 from saccade_env.classifiers.base import Convolutional
 from saccade_env.core import HasMaps, View
-from saccade_env.observe.activation import activation_map, blur, foveate
+from saccade_env.observe.activation import activation_map, blur, foveate, scaled
 from saccade_env.spaces import Observation
 
 NEUTRAL = 127
@@ -122,10 +122,7 @@ class Saliency(Extra):
         self.policy, self.box = policy, spaces.Box(0, 1, grid, np.float32)
 
     def fixed(self, images: Tensor) -> np.ndarray:
-        maps = self.policy.maps(images).float()
-        low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
-        scaled = (maps - low) / (high - low).clamp(min=torch.finfo(maps.dtype).tiny)
-        return scaled.cpu().numpy()
+        return scaled(self.policy.maps(images).float()).cpu().numpy()
 
 
 class Belief(Extra):
