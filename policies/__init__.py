@@ -90,7 +90,7 @@ REGISTRY = Registry(
         ),
         "lookahead": Entry(
             "saccade_env.policies.lookahead:LookaheadPolicy",
-            "tries the most promising fixations; agrees with what its eye believes, not the label",
+            "tries a few fixations for what its eye believes; uses no label",
             slow=True,
         ),
     },

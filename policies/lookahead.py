@@ -46,7 +46,6 @@ class _Glance(NamedTuple):
 class _Episodes(NamedTuple):
     """What is kept of them: no label."""
 
-    count: int
     sharp: UInt8[Tensor, "batch 3 height width"]  # without their pixels if the eye sees the image
     blurred: UInt8[Tensor, "batch 3 height width"]
     fovea: int
@@ -63,12 +62,12 @@ class LookaheadPolicy:
     promise is tried, then the highest that does not overlap those, and so on. Where no token is
     hidden any more, it looks at the first open one.
 
-    The classifier sees ``k`` pictures a saccade, one more for an eye that sees pixels, and one a
-    picture for an eye that sees the image: see :attr:`forwards`.
+    It costs ``k`` forwards a saccade, and one for what the eye sees: at each saccade, or once if
+    that is the image (see :attr:`forwards`).
 
     Args:
-        k: Fixations tried before each saccade, at least 1, which is following what promises most:
-            there is nothing to compare.
+        k: Fixations tried before each saccade, at least 1. With 1 nothing is tried: it follows what
+            promises most.
         eye: ``"image"``, or the side in pixels of the small whole picture that it sees beside what
             is revealed: at least 1, and at most half of the image's side.
         agrees: ``"top"``: by the probability of the class that the eye believes in;
@@ -122,7 +121,7 @@ class LookaheadPolicy:
 
     @property
     def forwards(self) -> int:
-        """Pictures that the classifier sees before each saccade, after the first."""
+        """Pictures that the classifier sees before each saccade, beside the image at the start."""
         return (self.k if self.k > 1 else 0) + (not self.sees_full_image)
 
     def reset(self, images: UInt8[Tensor, "batch 3 height width"]) -> None:
@@ -146,17 +145,16 @@ class LookaheadPolicy:
             ValueError: The grid is another, the eye too sharp, or the classifier does not tell
                 where it sees what it believes.
         """
-        judge, images, glance = (
-            trying(self._judge or classifier, self, config.grid),
-            state.images,
-            None,
-        )
-        self._check_eye(images)
-        if self.sees_full_image:
-            memory = state.memory if judge is classifier else judge.begin(images)
-            glance, images = self._glance(judge, images, memory), images[..., :0, :0]
-        blurred = blur(images, self.periphery) if self.periphery else images
-        self._episodes = _Episodes(len(images), images, blurred, config.fovea, judge, glance)
+        judge, sharp = trying(self._judge or classifier, self, config.grid), state.images
+        self._check_eye(sharp)
+        blurred, glance = sharp, None
+        if self.periphery:
+            blurred = blur(sharp, self.periphery)
+        else:
+            memory = state.memory if judge is classifier else judge.begin(sharp)
+            glance = self._glance(judge, sharp, memory)
+            sharp = blurred = sharp[..., :0, :0]
+        self._episodes = _Episodes(sharp, blurred, config.fovea, judge, glance)
 
     def act(self, view: core.View) -> Int[Tensor, " batch"]:
         """Token index of the fixation that agrees best; ties go to the first.
@@ -219,7 +217,7 @@ class LookaheadPolicy:
     def _begun(self, view: core.View) -> _Episodes:
         if self._episodes is None:
             raise RuntimeError(f"policy {self.name!r}: it must be reset before act(view)")
-        if (given := len(view.revealed)) != (known := self._episodes.count):
+        if (given := len(view.revealed)) != (known := len(self._episodes.sharp)):
             raise ValueError(f"policy {self.name!r} was reset on {known} episodes; got {given}")
         return self._episodes
 

@@ -163,7 +163,7 @@ class Entry:
         weights: Name under which its weights are downloaded, see ``classifiers.weights``.
         model: What has to follow its name: the name of a network in another package.
         ceiling: It sees the label: a bound to hold others against, not one of them.
-        slow: It needs many forwards a saccade: it competes where it is named, and else is left out.
+        slow: It takes many forwards a saccade, and competes only where it is named.
     """
 
     target: str

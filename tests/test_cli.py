@@ -166,6 +166,8 @@ def test_list() -> None:
     for name in ("efficientnet_lite0", "random", "focus-saliency", "imagenette", "Apache-2.0"):
         assert name in output
     assert "ceiling" in next(line for line in output.splitlines() if "greedy-oracle" in line)
+    start = next(n for n, line in enumerate(output.splitlines()) if " lookahead " in line)
+    assert "slow" in " ".join(output.splitlines()[start : start + 3])
 
 
 def test_one_broken_picture_among_good_ones_is_skipped_and_counted() -> None:

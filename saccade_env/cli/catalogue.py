@@ -70,7 +70,7 @@ def list_() -> None:
         for name, entry in registry.entries.items():
             here = entry.blocked() or ("download" if registry.missing(name) else "yes")
             here = "ceiling: sees the label" if entry.ceiling else here
-            here += ", when named: slow" * entry.slow
+            here += ", by name: slow" * entry.slow
             size = str(entry.size_mb or "")
             name += f":{entry.model}" * bool(entry.model)
             shown.add_row(name, escape(entry.summary), entry.licence, size, escape(here))

@@ -60,7 +60,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help=f"Policy to evaluate; repeat for several. {POLICY} "
-            "Default: all policies and shipped agents that can run without a download.",
+            "Default: all policies and shipped agents that can run without a download, slow ones "
+            "left out.",
             show_default=False,
         ),
     ] = None,
@@ -98,7 +99,7 @@ def evaluate(
     """Evaluate policies: a table, records, figures and a GIF.
 
     Without options: all policies and shipped agents that can run without a download, on the shipped
-    pictures.
+    pictures. Slow ones (see `saccade-env list`) are left out.
     """
     from rich.console import Console
 
