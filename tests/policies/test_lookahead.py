@@ -13,6 +13,8 @@ from rich.console import Console
 from torch import nn
 
 from saccade_env import SaccadeEnv, SaccadeVectorEnv, classifiers, core, geometry, images, policies
+from saccade_env.agents.demonstrations import Demonstrations, read
+from saccade_env.app.studio import Asked, Studio
 from saccade_env.card import describe_policy, what_it_sees
 from saccade_env.classifiers.base import Weights
 from saccade_env.classifiers.cnn import CnnClassifier
@@ -396,6 +398,26 @@ def test_it_competes_where_it_is_named(sample: Any, tmp_path: Any) -> None:
     text = shown.export_text()
     assert text.index("lookahead:k=2,eye=64") < text.index("ceiling") < text.index("greedy-oracle")
     assert console.best(result.summary) != "greedy-oracle:stride=7"
+
+
+def test_it_teaches_by_where_it_looks(sample: Any, tmp_path: Any) -> None:
+    env = SaccadeVectorEnv(2, images=sample, classifier=small_cnn(classes=1000), max_saccades=2)
+    teacher, kept = policies.create("lookahead", k=3), Demonstrations(tmp_path, {"observation": {}})
+    [path] = kept.collect(env, teacher, 4, lambda *given: (None, None), progress=False)
+    shown = read(path, ["revealed"])
+    assert shown.asked.all()
+    assert (shown.targets.sum(-1) == 1).all()
+    assert (shown.targets.max(-1) == 1).all(), "all for one fixation"
+    assert shown.masks[shown.targets == 1].all(), "an open one"
+
+
+def test_the_page_watches_it_on_pictures_without_a_label(sample: Any) -> None:
+    builds = {"ahead": lambda grid: policies.create("lookahead", k=2, eye=64, grid=grid)}
+    config = SaccadeConfig(max_saccades=2)
+    studio = Studio(sample, {"small": small_cnn(classes=1000)}, builds, config)
+    picture = studio.picture("images", 2, "small")._replace(label=None)
+    seen = studio.run(Asked(picture, "small", ("ahead",), saccades=2), "ahead")
+    assert (seen.sees, len(seen.states), seen.saliency) == ("64×64 pixels", 3, None)
 
 
 @pytest.mark.slow
