@@ -58,9 +58,9 @@ class LookaheadPolicy:
 
     What a window promises is summed over those of its tokens that are hidden: class activation
     (:mod:`saccade_env.observe.activation`) for a convolutional classifier, for a transformer the
-    attention to the patches in its last layer, both of the eye's picture. The window of the highest
-    promise is tried, then the highest that does not overlap those, and so on. Where no token is
-    hidden any more, it looks at the first open one.
+    attention to the patches in its last layer, both of the eye's picture and scaled to 0…1. The
+    window of the highest promise is tried, then the highest that does not overlap those, and so on.
+    Where no token is hidden any more, it looks at the first open one.
 
     It costs ``k`` forwards a saccade, and one for what the eye sees: at each saccade, or once if
     that is the image (see :attr:`forwards`).
@@ -232,7 +232,8 @@ def what_it_finds(
     """
     if isinstance(judge, VitClassifier):
         return logits_and_attention(judge, images)
-    if isinstance(judge, Convolutional):
+    # The second, as what properties raise is not looked at by every Python's isinstance.
+    if isinstance(judge, Convolutional) and hasattr(judge, "class_weights"):
         return logits_and_activation(judge, images)
     raise ValueError(
         "policy 'lookahead' needs a classifier that tells where it sees something: a transformer, "

@@ -337,6 +337,10 @@ def test_what_it_needs_is_named(pictures: torch.Tensor, cnn: Any, linear: Any) -
         policy.act(core.view(begun(pictures, cnn)))
     with pytest.raises(ValueError, match="tells where it sees.*'linear' does not"):
         run(pictures, linear, policy)
+    odd: Any = small_cnn()
+    odd.network.fc = nn.Sequential(odd.network.fc)  # no layer of which it is known where it looks
+    with pytest.raises(ValueError, match="'small' does not"):
+        run(pictures, odd, policy)
     with pytest.raises(ValueError, match="give the policy the classifier's grid"):
         run(pictures, cnn, policies.create("lookahead", grid=(7, 7)))
     with pytest.raises(ValueError, match="at most half of the image's 224 pixels.*got 113"):
