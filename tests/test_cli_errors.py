@@ -208,6 +208,7 @@ def test_a_name_is_wrong_before_anything_is_opened(monkeypatch: pytest.MonkeyPat
     assert call("record", *QUICK, "--out", "film.avi")[0] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a:b=c", "a:b=c:stops=true", "./a:b=c", "agent-focus:stops=true"])
 def test_a_path_may_hold_a_colon(name: str) -> None:
     code, output = call("record", *CNN, "--policy", name, "--saccades", "1")

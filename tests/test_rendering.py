@@ -193,6 +193,7 @@ def test_gif_is_small_and_holds_the_last_frame(frames: list[np.ndarray], tmp_pat
     assert (pixels[:, 5, 5] == 255).all()  # paper stays white
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("suffix", ["gif", "mp4"])
 def test_equal_frames_are_no_obstacle(

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("gradio", reason='needs gradio: pip install "saccade-env[app]"')
+
 from saccade_env.app.serve import LONGEST, Doorkeeper, _asks
 
 

@@ -155,6 +155,7 @@ def test_names_that_are_not_utf8(fill, tmp_path):
     assert (source.class_names, source.id(0)) == (["\\xff"], "\\xff/a.jpg")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("out", ["results", "saccade-runs/mine", CAT, "."])
 @pytest.mark.parametrize("flat", [True, False])
 def test_what_a_run_writes_into_the_folder_is_no_picture_of_the_next(

@@ -128,6 +128,7 @@ def by_hand(
     return scores
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("eye", EYES)
 @pytest.mark.parametrize("agrees", ["top", "cross-entropy"])
 @pytest.mark.parametrize("build", [small_cnn, small_dino])
@@ -165,6 +166,7 @@ def test_no_label_is_used(pictures: torch.Tensor, cnn: Any, eye: Any) -> None:
     assert all(value.dtype == torch.uint8 for value in kept), "pictures alone are kept"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("eye", EYES)
 @pytest.mark.parametrize("build", [small_cnn, small_dino])
 def test_it_does_not_depend_on_batches(pictures: torch.Tensor, build: Any, eye: Any) -> None:
