@@ -31,8 +31,9 @@ WORK: dict[str, Any] = {
     "api_visibility": "private",
     "concurrency_id": "networks",
     "concurrency_limit": 1,
+    "trigger_mode": "multiple",  # a page may take what was stopped to be still under way
 }
-PEOPLE = {**WORK, "concurrency_id": "people"}
+PEOPLE = {**WORK, "concurrency_id": "people", "trigger_mode": "once"}
 _THUMBNAIL, _MAP = 72, 224  # pixels a side
 _BOARD = "<saccade-board hidden></saccade-board>"
 _BOARD_JS = """
