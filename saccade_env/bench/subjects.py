@@ -46,7 +46,7 @@ class Plan:
 
     @classmethod
     def of(cls, quick: bool, device: str = "cpu") -> Plan:
-        """The quick plan ends within two minutes on two cores."""
+        """The quick plan ends after about three minutes on two cores."""
         if quick:
             return cls(2, 32, 4, 10, 3, (100, 900), "null", 1, 16, device)
         return cls(3, 32, 8, 10, 5, (100, 900), "efficientnet_lite0", 2, 48, device)

@@ -22,7 +22,7 @@ def bench(
         str | None,
         typer.Option(help="Folder of pictures. Default: the sample.", show_default=False),
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="End within two minutes.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="End after about three minutes.")] = False,
     device: Device = "cpu",
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the table to this file too.")
