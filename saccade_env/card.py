@@ -18,6 +18,7 @@ from saccade_env.config import SaccadeConfig
 from saccade_env.core import Oracle, Policy
 from saccade_env.images.base import ImageSource
 
+THE_LABEL = "the label"  # what a ceiling sees
 _DISTRIBUTIONS = (
     "saccade-env",
     "torch",
@@ -76,7 +77,7 @@ def describe_policy(policy: Policy) -> dict[str, Any]:
 def what_it_sees(policy: Policy) -> str:
     """What a policy sees besides what it reveals: "no", "yes" (the whole image), or in words."""
     if isinstance(policy, Oracle) and policy.sees_label:
-        return "the label"
+        return THE_LABEL
     if policy.sees_full_image:
         return "yes"
     side = getattr(policy, "periphery", 0)

@@ -79,7 +79,7 @@ class Task:
     @property
     def class_names(self) -> Sequence[str] | None:
         """Names of the classifier's classes where they are ImageNet's 1000."""
-        return images.class_names_imagenet() if self.classifier.num_classes == 1000 else None
+        return images.class_names_of(self.classifier.num_classes)
 
     def pick(self, index: int) -> Drawn:
         """Read the picture asked for.

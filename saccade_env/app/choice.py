@@ -36,7 +36,7 @@ def choice(studio: Studio, name: str) -> tuple[gr.HTML, gr.State]:
             yield b"", widgets.picked("", -1, str(error))
             return
         said = "This is what the classifier gets. It is kept until you leave, in memory alone."
-        yield data, widgets.picked(UPLOAD, -1, said, widgets.data_uri(pixels))
+        yield data, widgets.picked(UPLOAD, -1, said, widgets.picture(pixels))
 
     picker.upload(upload, None, [own, picker], **widgets.PEOPLE)
     return picker, own

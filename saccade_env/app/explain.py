@@ -34,10 +34,9 @@ class Explaining:
         picture = picture_of(self._studio, picked, own, classifier)
         yield gr.skip(), widgets.status(f"{network} attends…")
         size = None if resolution == _AS_IT_IS else int(resolution)
-        found = self._studio.network(network)
-        heads = attention_heads(
-            found, picture.image[None], self._studio.opened(classifier).judge.grid, int(layer), size
-        )[0]
+        found, grid = self._studio.network(network), self._studio.opened(classifier).judge.grid
+        with self._studio.working():
+            heads = attention_heads(found, picture.image[None], grid, int(layer), size)[0]
         fused = {name: reduce(heads, 0) for name, reduce in REDUCTIONS.items()}
         each = {f"head {number}": one for number, one in enumerate(heads)}
         pictures = [
@@ -63,8 +62,12 @@ class Explaining:
         picture = picture_of(self._studio, picked, own, classifier)
         judge = self._studio.opened(classifier).judge.recomputing
         whole = torch.ones(1, *judge.grid, dtype=torch.bool)
-        memory, total = judge.begin(picture.image[None]), count(whole, _BATCH)
-        for done, lost in enumerate(occlusion(memory, whole, judge, int(side), _BATCH), start=1):
+        with self._studio.working():
+            memory, total = judge.begin(picture.image[None]), count(whole, _BATCH)
+        hiding = occlusion(memory, whole, judge, int(side), _BATCH)
+        for done in range(1, total + 1):
+            with self._studio.working():
+                lost = next(hiding)
             pictures = [
                 widgets.heat(picture.image, lost.certainty[0], "certainty lost"),
                 widgets.heat(picture.image, lost.probability[0], "probability lost"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ import torch
 from saccade_env import rendering
 from saccade_env.app.studio import Asked, Studio
 from saccade_env.drawing import player as players
+from saccade_env.drawing.data_uri import data_uri
 from saccade_env.drawing.scanpaths import Run
 from saccade_env.drawing.video import encoder
 from saccade_env.evaluation.records import frame_of
@@ -44,8 +44,7 @@ def file_of(studio: Studio, result: Watched, kind: str) -> Iterator[str | dict[s
             frames.append(frame)
             yield f"{kind} is made: picture {len(frames)} of {many}."
         data = encoder(Path(f"scanpath.{suffix}"))(frames, _SECONDS)
-    text = base64.b64encode(data).decode()
-    yield {"name": f"scanpath.{suffix}", "uri": f"data:{KINDS[kind]};base64,{text}"}
+    yield {"name": f"scanpath.{suffix}", "uri": data_uri(data, KINDS[kind])}
 
 
 def _frames(studio: Studio, result: Watched) -> Iterator[Any]:

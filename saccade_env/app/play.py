@@ -12,12 +12,15 @@ import gradio as gr
 from saccade_env import core
 from saccade_env.app import trial as trials
 from saccade_env.app import widgets
+from saccade_env.app.fixation_file import FixationFile
+from saccade_env.app.score import Score, score
 from saccade_env.app.settings import Settings
 from saccade_env.app.studio import Studio
-from saccade_env.app.trial import Score, Trial, Visit
+from saccade_env.app.trial import Trial, Visit
+from saccade_env.card import THE_LABEL
+from saccade_env.drawing.frame import class_name
 from saccade_env.drawing.scanpaths import Run
 
-CEILING = "the label"
 KEPT_VISIT = 4 * 3600  # seconds after which a visitor is forgotten
 _SHOWN = 4  # scanpaths beside each other
 _HOW = """A picture is hidden. Choose where to look, by mouse, touch or keyboard: each saccade
@@ -39,7 +42,7 @@ class Playing:
     def __init__(self, studio: Studio, settings: Settings) -> None:
         self._studio, self._timer = studio, settings.timer
         self._classifier = studio.classifiers[0]
-        self.file = settings.file(studio)
+        self.file = _file(studio, settings)
         self.order = trials.ordered(studio.source, settings.listed, settings.trials, settings.seed)
 
     @widgets.in_words
@@ -143,6 +146,14 @@ def tab(studio: Studio, settings: Settings) -> None:
     gr.on([board.stop, halt.click], does.stop, [visitor, consent], outputs, **quick)
 
 
+def _file(studio: Studio, settings: Settings) -> FixationFile | None:
+    """Where fixations go, with what this page is; None if nothing is recorded."""
+    if settings.fixations is None:
+        return None
+    shown = {name: getattr(settings, name) for name in ("trials", "seed", "timer", "listed")}
+    return FixationFile(settings.fixations, {**studio.card, **shown})
+
+
 def _running(visit: Visit) -> Trial:
     if visit.trial is None:
         raise ValueError("Press Begin first.")
@@ -156,7 +167,7 @@ def _board(visit: Visit, trial: Trial) -> dict[str, Any]:
     share = float(core.visible_share(state.revealed)[0])
     return {
         "trial": visit.done,
-        "picture": widgets.data_uri(trials.seen(trial)),
+        "picture": widgets.picture(trials.seen(trial)),
         "grid": list(trial.config.grid),
         "fovea": trial.config.fovea,
         "revealed": state.revealed[0].flatten().nonzero()[:, 0].tolist(),
@@ -173,7 +184,7 @@ def _belief(studio: Studio, trial: Trial) -> str:
     state, names = trial.states[-1], studio.class_names(trial.asked.classifier)
     shares, best = state.logits[0].softmax(-1).topk(5)
     rows = [
-        [widgets.named(number, names), f"{share:.0%}"]
+        [class_name(number, names), f"{share:.0%}"]
         for number, share in zip(best.tolist(), shares.tolist(), strict=True)
     ]
     caption = f"The classifier believes, with certainty {float(state.certainty[0]):.2f}"
@@ -183,22 +194,22 @@ def _belief(studio: Studio, trial: Trial) -> str:
 def _best(runs: list[Run], after: int) -> list[Run]:
     """The person, the oracle, and those who did best beside them."""
     person, *others = runs
-    ceilings = [run for run in others if run.sees == CEILING]
+    ceilings = [run for run in others if run.sees == THE_LABEL]
     rivals = sorted(
-        (run for run in others if run.sees != CEILING),
-        key=lambda run: -trials.score(run, after).score,
+        (run for run in others if run.sees != THE_LABEL),
+        key=lambda run: -score(run, after).score,
     )
     return [person, *ceilings, *rivals][:_SHOWN]
 
 
 def _scores(studio: Studio, trial: Trial, runs: list[Run], waiting: list[str]) -> str:
     names = studio.class_names(trial.asked.classifier)
-    found = [trials.score(run, trial.saccades) for run in runs]
+    found = [score(run, trial.saccades) for run in runs]
     found = sorted(found, key=lambda one: -one.score)
     rows = [_row(one, names) for one in found] + [[name, "", "…", "", "", ""] for name in waiting]
     heads = ["who", "sees", "score", "right from", "believes", "certainty"]
     label = trial.asked.picture.label
-    answer = "" if label is None else f"It is: {widgets.named(label, names)}. "
+    answer = "" if label is None else f"It is: {class_name(label, names)}. "
     made = f"{trial.saccades} saccade{'s' * (trial.saccades != 1)}"
     return widgets.table(f"{answer}After {made}", heads, rows)
 
@@ -206,6 +217,6 @@ def _scores(studio: Studio, trial: Trial, runs: list[Run], waiting: list[str]) -
 def _row(one: Score, names: Any) -> list[str]:
     right = "" if one.right is None else str(one.first_right or "never")
     return [
-        one.name, one.sees, f"{one.score:.0f}", right, widgets.named(one.prediction, names),
+        one.name, one.sees, f"{one.score:.0f}", right, class_name(one.prediction, names),
         f"{one.certainty:.2f}",
     ]  # fmt: skip

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from saccade_env.app.fixation_file import FixationFile
-from saccade_env.app.studio import Studio
 from saccade_env.config import check_whole
 from saccade_env.errors import unknown_name
 
@@ -60,19 +58,6 @@ class Settings:
             check_whole("trials", self.trials, 1)
         if self.timer is not None and not 0 < self.timer < math.inf:
             raise ValueError(f"timer must be a positive number of seconds; got {self.timer}")
-
-    def file(self, studio: Studio) -> FixationFile | None:
-        """Where fixations go, with what this page is; None if nothing is recorded.
-
-        Raises:
-            FileExistsError: There is another file, which stays as it is.
-            OSError: It cannot be written.
-        """
-        if self.fixations is None:
-            return None
-        shown = {"trials": self.trials, "seed": self.seed, "timer": self.timer}
-        listed = None if self.listed is None else list(self.listed)
-        return FixationFile(self.fixations, {**studio.card, **shown, "listed": listed})
 
     @property
     def is_local(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -91,6 +92,18 @@ class Studio:
         self._closed = True
         self.rest()
 
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Around one step of a network: whoever stops listening must not keep others waiting.
+
+        Raises:
+            ValueError: The page was closed.
+        """
+        with self._busy, torch.no_grad():
+            if self._closed:
+                raise ValueError("the page was closed")
+            yield
+
     def rest(self) -> None:
         """Wait until no network works."""
         with self._busy:
@@ -144,8 +157,7 @@ class Studio:
 
     def class_names(self, classifier: str) -> Sequence[str] | None:
         """Names of a classifier's classes, where they are ImageNet's."""
-        many = self.opened(classifier).judge.num_classes
-        return images.class_names_imagenet() if many == 1000 else None
+        return images.class_names_of(self.opened(classifier).judge.num_classes)
 
     @property
     def card(self) -> dict[str, Any]:
@@ -226,10 +238,7 @@ class Studio:
         sees, states, saliency = what_it_sees(policy), list[core.State](), None
         following = steps(pixels, labels, policy, config, judge)
         for number in range(1 + config.max_saccades):
-            # Held for a step alone: whoever stops listening must not keep others waiting.
-            with self._busy, torch.no_grad():
-                if self._closed:
-                    raise ValueError("the page was closed")
+            with self.working():
                 states.append(next(following))
                 if number == 0 and isinstance(policy, core.HasMaps):
                     saliency = policy.maps(pixels)[0]
@@ -237,7 +246,7 @@ class Studio:
 
     def whole(self, asked: Asked, run: Run) -> Float[Tensor, " classes"]:
         """Logits of the whole picture, which the run is on."""
-        with self._busy, torch.no_grad():
+        with self.working():
             return full_logits(run.states[0], self.opened(asked.classifier).judge)
 
     def scanpaths(
@@ -258,7 +267,7 @@ class Studio:
         pixels: UInt8[Tensor, "batch 3 height width"] = picture.image[None]
         for name in self.names:
             policy = self.policy(name, classifier)
-            with self._busy, torch.no_grad():
+            with self.working():
                 found = policy.maps(pixels)[0].cpu() if isinstance(policy, core.HasMaps) else None
             if found is not None:
                 yield name, found

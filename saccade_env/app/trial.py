@@ -20,11 +20,12 @@ from torch import Tensor
 from saccade_env import core, geometry, images
 from saccade_env.app.studio import SOURCE, Asked, Studio
 from saccade_env.config import SaccadeConfig
+from saccade_env.drawing.frame import GREY
 from saccade_env.drawing.scanpaths import Run
 from saccade_env.images import BrokenImageError, ImageSource
 
 PERSON = "you"
-HIDDEN = 128  # grey level of what was not looked at
+HIDDEN = GREY[0]  # level of what was not looked at
 _LATE = 15.0  # seconds that a look in time may need to get here, on a machine that is busy
 
 
@@ -34,7 +35,7 @@ class Trial(NamedTuple):
     asked: Asked
     config: SaccadeConfig
     states: tuple[core.State, ...]  # before the first saccade, and after each
-    seconds: tuple[float, ...]  # of every saccade, since the picture was begun
+    seconds: tuple[float, ...]  # of every saccade, since the picture appeared
     begun: float  # time.monotonic()
     started: str  # the same as a date and time, UTC
     timer: float | None  # how long it may take
@@ -203,42 +204,6 @@ def seen(trial: Trial) -> UInt8[Tensor, "3 height width"]:
     patch = state.images.shape[-1] // trial.config.grid[1]
     mask = geometry.to_pixels(state.revealed, patch)[0]
     return torch.where(mask, state.images[0], torch.full_like(state.images[0], HIDDEN))
-
-
-class Score(NamedTuple):
-    """How well somebody did on one picture after so many saccades."""
-
-    name: str
-    sees: str
-    saccades: int  # made by then; fewer where it stopped
-    score: (
-        float  # 0 to 100: certainty, and 0 where the prediction is wrong; without a label certainty
-    )
-    right: bool | None  # None without a label
-    first_right: int | None  # saccade
-    prediction: int
-    certainty: float
-
-
-def score(run: Run, after: int) -> Score:
-    """Score a scanpath after ``after`` saccades, or as many as it has.
-
-    The score is what agents are trained for (reward ``"correct_certainty_gain"``) times 100.
-    """
-    states = run.states[: after + 1]
-    last = states[-1]
-    labelled = int(last.labels[0]) != core.UNLABELLED
-    right = [bool(core.correct(state)[0]) for state in states]
-    return Score(
-        run.name,
-        run.sees,
-        int(last.saccades_done[0]),
-        100 * float(last.certainty[0]) * (right[-1] or not labelled),
-        right[-1] if labelled else None,
-        next((number for number, hit in enumerate(right) if hit and number), None),
-        int(last.logits[0].argmax()),
-        float(last.certainty[0]),
-    )
 
 
 def _now() -> float:

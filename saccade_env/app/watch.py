@@ -15,6 +15,7 @@ from saccade_env import core
 from saccade_env.app import widgets
 from saccade_env.app.choice import KEPT, UPLOAD, choice, picture_of, where
 from saccade_env.app.keep import KINDS, Watched, file_of
+from saccade_env.app.score import score
 from saccade_env.app.studio import (
     MOST_POLICIES,
     MOST_SACCADES,
@@ -22,6 +23,7 @@ from saccade_env.app.studio import (
     Asked,
     Studio,
 )
+from saccade_env.drawing.frame import class_name
 from saccade_env.drawing.scanpaths import Run
 
 
@@ -177,13 +179,12 @@ def _table(studio: Studio, result: Watched) -> str:
     rows = []
     for run in result.runs:
         state = run.states[-1]
-        hits = [bool(core.correct(one)[0]) for one in run.states[1:]]
-        first = str(1 + hits.index(True)) if True in hits else "never"
-        labelled = int(state.labels[0]) != core.UNLABELLED
+        found = score(run, result.asked.saccades)
+        first = [] if found.right is None else [str(found.first_right or "never")]
         rows.append(
             [
                 run.name, run.sees, *_belief(state.logits[0], names),
-                f"{float(core.visible_share(state.revealed)[0]):.0%}", *([first] * labelled),
+                f"{float(core.visible_share(state.revealed)[0]):.0%}", *first,
             ]
         )  # fmt: skip
     whole = ["whole picture", "", *_belief(result.whole, names), "100%"]
@@ -197,6 +198,6 @@ def _table(studio: Studio, result: Watched) -> str:
 def _belief(logits: torch.Tensor, names: Sequence[str] | None) -> list[str]:
     share, best = logits.softmax(-1).max(-1)
     return [
-        widgets.named(int(best), names), f"{float(share):.0%}",
+        class_name(int(best), names), f"{float(share):.0%}",
         f"{float(core.certainty(logits[None])[0]):.2f}",
     ]  # fmt: skip

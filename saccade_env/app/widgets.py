@@ -5,8 +5,6 @@ Each is a ``gr.HTML`` whose value is plain data; what it shows is set as text or
 
 from __future__ import annotations
 
-import base64
-import io
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
@@ -22,8 +20,9 @@ from torch import Tensor
 
 from saccade_env.app.upload import LARGEST
 from saccade_env.classifiers.weights import WeightsError
-from saccade_env.drawing.frame import class_name
+from saccade_env.drawing.data_uri import picture_uri
 from saccade_env.images import BrokenImageError, ImageSource
+from saccade_env.observe.activation import scaled
 
 # How events run that let networks work, one at a time; and people's, who do not wait for them.
 WORK: dict[str, Any] = {
@@ -83,7 +82,7 @@ def download(**keywords: Any) -> gr.HTML:
 def picker(sample: ImageSource, source: ImageSource | None, **keywords: Any) -> gr.HTML:
     """A choice of a picture: of the sample, of the page's images, or a file.
 
-    ``select`` brings where it is from and its place, ``upload`` a file as a data URI.
+    Its value says which, see :func:`picked`; ``upload`` brings a file as a data URI.
     """
     name = keywords["elem_id"]
     radios = "".join(
@@ -115,26 +114,26 @@ def picked(where: str, place: int, said: str = "", picture: str = "") -> dict[st
     return {"where": where, "place": place, "said": said, "picture": picture}
 
 
-def data_uri(pixels: UInt8[Tensor, "3 height width"]) -> str:
-    """A picture inside the page."""
-    return _png(Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy()))
+def picture(pixels: UInt8[Tensor, "3 height width"]) -> str:
+    """A picture inside the page, as a data URI."""
+    return picture_uri(Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy()))
 
 
 def heat(
     pixels: UInt8[Tensor, "3 height width"], values: Float[Tensor, "rows cols"], label: str
 ) -> str:
-    """A map over its picture, as HTML: dark where it is lowest, the picture where it is highest."""
+    """A map over its picture, as HTML: dark where it is lowest or unknown (NaN)."""
     from matplotlib import colormaps
 
-    low, high = float(values.nan_to_num(0).min()), float(values.nan_to_num(0).max())
-    scaled = ((values.nan_to_num(low) - low) / max(high - low, 1e-12)).cpu().numpy()
+    known = values.nan_to_num(float(values.nan_to_num(0).min()))
+    levels = (255 * scaled(known[None])[0]).cpu().numpy().astype(np.uint8)
     size = (_MAP, _MAP)
-    tokens = Image.fromarray((255 * scaled).astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
+    tokens = Image.fromarray(levels).resize(size, Image.Resampling.NEAREST)
     warm = Image.fromarray((255 * colormaps["magma"](np.asarray(tokens))[..., :3]).astype(np.uint8))
     below = Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy()).convert("L").resize(size)
     mixed = Image.blend(below.convert("RGB"), warm, 0.65)
     return (
-        f'<figure class="map"><img src="{_png(mixed)}" width="{_MAP}" height="{_MAP}" '
+        f'<figure class="map"><img src="{picture_uri(mixed)}" width="{_MAP}" height="{_MAP}" '
         f'alt="{escape(label)}"><figcaption>{escape(label)}</figcaption></figure>'
     )
 
@@ -166,11 +165,6 @@ def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 def status(words: str) -> str:
     """A line that a screen reader says when it changes, as HTML."""
     return f'<p role="status" class="said">{escape(words)}</p>'
-
-
-def named(number: int, names: Sequence[str] | None) -> str:
-    """A class in words."""
-    return class_name(number, names)
 
 
 def in_words(function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
@@ -222,15 +216,4 @@ def _called(source: ImageSource, place: int) -> str:
 def _thumbnail(source: ImageSource, place: int) -> str:
     pixels = source[place].image.permute(1, 2, 0).numpy()
     small = Image.fromarray(pixels).resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
-    return _encoded(small, "JPEG", quality=80)
-
-
-def _png(image: Image.Image) -> str:
-    return _encoded(image, "PNG")
-
-
-def _encoded(image: Image.Image, kind: str, **options: Any) -> str:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    text = base64.b64encode(file.getvalue()).decode()
-    return f"data:image/{kind.lower()};base64,{text}"
+    return picture_uri(small, "JPEG", quality=80)

@@ -23,17 +23,17 @@ The policies may have made different numbers of saccades. Classes are text.
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxtyping import Float, UInt8
+from PIL import Image
 from torch import Tensor
 
 from saccade_env import core
 from saccade_env.config import SaccadeConfig
+from saccade_env.drawing.data_uri import picture_uri
 from saccade_env.drawing.frame import class_name
 
 FORMAT, VERSION = "saccade-env/scanpaths", 1
@@ -151,12 +151,8 @@ def _rounded(value: Tensor | float) -> float:
 
 
 def _embedded(image: UInt8[Tensor, "3 height width"]) -> str:
-    from PIL import Image
-
-    data = io.BytesIO()
-    pixels = image.permute(1, 2, 0).cpu().numpy()
-    Image.fromarray(pixels).save(data, "JPEG", quality=90, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"
+    pixels = Image.fromarray(image.permute(1, 2, 0).cpu().numpy())
+    return picture_uri(pixels, "JPEG", quality=90, optimize=True)
 
 
 def check_scanpaths(document: Any) -> dict[str, Any]:

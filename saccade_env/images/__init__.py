@@ -19,7 +19,11 @@ from saccade_env.cache import cache_dir
 from saccade_env.config import UNLABELLED
 from saccade_env.errors import unknown_name
 from saccade_env.images.base import BrokenImageError, ImageSource, LabelKind, Picture
-from saccade_env.images.classes import class_names_imagenet, synset_ids_imagenet
+from saccade_env.images.classes import (
+    class_names_imagenet,
+    class_names_of,
+    synset_ids_imagenet,
+)
 from saccade_env.images.collection import Collection
 from saccade_env.images.decoding import decode
 from saccade_env.images.hub import imagenet, imagenette
@@ -40,6 +44,7 @@ __all__ = [
     "cache_dir",
     "check_same_size",
     "class_names_imagenet",
+    "class_names_of",
     "create",
     "decode",
     "imagenet",

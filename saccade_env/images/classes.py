@@ -19,6 +19,11 @@ def synset_ids_imagenet() -> list[str]:
     return list(_table()[0])
 
 
+def class_names_of(num_classes: int) -> list[str] | None:
+    """Names of a classifier's classes, which are ImageNet's where there are 1000; else None."""
+    return class_names_imagenet() if num_classes == 1000 else None
+
+
 def class_names_imagenet() -> list[str]:
     """Short name of each of the 1000 classes: the first synonym.
 

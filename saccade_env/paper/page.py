@@ -7,7 +7,6 @@ in ``figures/`` beside the page. All text is escaped.
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import re
@@ -24,6 +23,7 @@ import pandas as pd
 
 from saccade_env.card import plain
 from saccade_env.drawing import player
+from saccade_env.drawing.data_uri import data_uri
 from saccade_env.files import write_text
 from saccade_env.paper.findings import Finding
 
@@ -153,8 +153,7 @@ def _template(name: str) -> str:
 
 def _data(path: Path) -> str:
     """A file as a data URI."""
-    kind = _KINDS[path.suffix]
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return data_uri(path.read_bytes(), _KINDS[path.suffix])
 
 
 def _player(path: Path) -> str:

@@ -9,6 +9,7 @@ import torch
 
 from saccade_env import core, policies
 from saccade_env.app import trial as trials
+from saccade_env.app.score import score as scored
 from saccade_env.app.studio import Asked, Studio
 from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation.rollout import follow
@@ -154,12 +155,12 @@ def test_a_score_is_certainty_where_right(studio: Studio) -> None:
     for name in ("random", "greedy-oracle"):
         run = studio.run(asked, name)
         for after in range(5):
-            state, score = run.states[after], trials.score(run, after)
+            state, score = run.states[after], scored(run, after)
             right = bool(core.correct(state)[0])
             assert score.score == pytest.approx(100 * float(state.certainty[0]) * right)
             assert (score.saccades, score.right) == (after, right)
     unknown = studio.run(asked._replace(picture=studio.source[3]._replace(label=None)), "random")
-    last = trials.score(unknown, 4)
+    last = scored(unknown, 4)
     assert last.right is None
     assert last.score == pytest.approx(100 * float(unknown.states[4].certainty[0]))
 
