@@ -96,8 +96,8 @@ def pages_mapped():
 
 before = pages_mapped()
 settle(torch.device("cpu"))
-pages_mapped()  # finds its place
-print(before, pages_mapped())
+after = min(pages_mapped() for _ in range(5))  # the first finds its place, others may be disturbed
+print(before, after)
 """
 
 
