@@ -1,9 +1,9 @@
-"""Demonstrations: what a teacher would do at each saccade of some scanpaths, kept on disk.
+"""Demonstrations: what a teacher answers at some saccades of some scanpaths, kept on disk.
 
 A round is one episode of every row of the environment. It depends on the seed and its number, and,
-where the teacher is not asked, on the network as it begins: an interrupted collection goes on with
-the rounds that are missing. Another training that observes the same or less may read them; what
-they were made with is in its card.
+where the teacher is not followed, on the network as it was then: an interrupted collection goes on
+with the rounds that are missing. Another training that observes the same or less may read them;
+what they were made with is in its card.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from saccade_env.evaluation.work import Engine, Tell, here
 from saccade_env.files import read_object, remove_temporaries, replacing, write_json
 
 ABOUT = "about.json"
+FAR = -1e3  # nats: what a policy that tells no gains did not choose
 Predict = Callable[..., tuple[np.ndarray, Any]]
 
 
 @runtime_checkable
-class Prefers(Protocol):
-    """A policy that tells more than where it looks, as the greedy oracle does."""
+class TellsGains(Protocol):
+    """A policy that tells more than where it looks, as those do that try fixations."""
 
-    def preferences(self, view: View) -> Float[Tensor, "batch rows cols"]:
-        """How far it prefers each fixation, in sum 1; NaN what it did not weigh."""
+    def gains(self, view: View) -> Float[Tensor, "batch rows cols"]:
+        """What each fixation would add to a log-probability, in nats; NaN where it did not try."""
 
 
 class Round(NamedTuple):
     """Some episodes; every field is [rows, saccades, …]."""
 
     observations: dict[str, np.ndarray]
-    targets: np.ndarray  # float32 [rows, saccades, actions]: what the teacher prefers, sums to 1
-    weighed: np.ndarray  # bool [rows, saccades, actions]: what it chose among
+    gains: np.ndarray  # float32 [rows, saccades, actions]: see TellsGains
     asked: np.ndarray  # bool: whether the teacher was asked, all rows at once
     masks: np.ndarray  # bool [rows, saccades, actions]: open fixations
     starts: np.ndarray  # bool: whether an episode begins here
@@ -83,6 +83,7 @@ class Demonstrations:
         steps: int,
         predict: Predict,
         asked: float = 1.0,
+        follow: bool = True,
         seed: int = 0,
         progress: bool = True,
         engine: Engine = here,
@@ -91,12 +92,13 @@ class Demonstrations:
 
         Args:
             env: A vector environment on the pictures to learn from, bare or in vector wrappers.
-            teacher: Shows where to look, by its preferences (:class:`Prefers`) or else by ``act``.
-            steps: Saccades to see, over all rows, whether the teacher is asked or not.
-            predict: Looks where the teacher is not asked: observation, state, starts and masks to
-                actions and state.
-            asked: Share of the saccades at which the teacher is asked, and followed; above 0, up
-                to 1.
+            teacher: Says where to look, by gains (:class:`TellsGains`) or else by ``act``.
+            steps: Saccades to see, over all rows and with those that are there, whether the teacher
+                is asked or not.
+            predict: Looks where the teacher is not followed: observation, state, starts and masks
+                to actions and state.
+            asked: Share of the saccades at which the teacher is asked; above 0, up to 1.
+            follow: Look where the teacher would, where it is asked.
             seed: Of pictures, and of when it is asked.
             progress: Show a progress bar.
             engine: Does the rounds, here or elsewhere; see :mod:`saccade_env.scale`.
@@ -109,7 +111,7 @@ class Demonstrations:
         """
         if not 0 < asked <= 1:
             raise ValueError(f"warm-start.asked must be above 0 and up to 1; got {asked}")
-        showing = Showing(env, teacher, predict, asked, seed)
+        showing = Showing(env, teacher, predict, asked, follow, seed)
         count = math.ceil(steps / showing.saccades)
         paths = [self.folder / f"{number:05d}.npz" for number in range(count)]
         left = [number for number, path in enumerate(paths) if not path.exists()]
@@ -129,6 +131,7 @@ class Showing:
     teacher: Policy
     predict: Predict
     asked: float
+    follow: bool
     seed: int
 
     @property
@@ -140,9 +143,7 @@ class Showing:
         """Each round as a file holds it; tells how many saccades were made."""
         for number in numbers:
             with random_states_kept():
-                found = _round(
-                    self.env, self.teacher, self.predict, self.asked, (self.seed, number)
-                )
+                found = _round(self, np.random.default_rng((self.seed, number)))
             tell(self.saccades)
             yield number, _packed(found)
 
@@ -171,10 +172,8 @@ def _packed(found: Round) -> bytes:
     return file.getvalue()
 
 
-def _round(
-    env: Any, teacher: Policy, predict: Predict, asked: float, seed: tuple[int, int]
-) -> Round:
-    generator = np.random.default_rng(seed)
+def _round(showing: Showing, generator: np.random.Generator) -> Round:
+    env, teacher = showing.env, showing.teacher
     drawn = int(generator.integers(2**31))
     torch.manual_seed(drawn)
     observation, _ = env.reset(seed=drawn)
@@ -182,14 +181,13 @@ def _round(
     steps, starts, state = [], np.ones(env.num_envs, bool), None
     for left in reversed(range(env.unwrapped.config.max_saccades)):
         masks = env.action_masks()
-        actions, state = predict(observation, state, starts, masks)
-        targets, weighed = np.zeros(masks.shape, np.float32), np.zeros(masks.shape, bool)
-        ask = generator.random() < asked
+        actions, state = showing.predict(observation, state, starts, masks)
+        gains = np.full(masks.shape, np.nan, np.float32)
+        ask = generator.random() < showing.asked
         if ask:
-            preferred = _preferred(teacher, env, masks.shape)
-            targets, weighed = np.nan_to_num(preferred), ~np.isnan(preferred)
-            actions = targets.argmax(1)
-        steps.append((observation, targets, weighed, np.full(len(masks), ask), masks, starts))
+            gains = _gains(teacher, env, masks.shape)
+            actions = np.nanargmax(gains, 1) if showing.follow else actions
+        steps.append((observation, gains, np.full(len(masks), ask), masks, starts))
         observation, _, over, _, _ = env.step(actions)
         if over.any() and left:  # a policy may be reset on episodes that are under way
             env.unwrapped.reset_policy(teacher)
@@ -199,14 +197,16 @@ def _round(
     return Round(observations, *(np.stack(other, 1) for other in others))
 
 
-def _preferred(teacher: Policy, env: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """How far the teacher prefers each action, [rows, actions]; NaN what it did not weigh."""
+def _gains(teacher: Policy, env: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """What the teacher tells of each action, [rows, actions]; NaN where it tells nothing."""
     view = env.unwrapped.view
-    if not isinstance(teacher, Prefers):
-        return np.eye(shape[1], dtype=np.float32)[teacher.act(view).cpu().numpy()]
-    preferred = teacher.preferences(view).flatten(1).cpu().numpy().astype(np.float32)
-    stops = np.full((len(preferred), shape[1] - preferred.shape[1]), np.float32(np.nan))
-    return np.concatenate((preferred, stops), 1)
+    if not isinstance(teacher, TellsGains):
+        found = np.full(shape, np.float32(FAR))
+        np.put_along_axis(found, teacher.act(view).cpu().numpy()[:, None], 0, 1)
+        return found
+    told = teacher.gains(view).flatten(1).cpu().numpy().astype(np.float32)
+    stops = np.full((len(told), shape[1] - told.shape[1]), np.float32(np.nan))
+    return np.concatenate((told, stops), 1)
 
 
 def _check_same(path: Path, about: dict[str, Any]) -> dict[str, Any]:

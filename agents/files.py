@@ -19,6 +19,7 @@ from saccade_env.agents.net import EXTRAS, TokenGridNet
 from saccade_env.classifiers.weights_file import WeightsError, check_tensors, empty, fill
 from saccade_env.errors import unknown_name
 from saccade_env.files import read_object, replacing, write_json
+from saccade_env.observe.eye import SHOWS, WHOLE
 
 WEIGHTS, DESCRIPTION = "agent.safetensors", "agent.json"
 SHIPPED = Path(__file__).parent / "pretrained"  # the agents that come with the package
@@ -48,13 +49,25 @@ def _text(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable()
 
 
+def _eye(value: Any) -> bool:
+    if value is None:
+        return True
+    if not isinstance(value, dict) or {*value} != {"classifier", "sees", "shows"}:
+        return False
+    name, sees, shows = value["classifier"], value["sees"], value["shows"]
+    named = _text(name) and name in classifiers.REGISTRY.entries
+    whole = sees == WHOLE or (type(sees) is int and 1 <= sees <= LARGEST_PERIPHERY)
+    return named and whole and isinstance(shows, list) and all(one in [*SHOWS] for one in shows)
+
+
 OBSERVATION = {
     "periphery": _whole(0, LARGEST_PERIPHERY),
     "prior": Field("the name of a policy or null", lambda name: name is None or _text(name)),
     "belief": _whole(0, 1000),
-    "activation": Field(
-        f"null or a classifier's name: {', '.join(classifiers.REGISTRY.entries)}",
-        lambda name: name is None or (_text(name) and name in classifiers.REGISTRY.entries),
+    "eye": Field(
+        "null or an object with 'classifier', the name of one, 'sees', \"image\" or up to "
+        f"{LARGEST_PERIPHERY} pixels, and 'shows', a list of some of {', '.join(SHOWS)}",
+        _eye,
     ),
 }
 SCHEMA: dict[str, Any] = {
@@ -64,6 +77,7 @@ SCHEMA: dict[str, Any] = {
         "channels": Field("a multiple of 8 from 8 to 512", _width),
         "blocks": _whole(0, 32),
         "stop_action": Field("true or false", lambda value: isinstance(value, bool)),
+        "embedding": _whole(0, 512),
         "patch_size": _whole(1, 64),
     },
     "observation": OBSERVATION,
@@ -121,8 +135,8 @@ def save_agent(
         folder: Made if it is not there.
         name: Of the agent.
         observation: What it observes beside what is revealed: {"periphery": side or 0, "prior":
-            name of a policy or None, "belief": probabilities or 0, "activation": name of a
-            classifier or None}.
+            name of a policy or None, "belief": probabilities or 0, "eye": description of an
+            :class:`saccade_env.observe.eye.Eye` or None}.
         card: Whatever else shall be known, as plain data.
 
     Returns:
@@ -140,6 +154,7 @@ def save_agent(
             "channels": net.channels,
             "blocks": net.blocks,
             "stop_action": net.stop_action,
+            "embedding": net.embedding,
             "patch_size": net.patch_size,
         },
         "observation": dict(observation),

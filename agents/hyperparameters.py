@@ -1,6 +1,7 @@
 """Hyperparameters: those of ``hyperparameters.yml``, under a file and single values of the user's.
 
-The file is in RL Zoo's style: a section an algorithm, and the names are Stable-Baselines3's.
+The file is in RL Zoo's style: a section an algorithm, and the names are Stable-Baselines3's. A
+user's may have one more, ``train``: options of ``saccade-env train``, which makes it a recipe.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ ALGORITHMS = {
 _SHARED = ("network", "warm-start")  # sections that all algorithms share
 # Set by us.
 _OWN = ("policy", "env", "seed", "device", "tensorboard_log", "verbose", "_init_setup_model")
-_OF_IMITATE = ("model", "paths", "seed", "progress", "masked")
+_OF_IMITATE = ("model", "paths", "seed", "progress", "masked", "held_back")
+TRAIN = "train"  # section of a recipe
 _COUNT, _SHARE, _WEIGHT = (1.0, math.inf), (0.0, 1.0), (0.0, math.inf)
 _ABOVE_0 = (1e-12, math.inf)
 # Smallest and largest value, as Stable-Baselines3 refuses few, and those late.
@@ -58,8 +60,11 @@ _LIMITS = {
     "ent_coef": _WEIGHT,
     "vf_coef": _WEIGHT,
     "weight_decay": _WEIGHT,
+    "regression": _WEIGHT,
+    "rounds": _COUNT,
     "asked": (1e-12, 1.0),
     "channels": (8.0, 512.0),
+    "embedding": (0.0, 512.0),
     "blocks": (0.0, 32.0),
 }
 _KINDS = {
@@ -109,10 +114,11 @@ def hyperparameters(
     types = {
         algo: _types(algorithm(algo), _OWN),
         "network": _types(TokenGridNet, ("observation_space", "stop_action")),
-        "warm-start": {**_types(imitate, _OF_IMITATE), "asked": float},
+        "warm-start": {**_types(imitate, _OF_IMITATE), "asked": float, "rounds": int},
     }
     own = _sections(Path(__file__).with_name("hyperparameters.yml"))
     users = _sections(file) if file else {}
+    users.pop(TRAIN, None)
     for section in users:
         if section not in own:
             raise unknown_name(f"section of {file}", section, own)
@@ -122,6 +128,16 @@ def hyperparameters(
         users_own = _checked(users.get(section, {}), known, f"{file}, {section}: ")
         chosen[section] = {**own[section], **users_own, **_checked(inline, known, "")}
     return {"algorithm": chosen.pop(algo), **chosen}
+
+
+def recipe(file: Path) -> dict[str, Any]:
+    """Options of ``saccade-env train`` that a user's file gives, by their names.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It does not hold sections.
+    """
+    return _sections(file).get(TRAIN, {})
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:

@@ -3,6 +3,10 @@
 It reads the environment's Dict observation as it is, or as Stable-Baselines3 hands it on, and
 knows the grid only through the observation space: the same ``state_dict`` runs on any grid of the
 same patch size. Torch only.
+
+A logit is a gain: in units of :data:`TEMPERATURE` nats, what the network expects that looking there
+adds to the log-probability of the right class. Imitation teaches this (:mod:`.imitate`); what
+reinforcement makes of the logits later is a preference and no more.
 """
 
 from __future__ import annotations
@@ -19,9 +23,9 @@ from torch.nn import functional as F
 
 Observation = dict[str, Tensor]
 
-EXTRAS = ("periphery", "saliency", "belief", "activation")
+EXTRAS = ("periphery", "saliency", "belief", "eye")
+TEMPERATURE = 0.5  # nats
 _NEEDED = ("tokens", "revealed", "fixation", "saccades_left")
-_EMBEDDING = 32  # values a token is encoded to
 _GROUPS = 8  # of the normalisation
 
 
@@ -30,12 +34,12 @@ class TokenGridNet(nn.Module):
 
     Args:
         observation_space: The environment's, with any of ``periphery``, ``saliency``, ``belief``,
-            ``activation``.
+            ``eye``.
         channels: Width, a multiple of 8.
         blocks: Number of residual blocks; their dilations are 1, 2, 1, 2, …
         stop_action: Whether there is a last logit that ends the episode.
-        prior_weight: How far it follows the maps it observes before it has learned anything: what
-            multiplies the standardised sum of what they promise around a cell. 0: not at all.
+        embedding: Values that the pixels of a token are encoded to; with 0 it does not look at
+            them, and has few parameters.
 
     Attributes:
         grid: (rows, cols).
@@ -52,7 +56,7 @@ class TokenGridNet(nn.Module):
         channels: int = 64,
         blocks: int = 4,
         stop_action: bool = False,
-        prior_weight: float = 0.0,
+        embedding: int = 32,
     ) -> None:
         super().__init__()
         if channels < _GROUPS or channels % _GROUPS:
@@ -62,13 +66,14 @@ class TokenGridNet(nn.Module):
         self.patch_size = round((_width(known, "tokens") / 3) ** 0.5)
         self.budget = int(known["saccades_left"].high[0])  # type: ignore[attr-defined]
         self.channels, self.blocks, self.stop_action = channels, blocks, stop_action
+        self.embedding = embedding
         self.extras = tuple(key for key in EXTRAS if key in known)
-        self._guides = tuple(key for key in ("saliency", "activation") if key in known)
-        widths = {"periphery": 12, "saliency": 1, "activation": 1}
-        widths["belief"] = _width(known, "belief")
-        inputs = _EMBEDDING + 5 + sum(widths[key] for key in self.extras)
-        self.encoder = nn.Linear(_width(known, "tokens"), _EMBEDDING)
+        widths = {"periphery": 12, "saliency": 2}
+        widths |= {"belief": _width(known, "belief"), "eye": _width(known, "eye", 0)}
+        inputs = embedding + 5 + sum(widths[key] for key in self.extras)
+        self.encoder = nn.Linear(_width(known, "tokens"), embedding) if embedding else None
         self.project = nn.Conv2d(inputs, channels, 1)
+        self.direct = _small(nn.Conv2d(inputs, 1, 3, padding=1))
         self.body = nn.Sequential(*(_Block(channels, 1 + i % 2) for i in range(blocks)))
         self.norm = nn.GroupNorm(_GROUPS, channels)
         self.cell = _small(nn.Conv2d(channels, 1, 1))
@@ -76,8 +81,6 @@ class TokenGridNet(nn.Module):
         self.value = nn.Sequential(
             nn.Linear(2 * channels, channels), nn.SiLU(), nn.Linear(channels, 1)
         )
-        if self._guides:
-            self.prior_weight = nn.Parameter(torch.tensor(float(prior_weight)))
 
     @property
     def num_actions(self) -> int:
@@ -95,49 +98,45 @@ class TokenGridNet(nn.Module):
         self, observation: Observation
     ) -> tuple[Float[Tensor, "batch actions"], Float[Tensor, " batch"]]:
         """Logits of the actions, row-major and stopping last, and the value."""
-        features = self.features(observation)
+        inputs = self._inputs(observation)
+        features = self._features(inputs)
         pooled = pool(features)
-        logits = self.cell(features)[:, 0]
-        if self._guides:
-            logits = logits + self.prior_weight * self._promise(observation)
-        logits = logits.flatten(1)
+        logits = (self.cell(features) + self.direct(inputs)).flatten(1)
         if self.stop is not None:
             logits = torch.cat((logits, self.stop(pooled)), 1)
         return logits, self.value(pooled)[:, 0]
 
     def features(self, observation: Observation) -> Float[Tensor, "batch channels rows cols"]:
         """What the network makes of every cell and its surroundings."""
-        return F.silu(self.norm(self.body(self.project(self._inputs(observation)))))
+        return self._features(self._inputs(observation))
 
-    def _promise(self, observation: Observation) -> Float[Tensor, "batch rows cols"]:
-        """What the maps promise of the hidden cells in the 3 × 3 around each cell, standardised."""
-        maps = torch.stack([standardise(observation[key]) for key in self._guides]).sum(0)
-        hidden = 1 - observation["revealed"].float().reshape(-1, *self.grid)
-        above = (maps - maps.amin((1, 2), keepdim=True)) * hidden
-        return standardise(F.avg_pool2d(above[:, None], 3, 1, 1)[:, 0])
+    def _features(self, inputs: Tensor) -> Float[Tensor, "batch channels rows cols"]:
+        return F.silu(self.norm(self.body(self.project(inputs))))
 
     def _inputs(self, observation: Observation) -> Float[Tensor, "batch inputs rows cols"]:
         revealed = observation["revealed"].float()
-        batch = len(revealed)
-        tokens = self.encoder(observation["tokens"].float() / 255 - 0.5) * revealed[..., None]
-        share = observation["saccades_left"].float() / self.budget
+        seen = revealed.reshape(-1, 1, *self.grid)
         maps = [
-            tokens.transpose(1, 2).reshape(batch, -1, *self.grid),
-            revealed.reshape(batch, 1, *self.grid),
+            seen,
             self._fixated(observation["fixation"]),
-            self._broadcast(share),
-            self._coordinates(revealed.device).expand(batch, -1, -1, -1),
+            self._broadcast(observation["saccades_left"].float() / self.budget),
+            self._coordinates(revealed.device).expand(len(revealed), -1, -1, -1),
         ]
+        if self.encoder is not None:
+            pixels = observation["tokens"].float() / 255 - 0.5
+            tokens = self.encoder(pixels) * revealed[..., None]
+            maps.append(tokens.transpose(1, 2).unflatten(2, self.grid))
         if "periphery" in self.extras:
             picture = _channels_first(observation["periphery"]) / 255 - 0.5
             small = F.interpolate(picture, (2 * self.grid[0], 2 * self.grid[1]), mode="area")
             maps.append(F.pixel_unshuffle(small, 2))
         if "saliency" in self.extras:
-            maps.append(standardise(observation["saliency"])[:, None])
+            saliency = standardise(observation["saliency"])[:, None]
+            maps += [saliency, observation["saliency"][:, None] * (1 - seen)]
+        if "eye" in self.extras:
+            maps.append(observation["eye"])
         if "belief" in self.extras:
             maps.append(self._broadcast(observation["belief"].float()))
-        if "activation" in self.extras:
-            maps.append(standardise(observation["activation"])[:, None])
         return torch.cat(maps, 1)
 
     def _fixated(self, fixation: Tensor) -> Float[Tensor, "batch 1 rows cols"]:
@@ -209,5 +208,5 @@ def _grid_of(known: dict[str, spaces.Space]) -> tuple[int, int]:
     return int(rows), int(cols)
 
 
-def _width(known: dict[str, spaces.Space], key: str) -> int:
-    return int(known[key].shape[-1]) if key in known else 0  # type: ignore[index]
+def _width(known: dict[str, spaces.Space], key: str, axis: int = -1) -> int:
+    return int(known[key].shape[axis]) if key in known else 0  # type: ignore[index]

@@ -1,23 +1,53 @@
 """What an agent observes, built from images and a :class:`saccade_env.core.View` alone.
 
 The arrays are those of the environment it is trained in, by the same list of observers
-(:func:`saccade_env.observe.observers.extras`), so that an agent can be asked anywhere.
+(:func:`saccade_env.observe.eye.extras`), so that an agent can be asked anywhere.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium import spaces
 from jaxtyping import UInt8
 from torch import Tensor
 
+from saccade_env import classifiers
 from saccade_env.config import SaccadeConfig
 from saccade_env.core import View
-from saccade_env.observe.observers import extras
+from saccade_env.geometry import Grid
+from saccade_env.observe.eye import Eye, extras
 from saccade_env.observe.tokens import observe, patches
 from saccade_env.spaces import Observation, observation_space
+
+
+def eye_of(
+    described: Mapping[str, Any] | None, grid: Grid, patch_size: int, device: str | torch.device
+) -> Eye | None:
+    """The eye of a description: ``classifier`` (or its name), ``sees`` and ``shows``.
+
+    Raises:
+        ValueError: There is no such eye, or not on this grid.
+    """
+    if described is None:
+        return None
+    seer = classifiers.create(
+        described["classifier"],
+        device=device,
+        image_size=(grid[0] * patch_size, grid[1] * patch_size),
+    )
+    if (tuple(seer.grid), seer.patch_size) != (tuple(grid), patch_size):
+        raise ValueError(
+            f"the eye's classifier has {seer.grid} tokens of {seer.patch_size} pixels; the agent "
+            f"needs {tuple(grid)} of {patch_size}"
+        )
+    try:
+        return Eye(seer, described["sees"], described["shows"])  # type: ignore[arg-type]
+    except TypeError as error:
+        raise ValueError(f"the agent cannot observe that: {error}") from error
 
 
 class Observing:
@@ -30,12 +60,10 @@ class Observing:
         prior: A policy whose saliency map is shown (:class:`saccade_env.core.HasMaps`); None means
             none.
         belief: Number of class probabilities shown of what the classifier believes; 0 means none.
-        eye: A convolutional classifier whose activation on the foveated picture is shown; None
-            means none. It needs a periphery.
+        eye: What an :class:`.Eye` finds; None means none.
 
     Raises:
-        TypeError: The prior has no saliency map, or the eye no class activation map.
-        ValueError: There is an eye and no periphery.
+        TypeError: The prior has no saliency map.
     """
 
     def __init__(
@@ -45,14 +73,13 @@ class Observing:
         periphery: int = 0,
         prior: Any = None,
         belief: int = 0,
-        eye: Any = None,
+        eye: Eye | None = None,
     ) -> None:
         self.grid, self.patch_size = (grid[0], grid[1]), patch_size
-        self.periphery, self.belief = periphery, belief
-        self.eye = eye.name if eye is not None else None
+        self.periphery, self.belief, self.eye = periphery, belief, eye
         self._observers = extras(self.grid, periphery, prior, belief, eye)
         self._tokens: np.ndarray | None = None
-        self._fixed: list[np.ndarray] = []
+        self._fixed: list[Any] = []
 
     def space(self, max_saccades: int) -> spaces.Dict:
         """Observation space of one episode with such a budget."""

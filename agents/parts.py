@@ -8,14 +8,15 @@ from typing import Any
 
 from saccade_env import SaccadeVectorEnv, images
 from saccade_env.agents.augment import Augmented, split
-from saccade_env.agents.observation import Observing
+from saccade_env.agents.observation import Observing, eye_of
 from saccade_env.agents.settings import Settings
 from saccade_env.card import card, describe_policy, versions
 from saccade_env.classifiers import Classifier
 from saccade_env.config import SaccadeConfig
 from saccade_env.core import HasMaps, Policy
 from saccade_env.images import ImageSource
-from saccade_env.observe.observers import BELIEF, extras
+from saccade_env.observe.eye import extras
+from saccade_env.observe.observers import BELIEF
 from saccade_env.observe.wrappers import show
 from saccade_env.task import open_pair
 
@@ -47,13 +48,13 @@ class Parts:
         """Builds what is observed outside of an environment."""
         return Observing(self.config.grid, self.classifier.patch_size, **self.observed)
 
-    def env(self, num_envs: int, workers: int | None) -> Any:
-        """A vector environment on the pictures to learn from, with the observation."""
+    def env(self, num_envs: int, workers: int | None, source: ImageSource | None = None) -> Any:
+        """A vector environment with the observation, by default on the pictures to learn from."""
         rules = asdict(self.config)
         del rules["grid"]  # the classifier's
         env: Any = SaccadeVectorEnv(
             num_envs,
-            images=self.shown,
+            images=self.shown if source is None else source,
             classifier=self.classifier,
             device=self.classifier.device,
             workers=workers,
@@ -78,8 +79,12 @@ def open_parts(settings: Settings, make_policy: MakePolicy | None) -> Parts:
         "periphery": settings.periphery,
         "prior": None if settings.prior == "none" else _policy(make_policy, settings.prior),
         "belief": BELIEF if settings.belief else 0,
-        "eye": judge if settings.activation else None,
+        "eye": None,
     }
+    if settings.eye != "none":
+        seer = settings.eye_classifier or judge
+        described = {"classifier": seer, "sees": settings.eye, "shows": settings.eye_shows}
+        observed["eye"] = eye_of(described, judge.grid, judge.patch_size, settings.device)
     parts = Parts(
         config=settings.config.on(judge.grid),
         learnt=learnt,
@@ -98,10 +103,6 @@ def open_parts(settings: Settings, make_policy: MakePolicy | None) -> Parts:
         )
     if observed["prior"] is not None and not isinstance(observed["prior"], HasMaps):
         raise ValueError(f"policy {settings.prior!r} has no saliency map to observe")
-    try:
-        parts.observing()
-    except TypeError as error:  # an eye that is not convolutional
-        raise ValueError(f"the agent cannot observe that: {error}") from error
     return parts
 
 
@@ -118,7 +119,7 @@ def run_card(settings: Settings, parts: Parts, hyperparameters: dict[str, Any]) 
             "periphery": observing.periphery,
             "prior": None if prior is None else settings.prior,
             "belief": observing.belief,
-            "activation": observing.eye,
+            "eye": observing.eye and observing.eye.description,
         },
         "prior": describe_policy(prior) if prior is not None else None,
         "warm_start": describe_policy(parts.teacher) if parts.teacher is not None else None,

@@ -15,12 +15,13 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from saccade_env import classifiers
 from saccade_env.agents.files import DESCRIPTION, WEIGHTS, read_description, read_weights
-from saccade_env.agents.observation import Observing
+from saccade_env.agents.net import TEMPERATURE
+from saccade_env.agents.observation import Observing, eye_of
 from saccade_env.classifiers.base import Weights
 from saccade_env.classifiers.weights_file import sha256
 from saccade_env.core import Policy, View, open_cells
+from saccade_env.observe.eye import WHOLE
 from saccade_env.spaces import Observation
 
 Grid = tuple[int, int]
@@ -62,11 +63,12 @@ class AgentPolicy:
         weights: Where the network came from.
 
     Attributes:
-        sees_full_image: The prior's. A periphery does not count, unless its side is above half of
-            the image's: then it is no low resolution.
-        periphery: Side in pixels of the picture it observes, 0 without: results name it.
+        sees_full_image: The prior's, or the eye's. A periphery does not count, unless its side is
+            above half of the image's: then it is no low resolution.
+        periphery: Side in pixels of the picture that it observes, or its eye; 0 without: results
+            name it.
         belief: Number of class probabilities it observes.
-        eye: Name of the classifier whose activation it observes, None without.
+        eye: What its eye is (:attr:`saccade_env.observe.eye.Eye.description`), None without.
     """
 
     def __init__(
@@ -79,11 +81,14 @@ class AgentPolicy:
         weights: Weights | None = None,
     ) -> None:
         self.name, self.prior, self.stops = name, prior, stops and net.stop_action
+        eye = observing.eye
         sharp = 2 * observing.periphery > min(observing.grid) * observing.patch_size
-        self.sees_full_image = sharp or (prior is not None and prior.sees_full_image)
+        whole = eye is not None and eye.sees == WHOLE
+        self.sees_full_image = whole or sharp or (prior is not None and prior.sees_full_image)
         self.grid, self.weights = observing.grid, weights
-        self.periphery, self.belief = observing.periphery, observing.belief
-        self.eye = observing.eye
+        pixels = 0 if eye is None or whole else int(eye.sees)
+        self.periphery, self.belief = max(observing.periphery, pixels), observing.belief
+        self.eye = eye and eye.description
         self._net, self._observing, self._state = net, observing, None
 
     @classmethod
@@ -151,6 +156,15 @@ class AgentPolicy:
             masked = torch.cat((masked, logits[:, cells:]), 1)
         return masked.argmax(1).to(view.revealed.device)
 
+    def predicted_gain(self, view: View) -> Float[Tensor, " batch"]:
+        """What it expects of its next fixation, in nats of the right class's log-probability.
+
+        Told well by agents that imitate a teacher of gains and by no others; on the CPU.
+        """
+        cells = open_cells(view).flatten(1).cpu()
+        logits = self.logits(view).cpu()[:, : cells.shape[1]]
+        return TEMPERATURE * logits.masked_fill(~cells, -torch.inf).amax(1)
+
     @torch.no_grad()
     def logits(self, view: View) -> Float[Tensor, "batch actions"]:
         """The network's logits, nothing masked; the budget is the view's. It remembers the call.
@@ -180,9 +194,7 @@ def observing_of(
         ValueError: It needs a prior, and there is nothing to make it with, or policy or classifier
             do not serve; the message begins with ``where``, the name of the file.
     """
-    periphery, name, belief, activation = (
-        observation[key] for key in ("periphery", "prior", "belief", "activation")
-    )
+    periphery, name, belief = (observation[key] for key in ("periphery", "prior", "belief"))
     if name and make_prior is None:
         raise ValueError(
             f"{where}: this agent observes the map of policy {name!r}: give make_prior, which "
@@ -190,12 +202,7 @@ def observing_of(
         )
     try:
         prior = make_prior(name) if name and make_prior else None
-        eye = activation and classifiers.create(
-            activation,
-            image_size=(grid[0] * patch_size, grid[1] * patch_size),
-            patch_size=patch_size,
-            device=device,
-        )
+        eye = eye_of(observation["eye"], grid, patch_size, device)
         return Observing(grid, patch_size, periphery, prior, belief, eye), prior
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}, 'observation': {error}") from error

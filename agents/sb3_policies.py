@@ -176,8 +176,8 @@ class Sb3Network:
 
     def __init__(self, model: Any) -> None:
         self._policy = policy = model.policy
-        self._valued = isinstance(policy, DQNPolicy)
-        extractor = (policy.q_net if self._valued else policy).features_extractor
+        valued = isinstance(policy, DQNPolicy)
+        extractor = (policy.q_net if valued else policy).features_extractor
         if not isinstance(extractor, TokenGridExtractor | GridPooledExtractor):
             raise TypeError(f"{type(policy).__name__} does not choose by a TokenGridNet")
         self.net, self.recurrent = extractor.net, isinstance(extractor, GridPooledExtractor)
@@ -186,13 +186,11 @@ class Sb3Network:
     def logits(
         self, observation: Mapping[str, np.ndarray], budget: int, state: Any = None
     ) -> tuple[Float[Tensor, "batch actions"], Any]:
-        """Logits (DQN's values; else up to a constant), and what the LSTM remembers."""
+        """The network's logits, which are DQN's values; or an LSTM's, and what it remembers."""
         self.net.budget = budget
         tensors, _ = self._policy.obs_to_tensor(observation)
-        if self._valued:
-            return self._policy.q_net(tensors), None
         if not self.recurrent:
-            return self._policy.get_distribution(tensors).distribution.logits, None
+            return self.net(tensors)[0], None
         batch, device = len(observation["revealed"]), self._policy.device
         state = self.blank(batch) if state is None else state
         starts = torch.zeros(batch, device=device)

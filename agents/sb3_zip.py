@@ -58,7 +58,8 @@ def load_sb3(
     net: Network = trained
     if not trained.recurrent:
         own = trained.net
-        net = TokenGridNet(observing.space(own.budget), own.channels, own.blocks, own.stop_action)
+        space = observing.space(own.budget)
+        net = TokenGridNet(space, own.channels, own.blocks, own.stop_action, own.embedding)
         net = fill(net, own.state_dict(), str(zipped)).to(device)
     elif here != trained.net.grid:
         raise ValueError(f"{zipped} knows only the grid {trained.net.grid}; got {here}")

@@ -12,6 +12,7 @@ from saccade_env.agents.files import LARGEST_PERIPHERY
 from saccade_env.classifiers import AUTO
 from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation.work import Engine, here
+from saccade_env.observe.eye import ACTIVATION
 
 LARGEST_SEED = 2**32 - 1  # NumPy's and Stable-Baselines3's
 # Certainty alone can be gamed by being surely wrong: it counts only while the prediction is right.
@@ -27,20 +28,23 @@ class Settings:
         algo: One of :data:`saccade_env.agents.hyperparameters.ALGORITHMS`.
         images: To learn from, see :func:`saccade_env.images.create`.
         classifier: See :func:`saccade_env.classifiers.create`.
-        timesteps: Saccades to train for, over all rows.
+        timesteps: Saccades to train for, over all rows; 0 for a warm start alone.
         n_envs: Episodes side by side.
         config: The task: fovea, saccades an episode, reward, whether the agent may stop. Its grid
             is replaced by the classifier's.
         periphery: Side in pixels of the small picture observed beside what is revealed; 0: none.
         prior: Name of the policy whose saliency map is observed too, or ``"none"``.
         belief: Observe what the classifier believes so far.
-        activation: Observe where the classifier sees what it believes, in what is revealed and the
-            periphery: see :mod:`saccade_env.observe.activation`.
+        eye: Observe what the classifier finds in a picture: in the whole image (``"image"``), in
+            one that is sharp where tokens are revealed, with so many pixels a side elsewhere, or
+            ``"none"``. See :mod:`saccade_env.observe.eye`.
+        eye_shows: What it finds: some of :data:`saccade_env.observe.eye.SHOWS`.
+        eye_classifier: Name of another classifier that looks, None for the same.
         eval_images: Held-back pictures; by default a share of ``images`` is held back.
         eval_share: That share, above 0 and below 1.
         eval_every: Timesteps between evaluations on these.
         save_every: Timesteps between checkpoints.
-        warm_start: Name of a policy to imitate before the training, or None.
+        warm_start: Name of a policy to learn from before the training, or None.
         warm_start_steps: Saccades of its demonstrations.
         demonstrations: Folder of these, by default in ``out``. Trainings that observe the same or
             less may share one.
@@ -65,7 +69,9 @@ class Settings:
     periphery: int = 32
     prior: str = "none"
     belief: bool = False
-    activation: bool = False
+    eye: str | int = "none"
+    eye_shows: tuple[str, ...] = (ACTIVATION,)
+    eye_classifier: str | None = None
     eval_images: Any = None
     eval_share: float = 0.1
     eval_every: int = 10_000
@@ -83,10 +89,10 @@ class Settings:
     engine: Engine = here
 
     def __post_init__(self) -> None:
-        for name in ("timesteps", "n_envs", "eval_every", "save_every", "warm_start_steps"):
-            value = vars(self)[name]
-            if not isinstance(value, Integral) or value < 1:
-                raise ValueError(f"{name} must be a whole number ≥ 1; got {value}")
+        for name in ("n_envs", "eval_every", "save_every", "warm_start_steps", "timesteps"):
+            value, least = vars(self)[name], int(name != "timesteps" or not self.warm_start)
+            if not isinstance(value, Integral) or value < least:
+                raise ValueError(f"{name} must be a whole number ≥ {least}; got {value}")
         if not 0 <= self.seed <= LARGEST_SEED:
             raise ValueError(f"seed must be ≥ 0 and ≤ {LARGEST_SEED}; got {self.seed}")
         if self.config.action != "token":
@@ -97,7 +103,5 @@ class Settings:
             )
         if self.demonstrations and not self.warm_start:
             raise ValueError("demonstrations are of a warm start: say which policy is imitated")
-        if self.activation and not self.periphery:
-            raise ValueError("activation needs a periphery: what is seen where nothing is revealed")
         if not 0 < self.eval_share < 1:
             raise ValueError(f"eval_share must be above 0 and below 1; got {self.eval_share}")

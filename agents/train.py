@@ -1,8 +1,8 @@
 """Training with Stable-Baselines3: :func:`train`, which ``saccade-env train`` calls.
 
 A run is a folder: ``model.zip`` as it was last, ``best.zip`` as it was best on the held-back
-pictures, ``checkpoint.pt`` (to go on from), ``card.json``, ``evaluations.csv`` and TensorBoard's
-curves.
+pictures, ``checkpoint.pt`` (to go on from), ``card.json``, ``evaluations.csv``, after a warm start
+``imitation.csv``, and TensorBoard's curves.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import VecMonitor
 
@@ -25,11 +26,11 @@ from saccade_env.agents.sb3_policies import policy_class
 from saccade_env.agents.sb3_vec_env import SB3VecEnv
 from saccade_env.agents.sb3_zip import BEST
 from saccade_env.agents.settings import Settings
-from saccade_env.files import remove_temporaries
+from saccade_env.files import remove_temporaries, replacing
 
-DEMONSTRATIONS = "demonstrations"
+DEMONSTRATIONS, HELD_BACK, IMITATION = "demonstrations", "held-back", "imitation.csv"
 # What a training may have written when it was stopped before its first checkpoint.
-_BEFORE_CHECKPOINT = {DEMONSTRATIONS, "tensorboard", EVALUATIONS, BEST}
+_BEFORE_CHECKPOINT = {DEMONSTRATIONS, IMITATION, "tensorboard", EVALUATIONS, BEST}
 # What demonstrations depend on, and what is observed in them.
 _EARNED = ("reward", "saccade_cost")  # a teacher looks the same whatever is earned
 _DEMONSTRATED = ("config", "classifier", "images", "warm_start", "augment", "seed", "n_envs",
@@ -92,32 +93,51 @@ class _Run:
         self.monitor = VecMonitor(SB3VecEnv(env))
         self.model = _model(settings, chosen, self.monitor, None if kept else settings.seed)
         self.model.seed = settings.seed
-        self.cloned: list[float] = []
+        self.curve = pd.DataFrame()
 
     def imitate(self, warm_start: dict[str, Any]) -> None:
-        """Clone a policy, on the pictures to learn from."""
+        """Learn from a policy, on the pictures to learn from."""
         settings, learning = self.settings, dict(warm_start)
         common: Any = {"seed": settings.seed, "progress": settings.progress}
-        asked, steps = float(learning.pop("asked")), settings.warm_start_steps
-        about = {key: self.card[key] for key in _DEMONSTRATED} | {"asked": asked}
+        asked, rounds = float(learning.pop("asked")), int(learning.pop("rounds"))
+        about = {key: self.card[key] for key in _DEMONSTRATED} | {"asked": asked, "rounds": rounds}
         about["config"] = {k: v for k, v in about["config"].items() if k not in _EARNED}
         folder = settings.demonstrations or settings.out / DEMONSTRATIONS
-        env, kept = self._env(), Demonstrations(folder, about)
+        kept = Demonstrations(folder, about)
         self.card["demonstrations"] = kept.about
         explore = partial(_explore, self.model.policy, self.masked)
-        paths = kept.collect(
-            env, self.parts.teacher, steps, explore, asked, **common, engine=settings.engine
-        )
-        env.close()
-        self.cloned = imitate(self.model, paths, **learning, **common, masked=self.masked)
+        collect = partial(kept.collect, self._env(), self.parts.teacher, predict=explore,
+                          asked=asked, **common, engine=settings.engine)  # fmt: skip
+        held_back, curves = self._shown_held_back(folder, about, explore, asked), []
+        for number in range(1, rounds + 1):
+            paths = collect(settings.warm_start_steps * number // rounds, follow=number == 1)
+            curves.append(imitate(self.model, paths, **learning, **common, masked=self.masked,
+                                  held_back=held_back))  # fmt: skip
+        self.curve = pd.concat(curves, keys=range(1, rounds + 1), names=["round", "epoch"])
+        with replacing(settings.out / IMITATION) as part:
+            self.curve.to_csv(part)
+
+    def _shown_held_back(
+        self, folder: Path, about: dict[str, Any], explore: Any, asked: float
+    ) -> list[Path]:
+        """Demonstrations on the pictures that are held back, each once or nearly."""
+        settings, source = self.settings, self.parts.held_back
+        about = about | {"images": {"count": len(source), "identity": source.identity}}
+        steps = min(len(source) * self.parts.config.max_saccades, settings.warm_start_steps // 5)
+        env = self.parts.env(settings.n_envs, settings.workers, source)
+        return Demonstrations(folder / HELD_BACK, about).collect(
+            env, self.parts.teacher, steps, explore, asked,
+            seed=settings.seed, progress=settings.progress, engine=settings.engine,
+        )  # fmt: skip
 
     def learn(self) -> None:
         """Train to the end."""
         settings, model, kept = self.settings, self.model, self.kept
         logger = configure(str(settings.out / "tensorboard"), ["tensorboard"])
         model.set_logger(logger)
-        for number, loss in enumerate(self.cloned):
-            logger.record("warm_start/cross_entropy", loss)
+        for number, values in enumerate(self.curve.to_dict("records")):
+            for key, value in values.items():
+                logger.record(f"warm_start/{key}", value)
             logger.dump(number)
         begun, lines = (kept["fields"]["num_timesteps"], kept["evaluations"]) if kept else (-1, [])
         between = BetweenRollouts(settings, self.parts, self.card, self.monitor, begun, lines)

@@ -166,7 +166,6 @@ class LookaheadPolicy:
         """
         return self.scores(view).flatten(1).argmax(-1).to(view.revealed.device)
 
-    @torch.no_grad()
     def scores(self, view: core.View) -> Float[Tensor, "batch rows cols"]:
         """How well each fixation would agree, float64 on the CPU; −∞ where it was not tried.
 
@@ -174,6 +173,22 @@ class LookaheadPolicy:
         then revealed, g the class that the eye believes in or its probabilities. With ``k=1`` it is
         0, and nothing is tried.
         """
+        return self._tried(view)[0]
+
+    def gains(self, view: core.View) -> Float[Tensor, "batch rows cols"]:
+        """How much better than now each fixation would agree, in nats; NaN where it was not tried.
+
+        Float64 on the CPU.
+        """
+        scores, goal = self._tried(view)
+        now = (goal * view.logits.cpu().double().log_softmax(-1)).sum(-1)
+        return torch.where(scores.isfinite(), scores - now[:, None, None], torch.nan)
+
+    @torch.no_grad()
+    def _tried(
+        self, view: core.View
+    ) -> tuple[Float[Tensor, "batch rows cols"], Float[Tensor, "batch classes"]]:
+        """The scores, and what they agree with."""
         episodes, revealed = self._begun(view), view.revealed.cpu()
         glance = episodes.glance or self._look(episodes, revealed)
         tried = promising(
@@ -181,7 +196,7 @@ class LookaheadPolicy:
         )
         scores = torch.full(tried.shape, -torch.inf, dtype=torch.float64)
         if self.k == 1:
-            return scores.masked_fill(tried, 0)
+            return scores.masked_fill(tried, 0), glance.goal
         rows, fixations = tried.flatten(1).nonzero().unbind(-1)
         agreed = [
             _agreement(episodes, glance, revealed, *part)
@@ -189,7 +204,7 @@ class LookaheadPolicy:
                 rows.split(self._batch_size), fixations.split(self._batch_size), strict=True
             )
         ]
-        return scores.masked_scatter(tried, torch.cat(agreed))
+        return scores.masked_scatter(tried, torch.cat(agreed)), glance.goal
 
     def _look(self, episodes: _Episodes, revealed: Tensor) -> _Glance:
         """What an eye that does not see the image sees now."""

@@ -11,7 +11,6 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
-from torch.nn import functional as F
 
 from saccade_env import core
 from saccade_env.classifiers.base import Classifier
@@ -23,7 +22,7 @@ from saccade_env.rows import take_rows
 Target = Literal[RewardKind, "true_class", "correct_certainty"]
 # Within an episode a gain and its level have the same best fixation: each reward is a target too.
 _REWARD_OF = {
-    "true_class": "true_class_gain",
+    "true_class": "true_class_log_gain",
     "correct_certainty": "correct_certainty_gain",
     **{kind: kind for kind in get_args(RewardKind)},
 }
@@ -45,7 +44,7 @@ class GreedyOracle:
     is not optimal: several saccades together could do better still.
 
     Args:
-        target: ``"true_class"`` (probability of the label), ``"certainty"`` (needs no label),
+        target: ``"true_class"`` (log-probability of the label), ``"certainty"`` (needs no label),
             ``"correct_certainty"`` (certainty counts only where the prediction is right), or any
             reward of :data:`saccade_env.core.REWARDS`.
         stride: Tries fixations on every ``stride``-th row and column, at least 1; where all of
@@ -141,21 +140,13 @@ class GreedyOracle:
         scores = torch.full(tried.shape, -torch.inf, dtype=torch.float64)
         return scores.masked_scatter(tried.cpu(), torch.cat(earned))
 
-    def preferences(self, view: core.View) -> Float[Tensor, "batch rows cols"]:
-        """How far each fixation is to be preferred, float64 on the CPU; NaN where it was not tried.
+    def gains(self, view: core.View) -> Float[Tensor, "batch rows cols"]:
+        """The scores, with NaN where a fixation was not tried.
 
-        It sums to 1 for each episode: with the target ``"true_class"`` in proportion to the
-        probability that the label would have, with another one it is all for the best.
+        With the target ``"true_class"`` they are gains in log-probability of the label, in nats.
         """
-        earned = self.scores(view).flatten(1)
-        if _REWARD_OF[self.target] == "true_class_gain":
-            state = self._begun(view).state._replace(**view._asdict())
-            before = core.true_class_probability(state).cpu().double()[:, None]
-            weights = (earned + before).clamp(min=_TIE)
-        else:
-            weights = F.one_hot(earned.argmax(-1), earned.shape[1]).double()
-        weights = torch.where(earned.isfinite(), weights, torch.nan)
-        return (weights / weights.nansum(-1, keepdim=True)).reshape(view.revealed.shape)
+        scores = self.scores(view)
+        return torch.where(scores.isfinite(), scores, torch.nan)
 
     def _begun(self, view: core.View) -> _Episodes:
         if self._episodes is None:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from saccade_env.evaluation import evaluate
     from saccade_env.images import ImageSource
     from saccade_env.observe.wrappers import (
-        ActivationObservation,
         BeliefObservation,
+        EyeObservation,
         ImageObservation,
         PeripheryObservation,
         SaliencyObservation,
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from saccade_env.vector_env import SaccadeVectorEnv
 
 __all__ = [
-    "ActivationObservation",
     "BeliefObservation",
     "Classifier",
+    "EyeObservation",
     "ImageObservation",
     "ImageSource",
     "Outcome",

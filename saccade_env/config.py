@@ -12,12 +12,19 @@ from typing import Any, Literal, TypedDict, get_args
 from saccade_env.errors import unknown_name
 
 RewardKind = Literal[
-    "certainty_gain", "certainty", "correct_certainty_gain", "true_class_gain", "correct"
+    "certainty_gain",
+    "certainty",
+    "correct_certainty_gain",
+    "true_class_gain",
+    "true_class_log_gain",
+    "correct",
 ]
 ActionKind = Literal["token", "grid", "continuous"]
 
 UNLABELLED = -1  # the label of an image that has none
-LABEL_REWARDS: frozenset[str] = frozenset({"correct_certainty_gain", "true_class_gain", "correct"})
+LABEL_REWARDS: frozenset[str] = frozenset(
+    {"correct_certainty_gain", "true_class_gain", "true_class_log_gain", "correct"}
+)
 
 
 def check_whole(name: str, value: Any, least: int) -> int:

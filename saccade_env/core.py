@@ -162,6 +162,13 @@ def true_class_probability(state: State) -> Float[Tensor, " batch"]:
     return torch.where(state.labels >= 0, own, torch.nan)
 
 
+def true_class_log_probability(state: State) -> Float[Tensor, " batch"]:
+    """Its logarithm, in nats."""
+    log_p = state.logits.float().log_softmax(-1)
+    own = log_p.gather(-1, state.labels.clamp(min=0)[:, None])[:, 0]
+    return torch.where(state.labels >= 0, own, torch.nan)
+
+
 def correct(state: State) -> Bool[Tensor, " batch"]:
     """Whether the top class is the label; False where there is no label."""
     return state.logits.argmax(-1) == state.labels
@@ -193,6 +200,7 @@ REWARDS: dict[str, Callable[[State, State], Tensor]] = {
     "certainty": _level(lambda state: state.certainty),
     "correct_certainty_gain": _gain(lambda state: state.certainty * correct(state)),
     "true_class_gain": _gain(true_class_probability),
+    "true_class_log_gain": _gain(true_class_log_probability),
     "correct": _level(lambda state: correct(state).float()),
 }
 
@@ -202,7 +210,8 @@ def reward(before: State, after: State, config: SaccadeConfig) -> Float[Tensor, 
 
     ``certainty_gain`` (telescopes to final minus initial certainty), ``certainty``,
     ``correct_certainty_gain`` (certainty counts only while the prediction is right),
-    ``true_class_gain`` and ``correct``. ``saccade_cost`` is subtracted for every saccade made;
+    ``true_class_gain``, ``true_class_log_gain`` (in nats: it tells what helps long before a class
+    becomes probable) and ``correct``. ``saccade_cost`` is subtracted for every saccade made;
     stopping is no saccade.
     """
     made = (after.saccades_done - before.saccades_done).float()

@@ -185,6 +185,44 @@ class CnnClassifier(Classifier):
             found: Tensor = self._last[0](self.normalise(images))
             return found.float()
 
+    @cached_property
+    def _middle(self) -> Any:
+        """What computes features with the stride of a token."""
+        info = getattr(self.network, "feature_info", [])
+        strides = [one["reduction"] for one in info]
+        if self.patch_size not in strides or not hasattr(self.network, "forward_intermediates"):
+            raise AttributeError(f"{self.name!r} has no features with a stride of a token")
+        last = len(strides) - 1 - strides[::-1].index(self.patch_size)
+        until = _Until(self.network, last).eval()
+        return forward_of(until) if self.onnx else until
+
+    @torch.no_grad()
+    def middle_features(
+        self, images: Shaped[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch channels rows cols"]:
+        """Of whole images, of the last layer whose stride is a token's side: a place a token.
+
+        Raises:
+            AttributeError: The network, which must be of timm's CNNs, has no such layer.
+        """
+        with autocast(self.device, self.autocast):
+            found: Tensor = self._middle(self.normalise(images))
+            return found.float()
+
+
+class _Until(nn.Module):
+    """A network of timm's up to one of its stages."""
+
+    def __init__(self, network: Any, stage: int) -> None:
+        super().__init__()
+        self.network, self.stage = network, stage
+
+    def forward(self, images: Tensor) -> Tensor:
+        found: Tensor = self.network.forward_intermediates(
+            images, indices=[self.stage], stop_early=True, intermediates_only=True
+        )[0]
+        return found
+
 
 class _Trunk(nn.Module):
     """A network of timm's up to its last features."""

@@ -27,6 +27,21 @@ from saccade_env.cli.options import (
 )
 from saccade_env.cli.root import app
 from saccade_env.cli.spreading import engine_of
+from saccade_env.errors import unknown_name
+
+
+def _recipe(context: typer.Context, path: Path | None) -> Path | None:
+    """Options that the file gives stand where none is given."""
+    from saccade_env.agents.hyperparameters import recipe
+
+    if path is not None:
+        given = {key.replace("-", "_"): value for key, value in recipe(path).items()}
+        known = {str(parameter.name) for parameter in context.command.params} - {"config", "out"}
+        for key in given:
+            if key not in known:
+                raise unknown_name(f"option in section 'train' of {path}:", key, known)
+        context.default_map = given
+    return path
 
 
 @app.command()
@@ -48,8 +63,8 @@ def train(
     reward: Annotated[
         str,
         typer.Option(
-            help="certainty_gain, certainty, correct_certainty_gain, true_class_gain or correct; "
-            "certainty alone can be gamed."
+            help="certainty_gain, certainty, correct_certainty_gain, true_class_gain, "
+            "true_class_log_gain or correct; certainty alone can be gamed."
         ),
     ] = "correct_certainty_gain",
     fovea: Fovea = 3,
@@ -67,14 +82,25 @@ def train(
     belief: Annotated[
         bool, typer.Option("--belief", help="It sees what the classifier believes so far.")
     ] = False,
-    activation: Annotated[
-        bool,
+    eye: Annotated[
+        str,
         typer.Option(
-            "--activation",
-            help="It sees where the classifier, a CNN, sees what it believes: in what is revealed "
-            "and the periphery.",
+            help="What else the classifier, a CNN, may look at for it: 'image', the whole one; or "
+            "a picture that is sharp where revealed, with so many pixels a side elsewhere; none."
         ),
-    ] = False,
+    ] = "none",
+    eye_shows: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What the eye finds: activation (default), glimpses (of an eye that sees the "
+            "image), features; repeat for several.",
+            show_default=False,
+        ),
+    ] = None,
+    eye_classifier: Annotated[
+        str | None,
+        typer.Option(help="Whose eye it is. Default: the classifier's.", show_default=False),
+    ] = None,
     eval_images: Annotated[
         str | None, typer.Option(help="Held-back pictures.", show_default=False)
     ] = None,
@@ -107,7 +133,12 @@ def train(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="Hyperparameters: a YAML file with a section for each algorithm."),
+        typer.Option(
+            help="A YAML file: hyperparameters, a section for each algorithm, and in a section "
+            "'train' these options.",
+            callback=_recipe,
+            is_eager=True,
+        ),
     ] = None,
     seed: Seed = 0,
     device: Device = "cpu",
@@ -128,7 +159,7 @@ def train(
     ] = False,
 ) -> None:
     """Train an agent with Stable-Baselines3. Ctrl-C saves; --resume goes on exactly there."""
-    options = locals()
+    options = {**locals(), "eye": _eye(eye), "eye_shows": tuple(eye_shows or ["activation"])}
     from dataclasses import fields
 
     from saccade_env.agents.checkpoint import CHECKPOINT
@@ -162,6 +193,10 @@ def train(
         run(settings, fixed_maker(judge.grid, seed, device), resume)
         typer.echo(f"wrote {out}: saccade-env evaluate --policy sb3:{out}, or export it; "
                    f"tensorboard --logdir {out}")  # fmt: skip
+
+
+def _eye(value: str) -> str | int:
+    return int(value) if value.isdecimal() else value
 
 
 @contextmanager

@@ -16,9 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from saccade_env import geometry
-from saccade_env.classifiers.base import Convolutional
 from saccade_env.core import HasMaps, View
-from saccade_env.observe.activation import activation_map, blur, foveate, scaled
+from saccade_env.observe.activation import scaled
 from saccade_env.spaces import Observation
 
 NEUTRAL = 127
@@ -38,13 +37,14 @@ class Observer(ABC):
     def space(self, single: spaces.Dict) -> spaces.Space[Any]:
         """Observation space of one environment."""
 
-    def fixed(self, images: UInt8[Tensor, "batch 3 height width"]) -> np.ndarray:
-        """What depends on the pictures alone, [B, …]; nothing unless told otherwise."""
-        return np.zeros(len(images))
+    def fixed(self, images: UInt8[Tensor, "batch 3 height width"]) -> Any:
+        """What depends on the pictures alone: nested tensors, batch first; nothing as a rule."""
+        return torch.zeros(len(images))
 
-    def now(self, view: View, fixed: np.ndarray) -> np.ndarray:
+    def now(self, view: View, fixed: Any) -> np.ndarray:
         """What goes into the observation of this step: as a rule what the pictures fixed."""
-        return fixed
+        found: np.ndarray = fixed.numpy()
+        return found
 
     @abstractmethod
     def __call__(self, observation: Observation, now: np.ndarray) -> Any:
@@ -102,9 +102,9 @@ class Periphery(Extra):
             raise ValueError(f"size must be ≥ 1 pixel; got {size}")
         self.size, self.box = size, spaces.Box(0, 255, (size, size, 3), np.uint8)
 
-    def fixed(self, images: Tensor) -> np.ndarray:
+    def fixed(self, images: Tensor) -> Tensor:
         small = F.interpolate(images.float(), (self.size, self.size), mode="area")
-        return small.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        return small.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu()
 
 
 class Saliency(Extra):
@@ -121,8 +121,8 @@ class Saliency(Extra):
             raise TypeError(f"{policy!r} has no saliency_map(images) and maps(images)")
         self.policy, self.box = policy, spaces.Box(0, 1, grid, np.float32)
 
-    def fixed(self, images: Tensor) -> np.ndarray:
-        return scaled(self.policy.maps(images).float()).cpu().numpy()
+    def fixed(self, images: Tensor) -> Tensor:
+        return scaled(self.policy.maps(images).float()).cpu()
 
 
 class Belief(Extra):
@@ -139,65 +139,8 @@ class Belief(Extra):
             raise ValueError(f"top must be ≥ 1 and ≤ {classes} classes; got {top}")
         self.top, self.box = top, spaces.Box(0, 1, (2 + top,), np.float32)
 
-    def now(self, view: View, fixed: np.ndarray) -> np.ndarray:
+    def now(self, view: View, fixed: Any) -> np.ndarray:
         return belief(view, self.top).cpu().numpy()
-
-
-class Activation(Extra):
-    """The class activation map of the foveated picture, beside the rest.
-
-    Args:
-        classifier: A :class:`Convolutional` one.
-        periphery: Side in pixels of the whole picture where nothing is revealed yet.
-
-    Raises:
-        ValueError: The classifier is of another kind, or ``periphery`` is below 1.
-    """
-
-    name = "activation"
-
-    def __init__(self, classifier: Convolutional, periphery: int) -> None:
-        if not isinstance(classifier, Convolutional):
-            raise ValueError(
-                f"classifier {classifier.name!r} has no class activation map: it needs a "
-                "convolutional one, such as 'efficientnet_lite0'"
-            )
-        if periphery < 1:
-            raise ValueError(f"a foveated picture needs a periphery ≥ 1 pixel; got {periphery}")
-        self.classifier, self.periphery = classifier, periphery
-        self.box = spaces.Box(0, 1, classifier.grid, np.float32)
-
-    def fixed(self, images: Tensor) -> np.ndarray:
-        return torch.stack((images, blur(images, self.periphery)), 1).cpu().numpy()
-
-    def now(self, view: View, fixed: np.ndarray) -> np.ndarray:
-        sharp, blurred = torch.from_numpy(fixed).unbind(1)
-        picture = foveate(sharp, blurred, view.revealed.cpu(), self.classifier.patch_size)
-        return activation_map(self.classifier, picture).cpu().numpy()
-
-
-def extras(
-    grid: tuple[int, int],
-    periphery: int = 0,
-    prior: HasMaps | None = None,
-    belief: int = 0,
-    eye: Convolutional | None = None,
-) -> list[Observer]:
-    """The one list of what may stand beside the default observation, in this order.
-
-    Args:
-        grid: Token grid (rows, cols).
-        periphery: Side in pixels of the small whole picture; 0 means none.
-        prior: Whose saliency map is shown; None means none.
-        belief: Number of class probabilities shown; 0 means none.
-        eye: Whose activation on the foveated picture is shown; it needs a periphery.
-    """
-    return [
-        *([Periphery(periphery)] if periphery else []),
-        *([Saliency(prior, grid)] if prior is not None else []),
-        *([Belief(belief)] if belief else []),
-        *([Activation(eye, periphery)] if eye is not None else []),
-    ]
 
 
 def belief(view: View, top: int = BELIEF) -> Float[Tensor, "batch features"]:

@@ -1,7 +1,7 @@
 """Other observations, for the single and the vector environment alike.
 
 ``ImageObservation(env)``, ``PeripheryObservation(env, size)``, ``SaliencyObservation(env,
-policy)``, ``BeliefObservation(env, top)`` and ``ActivationObservation(env, periphery)`` return a
+policy)``, ``BeliefObservation(env, top)`` and ``EyeObservation(env, sees, shows)`` return a
 wrapper of the kind the environment needs. What depends on the picture alone is computed once an
 episode, for all new rows in one batch.
 """
@@ -9,6 +9,7 @@ episode, for all new rows in one batch.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -20,8 +21,9 @@ from gymnasium.vector.utils import batch_space
 
 from saccade_env.core import HasMaps
 from saccade_env.observe import observers
+from saccade_env.observe.eye import ACTIVATION, Eye, Sees
 from saccade_env.observe.observers import Observer, observe_one
-from saccade_env.rows import take_rows
+from saccade_env.rows import replace_rows, take_rows
 from saccade_env.spaces import Observation, observation_space
 from saccade_env.task import TaskHolder
 
@@ -136,24 +138,26 @@ class BeliefObservation(_Observing):
         return observers.Belief(top, task.classifier.num_classes)
 
 
-class ActivationObservation(_Observing):
-    """Add ``activation``: where the classifier sees what it believes, float32 [rows, cols], 0…1.
+class EyeObservation(_Observing):
+    """Add ``eye``: maps of what the classifier finds in a picture, float32 [maps, rows, cols].
 
-    Its class activation map on what is revealed and a blurred periphery, anew at each saccade: see
-    :mod:`saccade_env.observe.activation`. It costs another forward a saccade. Around a vector
-    environment it makes a :class:`VectorObservation`.
+    Anew at each saccade, for one more forward, unless it sees the whole image: see
+    :class:`saccade_env.observe.eye.Eye`. Around a vector environment it makes a
+    :class:`VectorObservation`.
 
     Raises:
-        ValueError: The classifier has no class activation map, as it is not convolutional, or
-            ``periphery`` is below 1 pixel.
+        TypeError: The classifier is not convolutional.
+        ValueError: There is no such eye.
     """
 
-    def __init__(self, env: Any, periphery: int = 64) -> None:
-        super().__init__(env, periphery=periphery)
+    def __init__(self, env: Any, sees: Sees = 64, shows: Sequence[str] = (ACTIVATION,)) -> None:
+        super().__init__(env, sees=sees, shows=shows)
 
     @staticmethod
-    def observer(task: TaskHolder, periphery: int) -> Observer:  # type: ignore[override]
-        return observers.Activation(task.classifier, periphery)  # type: ignore[arg-type]
+    def observer(  # type: ignore[override]
+        task: TaskHolder, sees: Sees, shows: Sequence[str]
+    ) -> Observer:
+        return Eye(task.classifier, sees, shows)  # type: ignore[arg-type]
 
 
 class VectorObservation(VectorWrapper):  # not generic before Gymnasium 1.3
@@ -193,13 +197,15 @@ class VectorObservation(VectorWrapper):  # not generic before Gymnasium 1.3
         if len(rows) == self.num_envs:
             self._fixed = self.observer.fixed(self._base.images)
         elif len(rows):
-            self._fixed[rows] = self.observer.fixed(self._base.images[rows])
+            fresh = self.observer.fixed(self._base.images[rows])
+            self._fixed = replace_rows(self._fixed, torch.from_numpy(rows), fresh)
         self._episodes = self._base.episodes
 
     def _observe_finals(self, rows: np.ndarray, finals: np.ndarray) -> None:
         """Observe what episodes ended on, which has their own picture."""
-        own = take_rows(self._base.stepped, torch.from_numpy(rows))
-        ended = self.observer.now(own, self._fixed[rows])
+        places = torch.from_numpy(rows)
+        own = take_rows(self._base.stepped, places)
+        ended = self.observer.now(own, take_rows(self._fixed, places))
         for row, now in zip(rows, ended, strict=True):
             finals[row] = observe_one(self.observer, finals[row], now[None])
 
