@@ -1,8 +1,7 @@
 """Search for an agent's hyperparameters with Optuna; the same command goes on where it stopped.
 
-A trial is a training, which the median pruner may end between its stages. It counts by its mean
-accuracy on held-back pictures, the same in every trial, as rewards cannot be compared with each
-other. Writes study.db, trials.csv and best.yml.
+A trial is a training, which the median pruner may end between stages. It counts by its accuracy on
+held-back pictures, as rewards cannot be compared. Writes study.db, trials.csv and best.yml.
 
 python examples/tune.py --images PATH/TO/imagenet/train
 """
@@ -25,19 +24,19 @@ ALGO = "maskable-ppo"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    as_is = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_is)
     parser.add_argument("--images", default="sample", help="'sample' or a labelled folder")
     parser.add_argument("--trials", type=int, default=20, help="of the whole study")
     parser.add_argument("--timesteps", type=int, default=8000, help="saccades a trial")
     parser.add_argument("--stages", type=int, default=4, help="of a trial")
     parser.add_argument("--n-steps", type=int, default=40, help="saccades a row per update")
+    parser.add_argument("--device", default="cpu", help="of network and classifier")
     parser.add_argument("--out", type=Path, default=Path("runs/tune"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     options.source = images.create(options.images)
-    options.judge = classifiers.create("efficientnet_lite0")
+    options.judge = classifiers.create("efficientnet_lite0", device=options.device)
 
     study = optuna.create_study(
         storage=f"sqlite:///{options.out}/study.db", study_name=ALGO, direction="maximize",
@@ -47,21 +46,19 @@ def main() -> None:
     study.sampler = optuna.samplers.TPESampler(n_startup_trials=4, seed=len(study.trials))
     counted = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
     left = max(options.trials - len(counted), 0)
-    diverged = FloatingPointError
-    study.optimize(lambda trial: objective(trial, options), n_trials=left, catch=diverged)
+    study.optimize(lambda trial: objective(trial, options), left, catch=FloatingPointError)
     study.trials_dataframe().to_csv(options.out / "trials.csv", index=False)
     best = study.best_trial
     (options.out / "best.yml").write_text(yaml.safe_dump(best.user_attrs["hyperparameters"]))
     print(f"best: {best.value:.3f} with {best.params}")
-    print(f"saccade-env train --config {options.out / 'best.yml'}; give reward and periphery too")
 
 
 def objective(trial: Trial, options: argparse.Namespace) -> float:
     """Accuracy at the end of the training, mean over the saccades, 0 to 1."""
     settings, accuracy = sampled(trial, options), 0.0
     for stage in range(1, options.stages + 1):
-        now = replace(settings, timesteps=options.timesteps * stage // options.stages)
-        train(now, resume=stage > 1)
+        until = options.timesteps * stage // options.stages
+        train(replace(settings, timesteps=until), resume=stage > 1)
         accuracy = pd.read_csv(settings.out / "evaluations.csv")["accuracy"].iloc[-1]
         trial.report(accuracy, stage)
         if trial.should_prune():
@@ -71,7 +68,7 @@ def objective(trial: Trial, options: argparse.Namespace) -> float:
 
 def sampled(trial: Trial, options: argparse.Namespace) -> Settings:
     """What is searched. Names are RL Zoo's, where it has one."""
-    own: dict[str, Any] = {
+    own = {
         "n_steps": options.n_steps,
         "batch_size": 2 ** trial.suggest_int("batch_size_pow", 4, 6),
         "learning_rate": trial.suggest_float("learning_rate", 1e-5, 2e-3, log=True),
@@ -86,7 +83,8 @@ def sampled(trial: Trial, options: argparse.Namespace) -> Settings:
         classifier=options.judge, config=SaccadeConfig(max_saccades=5, reward=reward),
         periphery=trial.suggest_categorical("periphery", [32, 64]),
         activation=trial.suggest_categorical("activation", [False, True]),
-        hyperparameters={**own, "network.channels": channels}, progress=False,
+        hyperparameters={**own, "network.channels": channels},
+        device=options.device, progress=False,
     )  # fmt: skip
 
 
