@@ -7,7 +7,10 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import pandas as pd
 import pytest
+
+from saccade_env.agents.hyperparameters import hyperparameters
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 BUDGET = {
@@ -23,6 +26,7 @@ BUDGET = {
         "--n-steps",
         "4",
     ],
+    "tune.py": ["--trials", "1", "--timesteps", "128", "--stages", "2", "--n-steps", "8"],
     "train_ppo.py": ["--timesteps", "16", "--num-envs", "2", "--n-steps", "8"],
     "simulate_cluster.py": ["--actors", "2", "--seconds", "0.2", "--batches", "2"],
     "train_rllib.py": ["--iterations", "1", "--num-env-runners", "1"],
@@ -71,6 +75,8 @@ def test_example_runs(script: str, tmp_path: Path) -> None:
         pytest.skip("needs Ray with RLlib: the extra rllib")
     if script == "simulate_cluster.py" and not find_spec("ray"):
         pytest.skip("needs Ray: the extra ray")
+    if script == "tune.py" and not find_spec("optuna"):
+        pytest.skip("needs Optuna: the extra zoo")
     if script == "play.py" and not find_spec("pygame"):
         pytest.skip("needs pygame: the extra window")
     call = [sys.executable, str(EXAMPLES / script), *BUDGET.get(script, [])]
@@ -86,6 +92,15 @@ def test_example_runs(script: str, tmp_path: Path) -> None:
     if script == "train_ppo.py":
         assert (tmp_path / "runs" / "ppo" / "model.zip").stat().st_size > 0
         assert list((tmp_path / "runs").rglob("events.out.tfevents*")), "TensorBoard has curves"
+    if script == "tune.py":
+        study = [sys.executable, str(EXAMPLES / script), *BUDGET[script][2:], "--trials", "2"]
+        done = subprocess.run(study, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "Trial 0 finished" not in done.stderr, "a study goes on where it stopped"
+        trials = pd.read_csv(tmp_path / "runs" / "tune" / "trials.csv")
+        assert len(trials) == 2
+        assert trials["params_learning_rate"].is_unique
+        assert hyperparameters("maskable-ppo", {}, tmp_path / "runs" / "tune" / "best.yml")
     if script == "train_rllib.py":
         assert "iteration 0: return" in done.stdout
         asked = [sys.executable, "-c", MASKED, str(EXAMPLES / script)]
