@@ -6,24 +6,25 @@ that are read off them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
 
-from saccade_env import images
+from saccade_env import core, images
 from saccade_env.card import card, describe_policy
 from saccade_env.evaluation import evaluate, label_check
 from saccade_env.evaluation.store import Store, refuse_another
 from saccade_env.files import write_json
 from saccade_env.images import ImageSource
-from saccade_env.paper import figures, page
+from saccade_env.paper import cost, figures, page
 from saccade_env.paper.findings import RULE
 from saccade_env.paper.plan import Line, make_plan, show
 from saccade_env.paper.programme import Cast, MakePolicy, Programme
 from saccade_env.paper.results import (
+    COMBINED,
     MAIN,
     RESULTS,
     RUNS,
@@ -211,10 +212,25 @@ def _description(
     return {
         "roles": built.cast.roles,
         "experiments": experiments,
-        "run": _card(built, None if asked == [*figures.RECIPES] else tuple(asked)),
+        "run": {
+            **_card(built, None if asked == [*figures.RECIPES] else tuple(asked)),
+            "flops": before.get("run", {}).get("flops") or _flops(built, asked),
+        },
         "figures": asked,
         "pictures": [drawn[figure] for figure in sorted(drawn)],
     }
+
+
+def _flops(built: Programme, asked: Iterable[int]) -> Mapping[str, Any]:
+    """What maps and classifications cost, if a figure shows every layer at every resolution."""
+    wanted = {name for number in asked for name in figures.RECIPES[number].experiments}
+    if COMBINED not in wanted or COMBINED not in built.runs:
+        return {}
+    run = built.runs[COMBINED]
+    names = [row["policy"] for row in run.settings]
+    policies = {name: built.cast.policy(name, run.config.grid) for name in names}
+    maps = {name: who for name, who in policies.items() if isinstance(who, core.HasMaps)}
+    return cost.count(run.judge, maps, run.source.image_size)
 
 
 def write_report(results: Results, out: figures.Output, warnings: Iterable[str] = ()) -> Path:

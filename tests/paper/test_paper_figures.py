@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow  # every experiment or figure, for half a minute
 
 Make = Callable[..., Results]
 SYNTHETIC = Path(__file__).with_name("synthetic.py")
-NUMBERS = [3, 4, 5, 6, 7, 10, 11, 17]
+NUMBERS = [3, 4, 5, 6, 7, 10, 11, 17, 18]
 
 
 def sections(results: Results, out: Output) -> list[Section]:
