@@ -74,7 +74,8 @@ def priced(results: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
     found["classifier_gflops"] = np.interp(tokens, flops["tokens"], flops["classifier"]) / 1e9
     total = found["map_gflops"] + found["classifier_gflops"]
     found["cost"] = total / (flops["classifier"][-1] / 1e9)
-    return correct, settings.set_index("policy").join(found, how="right")
+    found = settings.set_index("policy").join(found, how="right")
+    return correct, found.sort_values(["resolution", "layer"], kind="stable")
 
 
 def _flops(results: Results) -> dict[str, Any]:
