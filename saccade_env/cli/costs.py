@@ -86,7 +86,7 @@ def _table(what: str, once: str, saccade: str, found: Any) -> Any:
 def _reckoned(load: Any, costs: Any, data: dict[str, float]) -> Any:
     """Time on several machines if nothing waits, and what flows then."""
     from saccade_env.drawing.text import table
-    from saccade_env.paper.run import duration
+    from saccade_env.paper.plan import duration
 
     whole = load.machine_seconds(costs, data["decode_ms"])
     built = table("", "machines", "time", "images read a second", "MB read a second",

@@ -80,8 +80,10 @@ def _described(homes: Sequence[Path]) -> dict[str, Any]:
             raise FileNotFoundError(f"{home} holds no results of the paper ({RESULTS})")
     drawn = {picture["figure"]: picture for one in found for picture in one["pictures"]}
     wanted = {figure for one in found for figure in one["figures"]}
+    counted = (one["run"].get("flops") for one in found)  # by shards that were asked for it
     return {
         **found[0],
+        "run": {**found[0]["run"], "flops": next(filter(None, counted), {})},
         "figures": [figure for figure in RECIPES if figure in wanted],
         "pictures": [drawn[figure] for figure in sorted(drawn)],
     }

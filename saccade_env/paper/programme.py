@@ -27,6 +27,7 @@ from saccade_env.images.derived import Derived, Subset, sample
 from saccade_env.images.feeding import chunked
 from saccade_env.paper.results import (
     ATTENTION,
+    COMBINED,
     CROPS,
     DEEP,
     FOVEA,
@@ -297,10 +298,9 @@ class Programme:
                 rows = _rows({**best, **above}, patch, fovea)
                 tokens = self._run(f"resolutions{end}", tuple(above), source, fovea)
                 yield replace(tokens, varied=rows, others=(every.name,))
-        if small:  # figure 17
+        if small:  # figures 17 and 18
             rest = tuple(policy for policy in small if policy not in above)
-            both, rows = "layers and resolutions", _rows({**layers, **small}, patch)
-            run = self._run(both, rest, fewer)
+            run, rows = self._run(COMBINED, rest, fewer), _rows({**layers, **small}, patch)
             yield replace(run, varied=rows, others=("layers", "resolutions"))
 
     def _sizes(self) -> Iterable[Run]:

@@ -37,6 +37,7 @@ ROLES = (ATTENTION, DEEP, CENTRE, CLASSICAL, RANDOM)  # best crop first, in the 
 PAIR = (ATTENTION, RANDOM)
 FOVEA = 3  # tokens, of every experiment that names no other
 MAIN, CROPS = "fovea 3", "crops"
+COMBINED = "layers and resolutions"
 SIZES = ("unisal 288x384", "unisal 224x384")  # the paper's share of a crop fits the first
 SAMPLES = 2000  # of the bootstrap
 _NAMES = {
@@ -71,8 +72,9 @@ class Results:
             0), ``resolution`` (pixels of the map's input), ``tokens`` (of it, a side), ``fovea``
             what was varied.
         grids: Experiment → token grid (rows, cols).
-        run: Classifier, weights, images, versions, seed, command, and ``paper_setting``: whether
-            the networks are the paper's own.
+        run: Classifier, weights, images, versions, seed, command, ``flops`` (see
+            :class:`saccade_env.paper.cost.Flops`), and ``paper_setting``: whether the networks are
+            the paper's own.
         figures: Numbers of the figures that were asked for; empty means all.
         folder: Where they were read.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -107,13 +108,24 @@ def build(images: int = 120, paper_setting: bool = False, **changes: Any) -> Res
     given: dict[str, Any] = {
         "roles": ROLES, "records": records, "settings": settings,
         "grids": {n: (18, 24) if n[:4] in ("unis", "crop") else (14, 14) for n in records},
-        "run": {"classifier": {"name": "efficientnet_lite0"}, "paper_setting": paper_setting},
+        "run": {
+            "classifier": {"name": "efficientnet_lite0"}, "paper_setting": paper_setting,
+            "flops": flops(both),
+        },
     }  # fmt: skip
     return Results(**(given | changes))
 
 
 def _pairs() -> list[tuple[int, int]]:
     return [(k, pixels) for k in range(len(LAYERS)) for pixels in RESOLUTIONS]
+
+
+def flops(policies: Iterable[str]) -> dict[str, Any]:
+    """Each layer of a map costs as much, and each token of a classification."""
+    maps = zip(policies, _pairs(), strict=True)
+    cost = {name: 3 * 10**9 * (k + 1) * pixels**4 // 224**4 for name, (k, pixels) in maps}
+    tokens = [1, *range(14, 197, 14)]
+    return {"maps": cost, "tokens": tokens, "classifier": [24 * 10**9 * n // 196 for n in tokens]}
 
 
 def _entropies(difficulty: np.ndarray) -> pd.DataFrame:

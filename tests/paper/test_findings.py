@@ -83,6 +83,10 @@ def test_planted_effects_are_found(planted: dict[str, Finding]) -> None:
     assert planted["layer-1-below-random"].effect == pytest.approx(-4.7, abs=1)
     assert planted["rise-after-layer-3"].effect == pytest.approx(22 - 16 / 4, abs=1.5)
     assert planted["classical-overtakes"].effect == pytest.approx(11, abs=1)
+    assert planted["half-the-cost-as-good"].effect == pytest.approx(-1)
+    cost = 18 * (160 / 224) ** 4 + 24 * 6 * 0.8 * 9 / 196  # GFLOPs of layer 6 at 160 pixels
+    assert planted["cheaper-than-full-image"].effect == pytest.approx(100 * cost / 24, abs=0.1)
+    assert "layer 6 at 160 pixels with 6 windows" in planted["half-the-cost-as-good"].note
 
 
 def test_effects_are_the_metrics(make_results: Make, planted: dict[str, Finding]) -> None:
@@ -146,6 +150,16 @@ def test_what_was_not_run_is_named(make_results: Make) -> None:
     missing = by_key(replace(whole, roles=roles))["then-diverge"]
     assert missing.verdict == "cannot tell"
     assert "“deep saliency”" in missing.note
+
+
+def test_what_has_no_price_is_named(make_results: Make) -> None:
+    whole = make_results(images=30)
+    cached = {"name": "dino_vits16", "mode": "kv_cache"}
+    for changed, why in (({"flops": {}}, "not counted"), ({"classifier": cached}, "KV cache")):
+        found = by_key(replace(whole, run=whole.run | changed))
+        for key in ("half-the-cost-as-good", "cheaper-than-full-image"):
+            assert (found[key].verdict, found[key].effect) == ("cannot tell", None)
+            assert why in found[key].note
 
 
 def test_without_labels_nothing_about_accuracy_is_told(make_results: Make) -> None:

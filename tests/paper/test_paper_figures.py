@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow  # every experiment or figure, for half a minute
 
 Make = Callable[..., Results]
 SYNTHETIC = Path(__file__).with_name("synthetic.py")
-NUMBERS = [3, 4, 5, 6, 7, 10, 11, 17]
+NUMBERS = [3, 4, 5, 6, 7, 10, 11, 17, 18]
 
 
 def sections(results: Results, out: Output) -> list[Section]:
@@ -118,6 +118,15 @@ def test_tables_are_the_metrics(drawn: dict[str, Section], results: Results) -> 
     own = results.records["layers and resolutions"]
     own = own[own["policy"] == "focus-attention:layer=5,resolution=96"]
     assert heat.loc[(96, 5), "accuracy"] == pytest.approx(own["correct"].mean())
+    prices = read(drawn["figure 18"], 1, ["policy", "windows"])
+    own = own[own["saccade"] == 2]
+    found = prices.loc[("focus-attention:layer=5,resolution=96", 2)]
+    assert found["accuracy"] == pytest.approx(own["correct"].mean())
+    assert found["visible_share"] == pytest.approx(own["visible_share"].mean())
+    total = found["map_gflops"] + found["classifier_gflops"]
+    assert found["cost"] == pytest.approx(total / 24)
+    assert prices.loc["centre", "map_gflops"].eq(0).all()
+    assert prices["efficient"].sum() == len(read(drawn["figure 18"], 0, ["policy", "windows"]))
 
 
 def test_captions_name_the_networks(

@@ -26,6 +26,7 @@ from saccade_env.paper.figures.recipe import (
 from saccade_env.paper.findings import Claim, Measured, of_images
 from saccade_env.paper.results import (
     ATTENTION,
+    COMBINED,
     FOVEA,
     MAIN,
     PAIR,
@@ -176,9 +177,8 @@ def caption(records: pd.DataFrame) -> str:
 
 def combined(results: Results) -> Drawn:
     """Accuracy and visible share of every layer at every resolution (figure 17)."""
-    experiment = "layers and resolutions"
-    settings = results.varied(experiment, "resolution", "layer")
-    records = results.of(experiment)
+    settings = results.varied(COMBINED, "resolution", "layer")
+    records = results.of(COMBINED)
     found = mean_table(records, list(settings["policy"]))
     means = settings.set_index("policy").join(found).set_index(["resolution", "layer"])
     figure = style.figure(10, 1.9 + 0.75 * 2 * settings["resolution"].nunique())
@@ -300,6 +300,6 @@ RECIPES = (
         17, "layers and resolutions combined",
         "The paper varies the layer and the resolution of the map together; of this figure no "
         "statement is tested here.",
-        (MAIN, "layers", "resolutions", "layers and resolutions"), combined,
+        (MAIN, "layers", "resolutions", COMBINED), combined,
     ),
 )  # fmt: skip

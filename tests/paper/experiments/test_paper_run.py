@@ -267,6 +267,12 @@ def test_the_papers_own_path_with_a_small_dino(settings: Any, make_policy: Any) 
     }  # fmt: skip
     assert any("unisal, for deep saliency, is not to be had" in n for n in results.run["notes"])
     assert len(results.settings["layers and resolutions"]) == 5 * 4
+    maps, classifier = results.run["flops"]["maps"], results.run["flops"]["classifier"]
+    assert set(maps) == set(results.settings["layers and resolutions"]["policy"])
+    assert classifier == sorted(classifier)
+    assert maps["dino:layer=0,resolution=96"] < maps["dino:layer=4"] < classifier[-1]
+    assert (results.folder / "figures/figure-18.svg").exists()
+    assert len(pd.read_csv(results.folder / "tables/figure-18.csv")) == (5 * 4 + 2) * 2
     assert len(results.records) == 8
 
 

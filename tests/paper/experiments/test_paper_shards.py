@@ -15,7 +15,7 @@ from saccade_env.evaluation import Shard
 from saccade_env.paper import run
 from saccade_env.paper.across import run_across
 from saccade_env.paper.merge import merge_paper
-from saccade_env.paper.run import make_plan
+from saccade_env.paper.plan import make_plan
 
 DINO = ("dino", "focus-saliency", "gbvs", "random", "centre")
 

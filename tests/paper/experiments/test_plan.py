@@ -18,9 +18,9 @@ from saccade_env.images.derived import Subset
 from saccade_env.paper import programme as programmes
 from saccade_env.paper import run
 from saccade_env.paper.figures import RECIPES
+from saccade_env.paper.plan import make_plan
 from saccade_env.paper.programme import Cast
 from saccade_env.paper.results import ATTENTION, CENTRE, CLASSICAL, DEEP, PAPERS, RANDOM
-from saccade_env.paper.run import make_plan
 from saccade_env.paper.settings import PaperSettings
 
 DINO = ("dino", "gbvs", "random", "centre")
