@@ -58,7 +58,9 @@ def train(
     algo: Annotated[
         str, typer.Option(help="ppo, maskable-ppo, dqn or recurrent-ppo.")
     ] = "maskable-ppo",
-    timesteps: Annotated[int, typer.Option(min=1, help="Saccades to train for.")] = 100_000,
+    timesteps: Annotated[
+        int, typer.Option(min=0, help="Saccades to train for; 0 for a warm start alone.")
+    ] = 100_000,
     n_envs: Annotated[int, typer.Option(min=1, help="Episodes side by side.")] = 8,
     reward: Annotated[
         str,
