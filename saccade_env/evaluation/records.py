@@ -7,7 +7,6 @@ those that were read, and :func:`join` puts parts of a run together.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Collection, Sequence, Set
 from typing import Any, NamedTuple
 
@@ -42,6 +41,7 @@ COLUMNS = {
     "full_certainty": "f",
 }
 MAP_ENTROPY = "map_entropy"  # bits; NaN where a policy has no map, or one of values below 0
+_LARGEST = float(np.finfo(np.float32).max)
 PREDICTED_GAIN = "predicted_gain"  # nats, of this saccade before it; NaN if the policy tells none
 OPTIONAL = {
     **dict(zip(agreement.COLUMNS, "if", strict=True)),
@@ -234,8 +234,8 @@ def _ranges(config: SaccadeConfig, num_classes: int) -> dict[str, tuple[int, flo
         "true_class_probability": (0, 1),
         **dict(zip(agreement.COLUMNS, ((-1, last), (0, 1)), strict=True)),
         MAP_ENTROPY: (0, math.log2(config.num_tokens) + 1e-3),
-        FORWARDS: (0, sys.float_info.max),
-        PREDICTED_GAIN: (-sys.float_info.max, sys.float_info.max),
+        FORWARDS: (0, _LARGEST),
+        PREDICTED_GAIN: (-_LARGEST, _LARGEST),
     }
 
 

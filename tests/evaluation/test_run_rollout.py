@@ -85,7 +85,11 @@ def test_any_whole_numbers_are_fixations(sample: Any, linear: Any) -> None:
 
 
 def test_map_entropy_is_a_column_that_is_asked_for(sample: Any, linear: Any, tmp_path: Any) -> None:
-    named = [policies.create("random"), policies.create("centre"), Scripted(torch.tensor([1] * 7))]
+    class Mapless(Scripted):
+        def act(self, view: View) -> Any:
+            return torch.ones(len(view.certainty), dtype=torch.long)
+
+    named = [policies.create("random"), policies.create("centre"), Mapless(None)]
     task = SaccadeConfig(max_saccades=2)
     plain = evaluate(named, sample, linear, task, progress=False).records
     for _ in ("made", "read again"):

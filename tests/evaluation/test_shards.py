@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from timeless import timeless
 from hypothesis import given
 from hypothesis import strategies as st
+from timeless import timeless
 
 from saccade_env.evaluation import Shard
 from saccade_env.evaluation.plan import FIGURES

@@ -10,6 +10,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pandas as pd
 import pytest
@@ -22,7 +23,7 @@ from saccade_env.classifiers.base import Weights
 from saccade_env.classifiers.vit.dino import DinoNetwork, build_backbone
 from saccade_env.config import SaccadeConfig
 from saccade_env.policies.attention import AttentionPolicy
-from saccade_env.policies.gbvs import GBVSPolicy
+from saccade_env.policies.gbvs import GBVSPolicy, gbvs
 from saccade_env.policies.map_cache import MapCache, description_of
 from saccade_env.policies.unisal import UNISAL, UnisalPolicy
 
