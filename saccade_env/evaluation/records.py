@@ -41,14 +41,14 @@ COLUMNS = {
     "full_certainty": "f",
 }
 MAP_ENTROPY = "map_entropy"  # bits; NaN where a policy has no map, or one of values below 0
-_LARGEST = float(np.finfo(np.float32).max)
 PREDICTED_GAIN = "predicted_gain"  # nats, of this saccade before it; NaN if the policy tells none
 OPTIONAL = {
     **dict(zip(agreement.COLUMNS, "if", strict=True)),
     MAP_ENTROPY: "f",
-    FORWARDS: "f",  # that the policy has spent so far, see :mod:`.cost`
+    FORWARDS: "f",  # of the policy so far, see :mod:`.cost`; NaN where they cannot be counted
     PREDICTED_GAIN: "f",
 }
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class Part(NamedTuple):
