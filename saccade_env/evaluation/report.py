@@ -61,7 +61,7 @@ def table(summary: dict[str, Any]) -> Table:
     """Accuracy per saccade and under its curve, visible share, … as a rich table, in per cent."""
     last = len(next(iter(summary["results"].values()))["accuracy"])
     shown = [saccade for saccade in _SHOWN if saccade < last] + [last]
-    built = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    built = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     built.add_column("policy", overflow="fold")
     built.add_column("sees\nimage", justify="center", no_wrap=True)
     beside = "AUGC", "ever\nright", "seen", "cert.", "fwds/\nsacc."
