@@ -216,12 +216,12 @@ def check_records(
         if name in kinds:
             inside = records[name].between(low, high)
             if not (inside | (records[name].isna() & may_be_unknown.get(name, False))).all():
-                raise ValueError(f"column {name!r} must be {low} to {high:g}")
+                raise ValueError(f"column {name!r} must be {low:g} to {high:g}")
     if (records["correct"] != (records["prediction"] == records["label"])).any():
         raise ValueError("column 'correct' is not whether prediction and label are equal")
 
 
-def _ranges(config: SaccadeConfig, num_classes: int) -> dict[str, tuple[int, float]]:
+def _ranges(config: SaccadeConfig, num_classes: int) -> dict[str, tuple[float, float]]:
     rows, cols = config.grid
     over, last = -int(config.stop_action), num_classes - 1
     return {

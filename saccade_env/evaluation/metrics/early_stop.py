@@ -33,7 +33,8 @@ class Rule(NamedTuple):
 
 def _beyond_budget(entropy: pd.DataFrame) -> pd.DataFrame:
     """Share of the saccades made, less share of the images whose map has at most that entropy."""
-    return entropy.columns.to_numpy() / entropy.shape[1] - entropy.rank(pct=True)
+    made = entropy.columns.to_numpy() / entropy.shape[1]
+    return entropy.rank(pct=True).rsub(made, axis=1)
 
 
 def _next(gain: pd.DataFrame) -> pd.DataFrame:

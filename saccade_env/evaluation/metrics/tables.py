@@ -55,7 +55,8 @@ def augc(correct: pd.DataFrame) -> pd.Series:
     """
     weights = np.ones(correct.shape[1])
     weights[[0, -1]] = 0.5
-    return (correct * weights).sum(axis=1, skipna=False) / weights.sum()
+    areas: pd.Series = (correct * weights).sum(axis=1, skipna=False) / weights.sum()
+    return areas
 
 
 def right_in_full(records: pd.DataFrame, policy: str) -> pd.Series:
