@@ -17,6 +17,7 @@ from torch import Tensor
 from saccade_env.classifiers.base import Classifier, Weights
 from saccade_env.classifiers.runtime import autocast
 from saccade_env.core import Policy, View, open_cells
+from saccade_env.counting import is_counting
 from saccade_env.geometry import Grid
 from saccade_env.policies.map_cache import MapCache, description_of, picture_keys
 
@@ -142,7 +143,9 @@ class SaliencyPolicy(ABC):
     def _map_cache(self, images: Tensor) -> MapCache | None:
         """Where the maps of these pictures are kept, if they are."""
         description = description_of(self)
-        if description is None or not (self._cache and len(images)) or images.dtype != torch.uint8:
+        if is_counting() or description is None or not (self._cache and len(images)):
+            return None
+        if images.dtype != torch.uint8:
             return None
         try:
             wanted = MapCache(description)  # anew, as parameters may have been changed

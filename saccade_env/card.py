@@ -69,6 +69,8 @@ def describe_policy(policy: Policy) -> dict[str, Any]:
     }
     weights = getattr(policy, "weights", None)
     described = {"name": policy.name, "sees_full_image": policy.sees_full_image, **parameters}
+    if periphery := getattr(policy, "periphery", 0):  # a property as well
+        described["periphery"] = periphery
     if isinstance(policy, Oracle) and policy.sees_label:
         described["sees_label"] = True
     return {**described, "weights": vars(weights)} if weights else described

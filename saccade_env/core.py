@@ -111,6 +111,14 @@ class HasMaps(Protocol):
         """The same maps, which may have been kept."""
 
 
+@runtime_checkable
+class PredictsGain(Protocol):
+    """A policy that says what it expects of its next saccade, so that one may stop before it."""
+
+    def predicted_gain(self, view: View) -> Float[Tensor, " batch"]:
+        """What the next saccade should add to the log-probability of the right class, in nats."""
+
+
 def reset_policy(
     policy: Policy, state: State, config: SaccadeConfig, classifier: Classifier
 ) -> None:

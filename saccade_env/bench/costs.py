@@ -24,7 +24,7 @@ from saccade_env.bench.subjects import Repeated, seconds
 from saccade_env.classifiers import Classifier
 from saccade_env.config import PAPER
 from saccade_env.core import HasMaps
-from saccade_env.evaluation.records import Part, records_of
+from saccade_env.evaluation.records import records_of
 from saccade_env.evaluation.rollout import rollout
 from saccade_env.evaluation.store import Store
 from saccade_env.images import ImageSource, Picture
@@ -130,7 +130,7 @@ def of_data(source: images.Collection, rows: int) -> dict[str, float]:
     named = {f"random:seed={i}": policies.create(f"random:seed={i}", grid=judge.grid)
              for i in range(5)}  # fmt: skip
     config = PAPER.on(judge.grid)
-    part = Part(records_of([more[i] for i in range(rows)], named, config, judge, lambda _: None))
+    part = records_of([more[i] for i in range(rows)], named, config, judge, lambda _: None)
     with tempfile.TemporaryDirectory() as folder, Store(folder, {"run": "of the bench"}) as store:
         keep = seconds(store.add, part)
         [kept] = Path(folder, "parts").iterdir()

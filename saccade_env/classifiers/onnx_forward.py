@@ -20,6 +20,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from saccade_env.counting import is_counting
+
 PACKAGES = ("onnx", "onnxruntime")
 _CHUNK = 8  # images: so few of them that what they activate stays in the processor's cache
 _SIZES = 4  # of images, of which a network is exported: each takes memory
@@ -54,7 +56,7 @@ class OnnxForward:
     @torch.autocast("cpu", enabled=False)
     def __call__(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch ..."]:
         size = images.shape[-2], images.shape[-1]
-        if not len(images) or not self.serves(size):
+        if is_counting() or not len(images) or not self.serves(size):
             return self._network(images.contiguous(memory_format=torch.channels_last))
         whole = len(images) // _CHUNK * _CHUNK
         parts = *images[:whole].split(_CHUNK), *images[whole:].split(1)

@@ -107,6 +107,7 @@ def evaluate(
     from saccade_env.config import SaccadeConfig
     from saccade_env.evaluation import report
     from saccade_env.evaluation.metrics import THRESHOLDS, check_rule
+    from saccade_env.evaluation.plan import FIGURES
     from saccade_env.task import open_pair
 
     share = shard_of(shard)
@@ -145,6 +146,7 @@ def evaluate(
             on_error=on_error,
             stop_at=thresholds,
             patience=patience,
+            map_entropy=True,
             files=[f"scanpath-{file_name(name)}.gif" for name in policies] if gif else (),
             shard=share,
             engine=doing,
@@ -156,8 +158,7 @@ def evaluate(
         return
     report.show(result.summary, Console())
     written = [folder / name for name in ("records.parquet", "summary.json")]
-    figures = [folder / "figures" / name for name in ("accuracy.png", "stopping.png")]
-    written += [figure for figure in figures if figure.exists()]
+    written += [folder / figure for figure in FIGURES if (folder / figure).exists()]
     if gif:
         winner = best(result.summary)
         shown = worth_showing(result.records, winner)

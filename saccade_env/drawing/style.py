@@ -90,9 +90,9 @@ def from_zero(axes: Any) -> None:
 def legend_below(drawn: Any, axes: Any) -> None:
     """Name the lines of these axes under the figure."""
     handles, names = axes.get_legend_handles_labels()
-    drawn.legend(
-        handles, names, loc="outside lower center", ncols=min(len(names), 6), frameon=False
-    )
+    fitting = int(14 * drawn.get_figwidth()) // (8 + max(map(len, names)))
+    columns = max(1, min(len(names), 6, fitting))
+    drawn.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False)
 
 
 def full_line(axes: Any, level: float) -> None:

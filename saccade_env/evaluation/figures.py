@@ -8,6 +8,8 @@ from typing import Any
 from saccade_env.drawing import style
 from saccade_env.evaluation import report
 
+_ACROSS = 4  # panels
+
 
 def accuracy(summary: dict[str, Any], path: Path) -> Path:
     """Accuracy and visible share against saccade number, with the full-image line (figure 3).
@@ -63,6 +65,62 @@ def stopping(summary: dict[str, Any], path: Path) -> Path:
         style.dress(axes, "", label, "top-1 accuracy (%)", ylim=(0, 100))
     title = f"stopped once certain (full budget: ★), {report.title(summary)}"
     return _finish(figure, left, title, path)
+
+
+def stopping_rules(summary: dict[str, Any], path: Path) -> Path:
+    """Accuracy against mean saccades, a panel a policy: rules for stopping side by side.
+
+    Beside them the same number of saccades for every image, which a rule should be better than.
+
+    Args:
+        summary: As ``summary.json`` holds it, of images with labels.
+        path: PNG, SVG or PDF by suffix; its folder is created.
+
+    Raises:
+        OSError: It cannot be written; the message names it.
+    """
+    results = summary["results"]
+    rules = {rule: curves for rule, curves in summary["stopping"]["rules"].items() if curves}
+    across = min(len(results), _ACROSS)
+    down = -(-len(results) // across)
+    figure = style.figure(max(7, 3.3 * across), 1 + 2.9 * down)
+    panels = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).flatten()
+    for axes, (policy, values) in zip(panels, results.items(), strict=False):
+        up = [100 * share for share in values["accuracy"]]
+        axes.plot(range(1, len(up) + 1), up, **style.OTHER, label="as many for every image")
+        for look, (rule, curves) in zip(style.LOOKS, rules.items(), strict=False):
+            curve = curves.get(policy, {"saccades": [], "accuracy": []})
+            points = [100 * share for share in curve["accuracy"]]
+            axes.plot(curve["saccades"], points, **{**look, "markersize": 3}, label=rule)
+        style.dress(axes, policy, "mean saccades", "top-1 accuracy (%)")
+    for axes in panels[len(results) :]:
+        axes.set_visible(False)
+    return _finish(figure, panels[0], f"rules for stopping, {report.title(summary)}", path)
+
+
+def cost(summary: dict[str, Any], path: Path) -> Path:
+    """Accuracy against what it has cost, policy and classifier together.
+
+    The unit is one forward of the classifier on the whole image, which is a point itself.
+
+    Args:
+        summary: As ``summary.json`` holds it, of images with labels and counted FLOPs.
+        path: PNG, SVG or PDF by suffix; its folder is created.
+
+    Raises:
+        OSError: It cannot be written; the message names it.
+    """
+    figure = style.figure(10, 5)
+    axes, looks, full = figure.subplots(), _looks(summary), summary["full_image"]
+    for policy, own in summary["cost"].items():
+        spent = zip(own["policy_flops"], own["classifier_flops"], strict=True)
+        up = [100 * share for share in summary["results"][policy]["accuracy"]]
+        axes.plot([sum(both) / full["flops"] for both in spent], up, **looks[policy])
+    star = {"marker": "*", "markersize": 12, "linestyle": "none", "clip_on": False}
+    axes.plot(1, 100 * full["accuracy"], **star, color=style.QUIET, label="full image")
+    label = "FLOPs of policy and classifier, in forwards of the whole image"
+    style.dress(axes, "", label, "top-1 accuracy (%)", xscale="log", ylim=(0, 100))
+    return _finish(figure, axes, f"a point a saccade, {report.title(summary)}", path)
 
 
 def _looks(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:

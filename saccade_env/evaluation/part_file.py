@@ -31,7 +31,8 @@ def write_part(path: Path, part: Part, run: dict[str, Any]) -> None:
     """
     table = pa.Table.from_pandas(part.records, preserve_index=False)
     mark = {"format": FORMAT, "run": run, "values": _values(table, part.broken)[1]}
-    told = json.dumps(mark | ({"skipped": part.broken} if part.broken else {}))
+    beside = {"skipped": part.broken, "seconds": part.seconds}
+    told = json.dumps(mark | {name: value for name, value in beside.items() if value})
     table = table.replace_schema_metadata({**table.schema.metadata, MARK: told.encode()})
     with replacing(path) as temporary, temporary.open("wb") as raw:
         pq.write_table(table, raw, write_page_checksum=True)
@@ -98,7 +99,7 @@ def _load(path: Path) -> tuple[Part, dict[str, Any]]:
         raise ValueError("its metadata name no run; something else wrote it, or an older version")
     if mark.get("values") != values:
         raise ValueError("it is damaged (its values are not those that were written)")
-    return Part(frame, broken), mark["run"]
+    return Part(frame, broken, mark.get("seconds", {})), mark["run"]
 
 
 def _values(table: pa.Table, broken: list[dict[str, str]]) -> tuple[pd.DataFrame, str]:

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,15 +19,23 @@ from saccade_env import core
 from saccade_env.card import card, describe_policy
 from saccade_env.classifiers import Classifier
 from saccade_env.config import SaccadeConfig
-from saccade_env.evaluation import agreement
-from saccade_env.evaluation.records import MAP_ENTROPY, Part, check_records, join
+from saccade_env.evaluation import agreement, cost
+from saccade_env.evaluation.cost import FORWARDS, Costs
+from saccade_env.evaluation.records import (
+    MAP_ENTROPY,
+    PREDICTED_GAIN,
+    Part,
+    check_records,
+    join,
+)
 from saccade_env.evaluation.report import summarise
 from saccade_env.evaluation.store import RUN, SUMMARY, Store
 from saccade_env.files import read_object
 from saccade_env.images import BrokenImageError, ImageSource
 
 PLAN, PLANNED = "plan.json", "plan_sha256"
-FIGURES = ("figures/accuracy.png", "figures/stopping.png")
+DRAWN = ("accuracy", "stopping", "stopping_rules", "cost")  # by functions of these names
+FIGURES = tuple(f"figures/{name}.png" for name in DRAWN)
 WRITTEN = (PLAN, SUMMARY, *FIGURES)
 
 
@@ -52,11 +60,13 @@ class Plan:
         run: Configuration, classifier, images, policies and versions, as plain data.
         images: Ids, in the order of the records.
         optional: Columns that the records have beyond the usual ones.
+        costs: What the policies cost, once it is measured; it does not tell runs apart.
     """
 
     run: dict[str, Any]
     images: list[str]
     optional: list[str]
+    costs: Costs = field(default=Costs(), compare=False)
 
     @classmethod
     def of(
@@ -87,7 +97,9 @@ class Plan:
             **({MAP_ENTROPY: True} if map_entropy else {}),
         }
         cached = classifier.recomputing is not classifier
-        optional = [*agreement.COLUMNS] * cached + [MAP_ENTROPY] * map_entropy
+        optional = [*agreement.COLUMNS] * cached + [MAP_ENTROPY] * map_entropy + [FORWARDS]
+        tells = any(isinstance(policy, core.PredictsGain) for policy in policies.values())
+        optional += [PREDICTED_GAIN] * tells
         return cls({**run, PLANNED: _hash(ids, optional)}, ids, optional)
 
     @classmethod
@@ -102,10 +114,11 @@ class Plan:
                 raise FileNotFoundError(f"{folder} holds no evaluation: it has no {name}")
         run, kept = (read_object(folder / name) for name in (RUN, PLAN))
         try:
-            plan = cls(run, list(kept["images"]), list(kept["optional"]))
+            costs = Costs.of(kept["costs"]) if "costs" in kept else Costs()  # older ones have none
+            plan = cls(run, list(kept["images"]), list(kept["optional"]), costs)
             if run.get(PLANNED) != _hash(plan.images, plan.optional):
                 raise ValueError(f"it is not what {RUN} says was planned")
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise OSError(
                 f"{folder / PLAN} does not hold what a run writes there ({error!r})"
             ) from error
@@ -113,7 +126,16 @@ class Plan:
 
     def write(self, store: Store) -> None:
         """Keep it in the folder of the run."""
-        store.write_json(PLAN, {"images": self.images, "optional": self.optional})
+        kept = {"images": self.images, "optional": self.optional, "costs": self.costs.plain()}
+        store.write_json(PLAN, kept)
+
+    def known_costs(self, store: Store | None) -> Costs | None:
+        """What the policies cost, if the run in the folder has measured it."""
+        try:
+            costs = Plan.read(store.folder).costs if store else Costs()
+        except OSError:
+            return None
+        return costs if costs.policies else None
 
     @property
     def recomputed(self) -> set[str]:
@@ -155,8 +177,11 @@ class Plan:
         whole = join(parts, self.images, list(self.run["policies"]))
         if whole.records.empty:
             raise BrokenImageError("not one image could be read")
+        summary = summarise(whole.records, stop_at, patience)
+        summary["full_image"]["flops"] = self.costs.whole or None
         summary = {
-            **summarise(whole.records, stop_at, patience),
+            **summary,
+            "cost": cost.summarise(whole.records, self.costs, whole.seconds, _said_before(store)),
             "skipped": whole.broken,
             **self.run,
         }
@@ -174,10 +199,20 @@ def _hash(images: Sequence[str], optional: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps([*images, optional]).encode()).hexdigest()
 
 
+def _said_before(store: Store | None) -> dict[str, Any]:
+    """What the finished run in this folder cost: its records have lost their times."""
+    try:
+        return dict(read_object(store.folder / SUMMARY)["cost"]) if store else {}
+    except (OSError, KeyError, TypeError):
+        return {}
+
+
 def _draw(summary: dict[str, Any], folder: Path) -> None:
     from saccade_env.evaluation import figures
 
-    accuracy, stopping = (folder / name for name in FIGURES)
-    figures.accuracy(summary, accuracy)
-    if summary["full_image"]["accuracy"] is not None:
-        figures.stopping(summary, stopping)
+    labelled = summary["full_image"]["accuracy"] is not None
+    counted = bool(summary["cost"] and summary["full_image"]["flops"])
+    possible = {"accuracy": True, "cost": labelled and counted}
+    for name, path in zip(DRAWN, FIGURES, strict=True):
+        if possible.get(name, labelled):
+            getattr(figures, name)(summary, folder / path)

@@ -20,6 +20,7 @@ from saccade_env import core
 from saccade_env.classifiers import Classifier
 from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation import agreement
+from saccade_env.evaluation.cost import FORWARDS, Costs, Meter, seconds
 from saccade_env.evaluation.rollout import Rollout, rollout
 from saccade_env.images import Picture, stack
 
@@ -40,14 +41,28 @@ COLUMNS = {
     "full_certainty": "f",
 }
 MAP_ENTROPY = "map_entropy"  # bits; NaN where a policy has no map, or one of values below 0
-OPTIONAL = {**dict(zip(agreement.COLUMNS, "if", strict=True)), MAP_ENTROPY: "f"}
+PREDICTED_GAIN = "predicted_gain"  # nats, of this saccade before it; NaN if the policy tells none
+OPTIONAL = {
+    **dict(zip(agreement.COLUMNS, "if", strict=True)),
+    MAP_ENTROPY: "f",
+    FORWARDS: "f",  # of the policy so far, see :mod:`.cost`; NaN where they cannot be counted
+    PREDICTED_GAIN: "f",
+}
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class Part(NamedTuple):
-    """Some finished images of a run: their records, and those that could not be read, and why."""
+    """Some finished images of a run.
+
+    Attributes:
+        records: Theirs.
+        broken: Those that could not be read, and why.
+        seconds: By policy, the times of policy and classifier; empty if they are not known.
+    """
 
     records: pd.DataFrame
     broken: list[dict[str, str]] = []  # noqa: RUF012 - nobody changes it
+    seconds: dict[str, list[float]] = {}  # noqa: RUF012
 
 
 def records_of(
@@ -57,12 +72,13 @@ def records_of(
     classifier: Classifier,
     progressed: Callable[[int], object],
     checked: Set[str] = frozenset(),
-    map_entropy: bool = False,
-) -> pd.DataFrame:
+    optional: Collection[str] = (),
+    costs: Costs | None = None,
+) -> Part:
     """Every policy on one batch; the images are taken in and seen in full once.
 
-    The ``checked`` images are recomputed by a classifier with a KV cache; with ``map_entropy``
-    there is a column of the entropies of the policies' maps.
+    The ``checked`` images are recomputed by a classifier with a KV cache. ``optional`` are those of
+    :data:`OPTIONAL` that there shall be; ``forwards`` are told by ``costs``.
     """
     images, labels = stack(pictures)
     memory = classifier.begin(images)
@@ -72,18 +88,24 @@ def records_of(
     logits = core.check_logits(whole.classify(full_memory, everything)[0].cpu(), classifier)
     blank = core.blank_logits(memory, ~everything, classifier)
     rows = [row for row, picture in enumerate(pictures) if picture.id in checked]
-    frames = []
+    frames, times = [], {}
     for name, policy in policies.items():
-        result = rollout(images, labels, policy, config, classifier, memory, blank)
+        meter = Meter(seconds)
+        result = rollout(images, labels, policy, config, classifier, memory, blank, meter)
+        times[name] = [sum(spent) for spent in meter.spent.values()]
         frame = frame_of(name, pictures, labels, logits, result)
         if checked:
             frame = frame.assign(**_recomputed(images, labels, rows, result, config, classifier))
-        if map_entropy:
+        if MAP_ENTROPY in optional:
             entropy = np.repeat(_entropies(policy, images), config.max_saccades)
             frame = frame.assign(**{MAP_ENTROPY: entropy})
+        if costs:
+            frame = frame.assign(**{FORWARDS: _forwards(result, costs.forwards(name))})
+        if PREDICTED_GAIN in optional:
+            frame = frame.assign(**{PREDICTED_GAIN: _gains(result)})
         frames.append(frame)
         progressed(len(pictures))
-    return pd.concat(frames, ignore_index=True)
+    return Part(pd.concat(frames, ignore_index=True), seconds=times)
 
 
 def frame_of(
@@ -98,6 +120,7 @@ def frame_of(
         "full_certainty": core.certainty(full_logits).cpu().numpy(),
     }
     by_saccade = result._asdict()
+    del by_saccade[PREDICTED_GAIN]
     rows, cols = np.moveaxis(by_saccade.pop("scanpath"), -1, 0)
     columns = {
         **{column: np.repeat(values, saccades) for column, values in by_image.items()},
@@ -124,6 +147,19 @@ def _recomputed(
         again = rollout(images[rows], labels[rows], replay, config, classifier.recomputing)
         predictions[rows], certainty[rows] = again.prediction, again.certainty
     return dict(zip(agreement.COLUMNS, (predictions.ravel(), certainty.ravel()), strict=True))
+
+
+def _forwards(result: Rollout, spent: Sequence[float]) -> Float[np.ndarray, " rows"]:
+    """What the policy has spent up to each saccade; one that stops is asked for that once."""
+    made = (result.scanpath[..., 0] >= 0).sum(1, keepdims=True)
+    times = np.minimum(np.arange(1, result.prediction.shape[1] + 1), made + 1)
+    return np.asarray(np.array(spent)[times].ravel())
+
+
+def _gains(result: Rollout) -> Float[np.ndarray, " rows"]:
+    if result.predicted_gain is None:
+        return np.full(result.certainty.size, np.nan, dtype=np.float32)
+    return result.predicted_gain.astype(np.float32).ravel()
 
 
 def _entropies(
@@ -174,18 +210,18 @@ def check_records(
     may_be_unknown: dict[str, Any] = {
         "true_class_probability": records["label"] < 0,
         agreement.COLUMNS[1]: records.get(agreement.COLUMNS[0], records["label"]) < 0,
-        MAP_ENTROPY: True,
+        **dict.fromkeys((MAP_ENTROPY, FORWARDS, PREDICTED_GAIN), True),
     }
     for name, (low, high) in _ranges(config, num_classes).items():
         if name in kinds:
             inside = records[name].between(low, high)
             if not (inside | (records[name].isna() & may_be_unknown.get(name, False))).all():
-                raise ValueError(f"column {name!r} must be {low} to {high:g}")
+                raise ValueError(f"column {name!r} must be {low:g} to {high:g}")
     if (records["correct"] != (records["prediction"] == records["label"])).any():
         raise ValueError("column 'correct' is not whether prediction and label are equal")
 
 
-def _ranges(config: SaccadeConfig, num_classes: int) -> dict[str, tuple[int, float]]:
+def _ranges(config: SaccadeConfig, num_classes: int) -> dict[str, tuple[float, float]]:
     rows, cols = config.grid
     over, last = -int(config.stop_action), num_classes - 1
     return {
@@ -198,6 +234,8 @@ def _ranges(config: SaccadeConfig, num_classes: int) -> dict[str, tuple[int, flo
         "true_class_probability": (0, 1),
         **dict(zip(agreement.COLUMNS, ((-1, last), (0, 1)), strict=True)),
         MAP_ENTROPY: (0, math.log2(config.num_tokens) + 1e-3),
+        FORWARDS: (0, _LARGEST),
+        PREDICTED_GAIN: (-_LARGEST, _LARGEST),
     }
 
 
@@ -216,4 +254,13 @@ def join(parts: Sequence[Part], images: Sequence[str], policies: Sequence[str]) 
         rank = records["policy"].map({policy: rank for rank, policy in enumerate(policies)})
         order = np.lexsort((records["saccade"], rank, records["image"].map(place)))
         records = records.iloc[order].drop_duplicates(["image", "policy", "saccade"])
-    return Part(records.reset_index(drop=True), [broken[image] for image in left])
+    records = records.reset_index(drop=True)
+    return Part(records, [broken[image] for image in left], _added(parts))
+
+
+def _added(parts: Sequence[Part]) -> dict[str, list[float]]:
+    """Times of all parts together; unknown if one's are."""
+    filled = [part.seconds for part in parts if len(part.records)]
+    if not filled or not all(filled):
+        return {}
+    return {name: np.sum([own[name] for own in filled], axis=0).tolist() for name in filled[0]}

@@ -13,7 +13,7 @@ from rich.table import Table
 from saccade_env.evaluation import metrics, stopping
 
 CEILING = "ceiling"
-_SHOWN = (1, 3, 5, 7, 10)
+_SHOWN = (1, 3, 5, 10)
 
 
 def summarise(
@@ -23,8 +23,9 @@ def summarise(
 ) -> dict[str, Any]:
     """Per-saccade means of every policy, and the full image's; unknown values are None.
 
-    Accuracies come with their 95 % bootstrap intervals, as (low, high). ``stopping`` holds what
-    stopping once certain would give, see :func:`saccade_env.evaluation.metrics.stopping_curve`.
+    Accuracies and the area under their curve (``augc``, see :func:`.metrics.augc`) come with their
+    95 % bootstrap intervals, as (low, high). ``stopping`` holds what rules for stopping would give,
+    see :func:`saccade_env.evaluation.metrics.stopping_curve`.
     """
     table = metrics.per_saccade(records)
     results = {
@@ -44,33 +45,36 @@ def summarise(
 
 def _intervals(correct: pd.DataFrame) -> dict[str, Any]:
     mean = metrics.interval(correct.mean(axis=1))
+    area = metrics.interval(metrics.augc(correct))
     return {
         "accuracy_interval": [
             [_known(end) for end in metrics.interval(correct[saccade])[1:]] for saccade in correct
         ],
         "mean_accuracy": _known(mean.value),
         "mean_accuracy_interval": [_known(end) for end in mean[1:]],
+        "augc": _known(area.value),
+        "augc_interval": [_known(end) for end in area[1:]],
     }
 
 
 def table(summary: dict[str, Any]) -> Table:
-    """Accuracy per saccade, visible share and cumulative accuracy as a rich table, in per cent."""
+    """Accuracy per saccade and under its curve, visible share, … as a rich table, in per cent."""
     last = len(next(iter(summary["results"].values()))["accuracy"])
     shown = [saccade for saccade in _SHOWN if saccade < last] + [last]
-    built = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    built = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     built.add_column("policy", overflow="fold")
     built.add_column("sees\nimage", justify="center", no_wrap=True)
-    for heading in (*(f"@{n}" for n in shown), "mean", "ever\nright", "seen", "cert."):
+    beside = "AUGC", "ever\nright", "seen", "cert.", "fwds/\nsacc."
+    for heading in (*(f"@{n}" for n in shown), *beside):
         built.add_column(heading, justify="right", no_wrap=True)
-    results = summary["results"]
     bounds = ceilings(summary)
-    for policy in [policy for policy in results if policy not in bounds]:
-        built.add_row(*_row(policy, results[policy], summary["policies"][policy], shown))
+    for policy in [policy for policy in summary["results"] if policy not in bounds]:
+        built.add_row(*_row(policy, summary, shown))
     if bounds:
         built.add_section()
         built.add_row(CEILING)
         for policy in bounds:
-            built.add_row(*_row(policy, results[policy], summary["policies"][policy], shown))
+            built.add_row(*_row(policy, summary, shown))
     return built
 
 
@@ -79,19 +83,27 @@ def ceilings(summary: dict[str, Any]) -> list[str]:
     return [name for name in summary["results"] if summary["policies"][name].get("sees_label")]
 
 
-def _row(
-    policy: str, values: dict[str, Any], described: dict[str, Any], shown: list[int]
-) -> list[str]:
-    sees = "yes" if described["sees_full_image"] else "no"
+def _row(policy: str, summary: dict[str, Any], shown: list[int]) -> list[str]:
+    values, cost = summary["results"][policy], summary.get("cost", {}).get(policy, {})
+    forwards = cost.get("forwards_per_saccade")
     return [
         policy,
-        "label" if described.get("sees_label") else sees,
+        _sees(summary["policies"][policy]),
         *(_percent(values["accuracy"][saccade - 1]) for saccade in shown),
-        _percent(values["mean_accuracy"]),
+        _percent(values["augc"]),
         _percent(values["cumulative_accuracy"][-1]),
         _percent(values["visible_share"][-1]),
         f"{values['certainty'][-1]:.2f}",
+        "–" if forwards is None else f"{forwards:.2f}",
     ]
+
+
+def _sees(described: dict[str, Any]) -> str:
+    """What a policy sees beside what it reveals, as in :func:`saccade_env.card.what_it_sees`."""
+    side = described.get("periphery", 0)
+    small = f"{side}×{side}" if side else "no"
+    sees = "yes" if described["sees_full_image"] else small
+    return "label" if described.get("sees_label") else sees
 
 
 def show(summary: dict[str, Any], console: Console | None = None) -> None:
@@ -122,8 +134,10 @@ def legend(summary: dict[str, Any]) -> str:
     """What the columns of the table mean, and what to beware of."""
     full = summary["full_image"]
     lines = [
-        f"accuracy (%) after saccade @n and their mean; whole image: {_percent(full['accuracy'])}",
+        "accuracy (%) after saccade @n, area under its curve (AUGC); whole image: "
+        f"{_percent(full['accuracy'])}",
         "ever right (%), share of tokens seen (%), certainty (0 to 1): after the last saccade",
+        "fwds/sacc.: what a policy computes a saccade (FLOPs), in forwards of the whole image",
     ]
     if agreement := summary.get("kv_cache_agreement"):
         last = [values["same_prediction"][-1] for values in agreement.values()]

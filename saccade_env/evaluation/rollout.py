@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor
 from saccade_env import core
 from saccade_env.classifiers.base import Classifier
 from saccade_env.config import SaccadeConfig
+
+Meter = Callable[[Literal["policy", "classifier"]], AbstractContextManager[Any]]
 
 
 class Rollout(NamedTuple):
@@ -24,6 +27,7 @@ class Rollout(NamedTuple):
     certainty: Float[np.ndarray, "batch saccades"]
     visible_share: Float[np.ndarray, "batch saccades"]
     true_class_probability: Float[np.ndarray, "batch saccades"]  # NaN without a label
+    predicted_gain: Float[np.ndarray, "batch saccades"] | None = None  # None if it does not tell
 
 
 def rollout(
@@ -34,6 +38,7 @@ def rollout(
     classifier: Classifier,
     memory: Any = None,
     blank: Float[Tensor, " classes"] | None = None,
+    meter: Meter = nullcontext,
 ) -> Rollout:
     """Follow a policy for ``config.max_saccades`` saccades on every image.
 
@@ -45,6 +50,7 @@ def rollout(
         classifier: Judges what is revealed.
         memory: ``classifier.begin(images)`` if it is at hand already.
         blank: The classifier's logits with nothing revealed, likewise.
+        meter: Entered whenever one of the two is asked.
 
     Returns:
         Every episode at all ``max_saccades`` saccades; one that has stopped stays as it was.
@@ -53,7 +59,15 @@ def rollout(
         ValueError: The policy answers something else than fixations, or stops where the task has
             no stop action.
     """
-    return collect(follow(images, labels, policy, config, classifier, memory, blank)[1:])
+    states: list[core.State] = []
+    gains: list[Tensor] = []
+    for state in steps(images, labels, policy, config, classifier, memory, blank, meter):
+        states.append(state)
+        if isinstance(policy, core.PredictsGain) and len(states) <= config.max_saccades:
+            with meter("policy"):  # what is predicted here may be what it acts on
+                gains.append(policy.predicted_gain(core.view(state)).cpu())
+    found = torch.stack(gains, 1).numpy() if gains else None
+    return collect(states[1:])._replace(predicted_gain=found)
 
 
 def follow(
@@ -77,19 +91,24 @@ def steps(
     classifier: Classifier,
     memory: Any = None,
     blank: Float[Tensor, " classes"] | None = None,
+    meter: Meter = nullcontext,
 ) -> Iterator[core.State]:
     """The states of :func:`follow` one by one, each computed when it is asked for."""
     place = torch.arange(len(images), device=images.device)
-    state = core.begin(images, labels, place, config, classifier, memory, blank)
-    core.reset_policy(policy, state, config, classifier)
+    with meter("classifier"):
+        state = core.begin(images, labels, place, config, classifier, memory, blank)
+    with meter("policy"):
+        core.reset_policy(policy, state, config, classifier)
     running = torch.ones_like(labels, dtype=torch.bool)
     yield state
     for _ in range(config.max_saccades):
         # A row that has stopped is still asked, in a full batch, but no longer listened to.
-        chosen = policy.act(core.view(state))
-        fixation = core.check_fixations(chosen, running, config, policy.name)
+        with meter("policy"):  # fixations and logits come to the CPU, which waits for a GPU
+            chosen = policy.act(core.view(state))
+            fixation = core.check_fixations(chosen, running, config, policy.name)
         running = running & (fixation < config.num_tokens)
-        state, _ = core.saccade(state, fixation, config, classifier)
+        with meter("classifier"):
+            state, _ = core.saccade(state, fixation, config, classifier)
         yield state
 
 

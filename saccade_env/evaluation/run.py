@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +14,7 @@ from tqdm.auto import tqdm
 from saccade_env import core
 from saccade_env.classifiers import AUTO, Classifier
 from saccade_env.config import PAPER, SaccadeConfig
-from saccade_env.evaluation import label_check
+from saccade_env.evaluation import cost, label_check
 from saccade_env.evaluation.metrics import THRESHOLDS, check_rule
 from saccade_env.evaluation.plan import WRITTEN, Evaluation, Plan
 from saccade_env.evaluation.shards import WHOLE, Shard
@@ -52,6 +53,8 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate policies on every image, exactly once (paper, figure 3).
 
+    What they cost is counted beforehand, on one image: see :mod:`saccade_env.evaluation.cost`.
+
     Args:
         policies: Policies to compare, or a mapping of the names they get in the records. Their
             grid must be the classifier's.
@@ -67,8 +70,9 @@ def evaluate(
         classifier_mode: See :class:`saccade_env.SaccadeEnv`. With ``"kv_cache"`` a sample of the
             images is recomputed too, and ``summary["kv_cache_agreement"]`` says how far both agree.
         out: Folder for ``records.parquet``, ``summary.json``, ``plan.json``,
-            ``figures/accuracy.png`` and, with labels, ``figures/stopping.png``. A run that was
-            interrupted goes on where it stopped.
+            ``figures/accuracy.png`` and, with labels, ``figures/stopping.png``,
+            ``stopping_rules.png`` and ``cost.png``. A run that was interrupted goes on where it
+            stopped.
         overwrite: Drop another run's records in ``out`` instead of refusing.
         on_error: ``"skip"`` skips, counts and reports images that cannot be read.
         progress: Show a progress bar with the time left.
@@ -78,7 +82,8 @@ def evaluate(
         progressed: Told how many scanpaths were just finished, for a bar of the caller's own; those
             of an earlier run are not told.
         map_entropy: Add a column ``map_entropy``: entropy in bits of the policy's saliency map,
-            NaN where it has none, or one with values below 0 (paper, figure 7).
+            NaN where it has none, or one with values below 0 (paper, figure 7). Of these a rule
+            for stopping is made.
         files: Names of further files that the caller will write into ``out``: a run's own then, and
             refused now if there are such files already.
         check_labels: Warn once if labels seem to mean something else than the classifier's classes.
@@ -107,15 +112,19 @@ def evaluate(
     config = config.on(judge.grid)
     chosen = sample(range(len(source)), limit, seed)
     plan = Plan.of(named, source, chosen, judge, config, map_entropy, limit=limit, seed=seed)
-    work = Looking(named, source, judge, config, plan.recomputed, map_entropy, on_error, workers)
     written = (*WRITTEN, *files)
     with nullcontext() if out is None else Store(out, plan.run, overwrite, written, shard) as store:
         parts = store.read(plan.check) if store else []
-        if store:
-            plan.write(store)
         done = {image for part in parts for image in part.records["image"].unique()}
         mine = shard.take(chunked(chosen, batch_size))
         left = [[i for i in block if source.id(i) not in done] for block in mine]
+        costs = plan.known_costs(store) or cost.measure_all(named, source, chosen, config, judge)
+        plan = replace(plan, costs=costs)
+        if store:
+            plan.write(store)
+        work = Looking(
+            named, source, judge, config, plan.recomputed, plan.optional, costs, on_error, workers
+        )
         told = not check_labels
         total, made = (sum(map(len, blocks)) * len(named) for blocks in (mine, left))
         with tqdm(total=total, initial=total - made, unit="scanpath", disable=not progress) as bar:

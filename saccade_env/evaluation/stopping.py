@@ -8,6 +8,15 @@ from typing import Any
 import pandas as pd
 
 from saccade_env.evaluation import metrics
+from saccade_env.evaluation.metrics.tables import policies_of
+
+# Rules as arguments of :func:`saccade_env.evaluation.metrics.stopping_curve`.
+SIDE_BY_SIDE: dict[str, dict[str, Any]] = {
+    "certainty": {},
+    "certainty twice in a row": {"patience": 2},
+    "map entropy": {"rule": "map entropy"},
+    "predicted gain": {"rule": "predicted gain"},
+}
 
 
 def summarise(
@@ -27,20 +36,24 @@ def summarise(
     Returns:
         ``patience``, and by policy ``threshold``, ``accuracy`` (None if unknown), ``saccades`` and
         ``visible_share``, a value a threshold, and ``earliest``, one of these points or None.
+        ``rules`` holds the same curves of each of :data:`SIDE_BY_SIDE`, of the policies that it can
+        be told for.
     """
-    curves = metrics.stopping_curve(records, thresholds, patience)
-    columns = [column for column in curves if column != "policy"]
-    policies: dict[str, Any] = {}
+    policies = _plain(metrics.stopping_curve(records, thresholds, patience))
     for policy, values in results.items():
-        curve, full = curves.loc[curves["policy"] == policy, columns], values["accuracy"]
-        known = full[-1] is not None
-        point = earliest(curve, full[-1], len(full)) if known else None
-        policies[policy] = {
-            **{column: curve[column].tolist() for column in columns},
-            **({} if known else {"accuracy": [None] * len(curve)}),
-            "earliest": None if point is None else point.to_dict(),
-        }
-    return {"patience": patience, "policies": policies}
+        curve, full = pd.DataFrame(policies[policy]), values["accuracy"]
+        point = None if full[-1] is None else earliest(curve, full[-1], len(full))
+        policies[policy]["earliest"] = None if point is None else point.to_dict()
+    rules = {n: _plain(metrics.stopping_curve(records, **how)) for n, how in SIDE_BY_SIDE.items()}
+    return {"patience": patience, "policies": policies, "rules": rules}
+
+
+def _plain(curves: pd.DataFrame) -> dict[str, Any]:
+    found = {}
+    for policy in policies_of(curves):
+        curve = curves[curves["policy"] == policy].drop(columns="policy").astype(object)
+        found[policy] = curve.where(curve.notna(), None).to_dict("list")
+    return found
 
 
 def earliest(

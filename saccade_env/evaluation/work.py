@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,6 +11,7 @@ import pandas as pd
 from saccade_env import core
 from saccade_env.classifiers import Classifier
 from saccade_env.config import SaccadeConfig
+from saccade_env.evaluation.cost import Costs
 from saccade_env.evaluation.records import Part, records_of
 from saccade_env.images import ImageSource, Picture
 from saccade_env.images.feeding import batches
@@ -49,7 +50,8 @@ class Looking:
         classifier: Judges what is revealed.
         config: The task.
         recomputed: Ids of the images that are recomputed too, with a KV cache.
-        map_entropy: Whether entropies of the policies' maps are recorded.
+        optional: Columns that the records have beyond the usual ones.
+        costs: What the policies cost.
         on_error: ``"skip"`` counts images that cannot be read.
         workers: Threads that decode ahead.
     """
@@ -59,7 +61,8 @@ class Looking:
     classifier: Classifier
     config: SaccadeConfig
     recomputed: Set[str]
-    map_entropy: bool
+    optional: Collection[str]
+    costs: Costs
     on_error: str
     workers: int
 
@@ -67,11 +70,11 @@ class Looking:
         """The records of each chunk of places in the source; tells how many scanpaths are made."""
         for batch in batches(self.source, chunks, self.on_error, self.workers):
             tell(len(batch.broken) * len(self.policies))
-            yield Part(self._records(batch.pictures, tell), batch.broken)
+            yield self._part(batch.pictures, tell)._replace(broken=batch.broken)
 
-    def _records(self, pictures: list[Picture], tell: Tell) -> pd.DataFrame:
+    def _part(self, pictures: list[Picture], tell: Tell) -> Part:
         if not pictures:
-            return pd.DataFrame({"image": []})
+            return Part(pd.DataFrame({"image": []}))
         return records_of(
             pictures,
             self.policies,
@@ -79,5 +82,6 @@ class Looking:
             self.classifier,
             tell,
             self.recomputed,
-            self.map_entropy,
+            self.optional,
+            self.costs,
         )

@@ -200,3 +200,41 @@ def test_the_summary_holds_the_intervals() -> None:
     unknown = report.summarise(frame.assign(label=-1))["results"]["p"]
     assert unknown["mean_accuracy"] is None
     assert unknown["accuracy_interval"] == [[None, None]] * 4
+
+
+def test_other_rules_worked_out_by_hand() -> None:
+    right = [[0, 1, 1, 1], [0, 0, 1, 1], [0, 0, 0, 1], [1, 0, 0, 0]]
+    frame = records({"p": right, "q": right})
+    entropy = {f"image {i}": bits for i, bits in enumerate([3.0, 4.0, 5.0, 2.0])}
+    frame["map_entropy"] = frame["image"].map(entropy).where(frame["policy"] == "p")
+    frame["predicted_gain"] = (1 / frame["saccade"]).where(frame["policy"] == "q")
+    # An image has 4 · (threshold + 1/4, 1/2, 3/4 or 1) saccades, 1 to 4, by the rank of its map.
+    curve = metrics.stopping_curve(frame, [-1, 0, 0.25, 1], rule="map entropy")
+    assert set(curve["policy"]) == {"p"}
+    assert curve["saccades"].tolist() == [1, (2 + 3 + 4 + 1) / 4, (3 + 4 + 4 + 2) / 4, 4]
+    assert curve["accuracy"].tolist() == [1 / 4, 1, 3 / 4, 3 / 4]
+    # A saccade is made where 1, 1/2, 1/3 or 1/4 is expected of it, unless that is below.
+    curve = metrics.stopping_curve(frame, [0.1, 0.3, 0.4, 2], rule="predicted gain")
+    assert set(curve["policy"]) == {"q"}
+    assert curve["saccades"].tolist() == [4, 3, 2, 1], "one is made always"
+    usual = metrics.stopping_curve(frame, rule="map entropy")
+    assert len(usual) == len(metrics.THRESHOLDS)
+    assert usual["saccades"].is_monotonic_increasing
+    with pytest.raises(ValueError, match="rule"):
+        metrics.stopping_curve(frame, rule="boredom")
+
+
+def test_the_area_under_the_curve_worked_out_by_hand() -> None:
+    frame = records({"p": [[0, 1, 1], [1, 1, 1], [0, 0, 0]]})
+    areas = metrics.augc(metrics.correctness(frame, "p"))
+    assert areas.tolist() == [3 / 4, 1, 0]
+    found = metrics.bootstrap(frame, "p", statistic="augc")
+    assert found.value == pytest.approx(7 / 12)
+    values = report.summarise(frame)["results"]["p"]
+    assert (values["augc"], *values["augc_interval"]) == pytest.approx(tuple(found))
+    assert metrics.augc(metrics.correctness(frame[frame["saccade"] == 2], "p")).tolist() == [
+        1,
+        1,
+        0,
+    ]
+    assert metrics.augc(metrics.correctness(frame.assign(label=-1), "p")).isna().all()

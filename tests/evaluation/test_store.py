@@ -18,7 +18,7 @@ from saccade_env import policies
 from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation import evaluate, locks, store
 from saccade_env.evaluation.part_file import read_whole
-from saccade_env.evaluation.records import Part, check_records
+from saccade_env.evaluation.records import COLUMNS, Part, check_records
 from saccade_env.evaluation.store import Store
 
 RUN = {"config": {"fovea": 3}, "seed": 0}
@@ -255,7 +255,7 @@ def test_a_pipe_is_no_file_of_a_run(name: str, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def made(sample: Any, linear: Any) -> pd.DataFrame:
     named = [policies.create("random"), policies.create("centre")]
-    return evaluate(named, sample, linear, KINDS, progress=False).records
+    return evaluate(named, sample, linear, KINDS, progress=False).records[list(COLUMNS)]
 
 
 Damage = Callable[[pd.DataFrame], pd.DataFrame]

@@ -396,7 +396,7 @@ def test_it_competes_where_it_is_named(sample: Any, tmp_path: Any) -> None:
     described = result.summary["policies"]["lookahead:k=2,eye=64"]
     assert {**described, "grid": None} == {
         "name": "lookahead", "sees_full_image": False, "k": 2, "eye": 64, "agrees": "top",
-        "grid": None,
+        "grid": None, "periphery": 64,
     }  # fmt: skip
     assert described == describe_policy(policies.create("lookahead:k=2,eye=64"))
     shown = Console(width=100, record=True, file=io.StringIO())

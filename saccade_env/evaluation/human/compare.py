@@ -104,7 +104,8 @@ def compare(
             for name, policy in policies.items():
                 if isinstance(policy, HasMaps):
                     maps[name].append(policy.maps(pixels))
-            records.append(records_of(batch.pictures, named, config, classifier, bar.update))
+            part = records_of(batch.pictures, named, config, classifier, bar.update)
+            records.append(part.records)
     seen = on_grid(own, config.grid)
     compared = [
         compare_maps(torch.cat(found), names, seen, sigma=sigma).mean.assign(policy=name)

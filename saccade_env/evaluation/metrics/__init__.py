@@ -17,7 +17,7 @@ from saccade_env.evaluation.metrics.correct import (
     per_saccade,
     transitions,
 )
-from saccade_env.evaluation.metrics.early_stop import THRESHOLDS, check_rule, stopping_curve
+from saccade_env.evaluation.metrics.early_stop import RULES, THRESHOLDS, check_rule, stopping_curve
 from saccade_env.evaluation.metrics.gaze import (
     distance_from_first,
     fixation_agreement,
@@ -29,11 +29,13 @@ from saccade_env.evaluation.metrics.intervals import (
     bootstrap_columns,
     interval,
 )
-from saccade_env.evaluation.metrics.tables import correctness
+from saccade_env.evaluation.metrics.tables import augc, correctness
 
 __all__ = [
+    "RULES",
     "THRESHOLDS",
     "Interval",
+    "augc",
     "bootstrap",
     "bootstrap_columns",
     "certainty_by_first_correct",

@@ -11,6 +11,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from saccade_env.evaluation.metrics.tables import (
+    augc,
     check_same_images,
     correctness,
     policies_of,
@@ -43,7 +44,8 @@ def bootstrap(
         records: Of an evaluation.
         policy: Whose accuracy.
         reference: Subtract this one's, image by image: the interval is a paired one.
-        statistic: ``"mean_accuracy"`` over all saccades, or ``"accuracy@n"`` at saccade n.
+        statistic: ``"mean_accuracy"`` over all saccades, ``"accuracy@n"`` at saccade n, or
+            ``"augc"``, see :func:`saccade_env.evaluation.metrics.augc`.
         samples: Bootstrap samples.
         seed: Draws them.
 
@@ -159,10 +161,12 @@ def _statistic(records: pd.DataFrame, policy: str, statistic: str) -> pd.Series:
     correct = correctness(records, policy)
     if statistic == "mean_accuracy":
         return correct.mean(axis=1)
+    if statistic == "augc":
+        return augc(correct)
     match = re.fullmatch(r"accuracy@(\d+)", statistic)
     if not match or int(match[1]) not in correct.columns:
         raise ValueError(
-            f"statistic must be 'mean_accuracy' or 'accuracy@1' to "
+            f"statistic must be 'mean_accuracy', 'augc', or 'accuracy@1' to "
             f"'accuracy@{correct.columns.max()}'; got {statistic!r}"
         )
     return correct[int(match[1])]

@@ -41,6 +41,24 @@ def correctness(records: pd.DataFrame, policy: str) -> pd.DataFrame:
     return by_image(records, policy, "correct")
 
 
+def augc(correct: pd.DataFrame) -> pd.Series:
+    """Area under the glimpse curve, 0 to 1: of accuracy against saccades 1 to T.
+
+    By the trapezoidal rule, divided by its length T − 1, so that 1 is right from the first saccade
+    on; with a single saccade, whether that one is right.
+
+    Args:
+        correct: See :func:`correctness`.
+
+    Returns:
+        A value an image, whose mean is that of the curve; NaN without label.
+    """
+    weights = np.ones(correct.shape[1])
+    weights[[0, -1]] = 0.5
+    areas: pd.Series = (correct * weights).sum(axis=1, skipna=False) / weights.sum()
+    return areas
+
+
 def right_in_full(records: pd.DataFrame, policy: str) -> pd.Series:
     """Whether the classifier is right on the whole image, by image; False without label."""
     own = records[records["policy"] == policy].drop_duplicates("image").set_index("image")
