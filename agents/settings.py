@@ -28,7 +28,7 @@ class Settings:
         algo: One of :data:`saccade_env.agents.hyperparameters.ALGORITHMS`.
         images: To learn from, see :func:`saccade_env.images.create`.
         classifier: See :func:`saccade_env.classifiers.create`.
-        timesteps: Saccades to train for, over all rows; 0 for a warm start alone.
+        timesteps: Saccades of reinforcement, over all rows; with 0 there is a warm start at most.
         n_envs: Episodes side by side.
         config: The task: fovea, saccades an episode, reward, whether the agent may stop. Its grid
             is replaced by the classifier's.
@@ -90,7 +90,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in ("n_envs", "eval_every", "save_every", "warm_start_steps", "timesteps"):
-            value, least = vars(self)[name], int(name != "timesteps" or not self.warm_start)
+            value, least = vars(self)[name], int(name != "timesteps")
             if not isinstance(value, Integral) or value < least:
                 raise ValueError(f"{name} must be a whole number ≥ {least}; got {value}")
         if not 0 <= self.seed <= LARGEST_SEED:

@@ -106,13 +106,16 @@ class _Run:
         kept = Demonstrations(folder, about)
         self.card["demonstrations"] = kept.about
         explore = partial(_explore, self.model.policy, self.masked)
-        collect = partial(kept.collect, self._env(), self.parts.teacher, predict=explore,
-                          asked=asked, **common, engine=settings.engine)  # fmt: skip
+        env, teacher = self._env(), self.parts.teacher
         held_back, curves = self._shown_held_back(folder, about, explore, asked), []
         for number in range(1, rounds + 1):
-            paths = collect(settings.warm_start_steps * number // rounds, follow=number == 1)
+            paths = kept.collect(
+                env, teacher, settings.warm_start_steps * number // rounds, explore, asked,
+                number == 1, **common, engine=settings.engine,
+            )  # fmt: skip
             curves.append(imitate(self.model, paths, **learning, **common, masked=self.masked,
                                   held_back=held_back))  # fmt: skip
+        env.close()
         self.curve = pd.concat(curves, keys=range(1, rounds + 1), names=["round", "epoch"])
         with replacing(settings.out / IMITATION) as part:
             self.curve.to_csv(part)

@@ -290,7 +290,8 @@ def efficientnet_lite0_partial(**keywords: Annotated[Any, CnnClassifier]) -> Cnn
     """
     plain = efficientnet_lite0(**{**keywords, "onnx": False, "compile": False})
     network = _changed(plain.network, _PARTIAL)
-    origin = Weights(f"{plain.weights.source}, changed by {_PARTIAL.name}", weights.sha256(_PARTIAL))
+    source = f"{plain.weights.source}, changed by {_PARTIAL.name}"
+    origin = Weights(source, weights.sha256(_PARTIAL))
     mean, std = (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)
     return CnnClassifier("efficientnet_lite0_partial", network, mean, std, origin, **keywords)
 

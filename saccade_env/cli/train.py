@@ -59,7 +59,7 @@ def train(
         str, typer.Option(help="ppo, maskable-ppo, dqn or recurrent-ppo.")
     ] = "maskable-ppo",
     timesteps: Annotated[
-        int, typer.Option(min=0, help="Saccades to train for; 0 for a warm start alone.")
+        int, typer.Option(min=0, help="Saccades of reinforcement; 0: a warm start at most.")
     ] = 100_000,
     n_envs: Annotated[int, typer.Option(min=1, help="Episodes side by side.")] = 8,
     reward: Annotated[

@@ -107,8 +107,9 @@ class Eye(Extra):
         """The maps, in the order of ``shows``."""
         sight: Sight = fixed
         if self.sees != WHOLE:
-            revealed = view.revealed.to(fixed[0].device)
-            picture = foveate(*fixed, revealed, self.classifier.patch_size)
+            sharp, blurred = fixed
+            revealed = view.revealed.to(sharp.device)
+            picture = foveate(sharp, blurred, revealed, self.classifier.patch_size)
             sight = look(self.classifier, picture, self.shows)
         maps = [SHOWS[shown](self.classifier, sight, view) for shown in self.shows]
         return torch.cat(maps, 1).float().cpu().numpy()

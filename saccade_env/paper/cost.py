@@ -1,20 +1,15 @@
-"""FLOPs of the networks, counted by torch while they run: a multiplication with its addition is 2.
-
-Only matrix products, convolutions and attention count, as they are nearly all of it.
-"""
+"""FLOPs of maps and classifications, see :mod:`saccade_env.counting`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TypedDict
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from saccade_env.classifiers import Classifier
-from saccade_env.classifiers.cnn import CnnClassifier
 from saccade_env.core import HasMaps
+from saccade_env.counting import flops
 
 
 class Flops(TypedDict):
@@ -29,21 +24,15 @@ class Flops(TypedDict):
     classifier: list[int]
 
 
-def flops(call: Callable[[], object]) -> int:
-    """FLOPs of a call."""
-    # Not every kernel of fused attention has a formula in torch; plain products all have.
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        call()
-    return int(counter.get_total_flops())
-
-
 def map_flops(policy: HasMaps, image_size: tuple[int, int]) -> int:
     """FLOPs of a saliency map of one image of (height, width) pixels.
 
     What lies behind the layer whose attention is followed is not computed, and does not count.
     """
     image = torch.zeros(1, 3, *image_size, dtype=torch.uint8)
-    return flops(lambda: policy.saliency_map(image))
+    with flops() as counted:
+        policy.saliency_map(image)
+        return counted()
 
 
 def classifier_flops(judge: Classifier, image_size: tuple[int, int], tokens: int) -> int:
@@ -51,9 +40,9 @@ def classifier_flops(judge: Classifier, image_size: tuple[int, int], tokens: int
     rows, cols = judge.grid
     image = torch.zeros(1, 3, *image_size, dtype=torch.uint8)
     revealed = (torch.arange(rows * cols) < tokens).view(1, rows, cols)
-    if isinstance(judge, CnnClassifier):  # torch sees nothing of what ONNX Runtime computes
-        return flops(lambda: judge.network(judge.begin(image)))
-    return flops(lambda: judge.classify(judge.begin(image), revealed))
+    with flops() as counted:
+        judge.classify(judge.begin(image), revealed)
+        return counted()
 
 
 def count(judge: Classifier, policies: Mapping[str, HasMaps], image_size: tuple[int, int]) -> Flops:
