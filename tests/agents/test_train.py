@@ -189,7 +189,7 @@ def test_the_folder_says_what_was_done(tmp_path: Path) -> None:
     train(run, make_policy)
     card = json.loads((run.out / "card.json").read_text())
     assert card["observation"] == {
-        "periphery": 12, "prior": "centre", "belief": 5, "activation": None,
+        "periphery": 12, "prior": "centre", "belief": 5, "eye": None,
     }  # fmt: skip
     assert (card["algo"], card["steps"], card["seed"]) == ("ppo", 64, 0)
     assert card["classifier"]["weights"]["sha256"] == "-"
