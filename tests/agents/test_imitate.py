@@ -89,6 +89,9 @@ def test_losses_by_hand() -> None:
     smooth = np.where(differences < 1, differences**2 / 2, differences - 0.5)
     assert float(distance) == pytest.approx(smooth.mean()), "a choice alone is no gain"
     assert imitate._losses(logits[1:], gains[1:], told[1:])[1] == 0
+    told[1, 2] = False
+    closed, _ = imitate._losses(logits, gains, told)
+    assert float(closed) == pytest.approx(first / 3, rel=1e-5), "nothing is learnt of the others"
 
 
 def test_known_gains_are_learnt(env: Any, model: Any, tmp_path: Path) -> None:
