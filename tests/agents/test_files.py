@@ -82,7 +82,11 @@ def test_without_a_prior_it_does_not_see_the_picture(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sees", "shows", "sides"), [("image", ["activation", "glimpses"], 0), (64, ["features"], 64)]
+    ("sees", "shows", "sides"),
+    [
+        pytest.param("image", ["activation", "glimpses"], 0, marks=pytest.mark.slow),
+        (64, ["features"], 64),
+    ],
 )
 def test_an_agent_comes_back_with_its_eye(
     tmp_path: Path, sample: Any, sees: Any, shows: list[str], sides: int
