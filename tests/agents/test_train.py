@@ -104,7 +104,7 @@ def test_ctrl_c_saves_and_resume_goes_on(sample: Any, linear: Any, tmp_path: Pat
     make = policies.create
     whole = tiny(tmp_path / "whole", classifier=linear, **real)
     train(whole, make)
-    broken = replace(whole, out=tmp_path / "broken", classifier=_Interrupts(linear, 9))
+    broken = replace(whole, out=tmp_path / "broken", classifier=_Interrupts(linear, 15))
     with pytest.raises(KeyboardInterrupt):
         train(broken, make)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
