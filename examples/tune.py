@@ -82,7 +82,7 @@ def sampled(trial: Trial, options: argparse.Namespace) -> Settings:
         out=options.out / f"trial_{trial.number}", algo=ALGO, images=options.source,
         classifier=options.judge, config=SaccadeConfig(max_saccades=5, reward=reward),
         periphery=trial.suggest_categorical("periphery", [32, 64]),
-        activation=trial.suggest_categorical("activation", [False, True]),
+        eye=trial.suggest_categorical("eye", ["none", 64]),
         hyperparameters={**own, "network.channels": channels},
         device=options.device, progress=False,
     )  # fmt: skip
