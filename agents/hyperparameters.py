@@ -121,7 +121,7 @@ def hyperparameters(
     users.pop(TRAIN, None)
     for section in users:
         if section not in own:
-            raise unknown_name(f"section of {file}", section, own)
+            raise unknown_name(f"section of {file}", section, [*own, TRAIN])
     chosen = {}
     for section, known in types.items():
         inline = _of_section(given, section)

@@ -143,6 +143,7 @@ class _Learning:
 
 def _losses(logits: Tensor, gains: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
     """Means over these saccades: cross-entropy among what was told, and distance to its gains."""
+    told = told & (told & (gains > FAR)).any(1, keepdim=True)  # a choice may be closed
     # Far below the others, but finite: where nothing is told, nothing is learnt.
     log_p = logits.masked_fill(~told, -1e9).log_softmax(1)
     targets = (gains / TEMPERATURE).masked_fill(~told, -1e9).softmax(1) * told

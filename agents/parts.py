@@ -42,6 +42,7 @@ class Parts:
             "source": self.shown,
             "classifier": self.classifier,
             "prior": self.observed["prior"],
+            "eye": self.observed["eye"],
         }
 
     def observing(self) -> Observing:

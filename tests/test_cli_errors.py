@@ -19,6 +19,7 @@ from saccade_env.cli import evaluate as command
 CNN = ["--classifier", "efficientnet_lite0"]
 QUICK = [*CNN, "--policy", "centre", "--saccades", "1"]
 EVALUATE = ["evaluate", *QUICK]
+AGENT = files.available()[0]
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +29,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("SACCADE_IMAGENET", raising=False)
     for folder in ("empty", "plain", "half", "torn", "damaged"):
         (tmp_path / folder).mkdir()
-    agent = files.folder_of(files.available()[0])
+    agent = files.folder_of(AGENT)
     shutil.copytree(agent, "a:b=c")
     shutil.copy(agent / "agent.safetensors", "half")
     Path("damaged/agent.json").write_text("{")
@@ -84,10 +85,10 @@ POLICIES = [
     ("gbvs:channels=X", "channels must be some of 'CIO'"),
     ("dino:layer=x", "'layer' of policy 'dino' must be a whole number; got 'x'"),
     ("dino:resolution=big", "must be none or a whole number or two whole numbers as in 160x192"),
-    ("agent-focus:stops=maybe", "of agent 'agent-focus' must be true or false; got 'maybe'"),
-    ("agent-focus:stop=true", "unknown parameter 'stop' of agent 'agent-focus'. Did you mean"),
+    (f"{AGENT}:stops=maybe", f"of agent {AGENT!r} must be true or false; got 'maybe'"),
+    (f"{AGENT}:stop=true", f"unknown parameter 'stop' of agent {AGENT!r}. Did you mean"),
     ("sb3:plain:trust=false", "cannot be set in a name"),
-    ("agent-focus:grid=3x3", "cannot be set in a name"),
+    (f"{AGENT}:grid=3x3", "cannot be set in a name"),
     ("sb3:", "no such model of Stable-Baselines3: ''"),
     ("sb3:nowhere", "no such model of Stable-Baselines3: 'nowhere'"),
     ("sb3:plain", "card.json"),
@@ -209,7 +210,7 @@ def test_a_name_is_wrong_before_anything_is_opened(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["a:b=c", "a:b=c:stops=true", "./a:b=c", "agent-focus:stops=true"])
+@pytest.mark.parametrize("name", ["a:b=c", "a:b=c:stops=true", "./a:b=c", f"{AGENT}:stops=true"])
 def test_a_path_may_hold_a_colon(name: str) -> None:
     code, output = call("record", *CNN, "--policy", name, "--saccades", "1")
     assert code == 0, output

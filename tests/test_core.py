@@ -147,6 +147,7 @@ def value_of(kind: str, logits: torch.Tensor, label: int) -> float:
         "certainty_gain": sure,
         "correct_certainty_gain": sure * right,
         "true_class_gain": float(p[label]),
+        "true_class_log_gain": math.log(p[label]),
         "correct": right,
     }[kind]
 
@@ -218,6 +219,7 @@ def test_labels_are_checked_at_the_start(linear: Any, make_linear: Any) -> None:
     none, place = torch.tensor([core.UNLABELLED]), torch.tensor([0])
     state = core.begin(images, none, place, CONFIG, linear)
     assert core.true_class_probability(state).isnan().all()
+    assert core.true_class_log_probability(state).isnan().all()
     assert not core.correct(state).any()
     with pytest.raises(ValueError, match="'correct' needs labelled images"):
         core.begin(images, none, place, replace(CONFIG, reward="correct"), linear)

@@ -16,6 +16,7 @@ import torch
 from typer.testing import CliRunner
 
 from saccade_env import SaccadeVectorEnv, bench, classifiers, cli, core, evaluate, images, policies
+from saccade_env.agents import files
 from saccade_env.cli import making
 from saccade_env.config import SaccadeConfig
 from saccade_env.policies.unisal import UnisalPolicy
@@ -39,7 +40,7 @@ POLICIES = [
     "rollout:deit_tiny_patch16_224,pretrained=false",
     "gradient:deit_tiny_patch16_224,pretrained=false",
     "attention:deit_tiny_patch16_224,pretrained=false,resolution=128",
-    "greedy-oracle:stride=5", "unisal", "agent-periphery",
+    "greedy-oracle:stride=5", "unisal", *files.available(),
 ]  # fmt: skip
 
 
@@ -172,7 +173,8 @@ def test_256_rows_side_by_side(name: str) -> None:
         "--only 3 --out OUT",
         f"human LOOKS --images sample --classifier {TINY} --policy random --policy gbvs --out OUT",
         "train --images sample --classifier efficientnet_lite0 --timesteps 16 --n-envs 2 "
-        "--activation --warm-start greedy-oracle --warm-start-steps 20 --out OUT",
+        "--eye image --eye-shows activation --eye-shows glimpses --eye-shows features "
+        "--warm-start greedy-oracle --warm-start-steps 20 --out OUT",
         f"costs --classifier {TINY} --policy gbvs --batch-size 4",
     ],
     ids=["evaluate", "record", "train", "paper", "human", "imitate", "costs"],

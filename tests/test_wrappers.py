@@ -13,18 +13,14 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import FilterObservation, FlattenObservation
 
 from saccade_env import (
-    ActivationObservation,
     BeliefObservation,
     ImageObservation,
     PeripheryObservation,
     SaccadeEnv,
     SaccadeVectorEnv,
     SaliencyObservation,
-    classifiers,
-    geometry,
     policies,
 )
-from saccade_env.observe.activation import activation_map, blur, foveate
 
 
 def test_image_shows_revealed_pixels_and_neutral_grey(linear: Any) -> None:
@@ -127,63 +123,3 @@ def test_belief_of_a_vector_env_equals_that_of_single_ones(linear: Any) -> None:
             np.testing.assert_allclose(final["belief"], other["belief"], atol=1e-6)
             finals += not np.allclose(final["belief"], left["belief"][row])
     assert finals > 4, "what episodes ended on is not what the next ones begin with"
-
-
-@pytest.fixture(scope="module")
-def cnn() -> Any:
-    return classifiers.create("efficientnet_lite0")
-
-
-def test_activation_sees_no_more_than_periphery_and_revealed(cnn: Any, sample: Any) -> None:
-    env = ActivationObservation(SaccadeEnv(sample, cnn), periphery=8)
-    env.reset(options={"index": 1})
-    first, *_ = env.step(3 * 14 + 4)
-    view, image = env.unwrapped.view, env.unwrapped.images
-    small = torch.nn.functional.interpolate(image.float(), (8, 8), mode="area")
-    hidden = ~geometry.to_pixels(view.revealed, 16)[:, None]
-    rng = torch.Generator().manual_seed(0)
-    other = torch.where(hidden, torch.randint(256, image.shape, generator=rng).byte(), image)
-    seen = foveate(image, blur(image, 8), view.revealed, 16)
-    assert torch.equal(seen, foveate(other, blur(image, 8), view.revealed, 16))
-    assert torch.equal(seen[~hidden.expand_as(seen)], image[~hidden.expand_as(image)])
-    assert (blur(image, 8).float().mean((2, 3)) - small.mean((2, 3))).abs().max() < 3
-    assert np.allclose(first["activation"], activation_map(cnn, seen)[0].numpy(), atol=1e-5)
-
-
-def test_activation_is_the_gradient_of_the_belief(cnn: Any, sample: Any) -> None:
-    """Its mean over the features is Σ p·(logit − bias) less that of the mean class."""
-    images = torch.stack([sample[0].image, sample[1].image])
-    features = cnn.features(images).requires_grad_()
-    logits = features.mean((2, 3)) @ cnn.class_weights.T
-    p = (logits + cnn.class_biases).softmax(1).detach()
-    belief = (p * logits).sum(1) - logits.mean(1)
-    (slope,) = torch.autograd.grad(belief.sum(), features)
-    coarse = (slope * features).sum(1).detach()
-    wanted = torch.nn.functional.interpolate(coarse[:, None], (14, 14), mode="bilinear")[:, 0]
-    found = activation_map(cnn, images)
-    for one, other in zip(wanted.flatten(1), found.flatten(1), strict=True):
-        assert np.corrcoef(one.numpy(), other.numpy())[0, 1] > 0.9999
-    assert torch.equal(found.amin((1, 2)), torch.zeros(2))
-    assert torch.allclose(found.amax((1, 2)), torch.ones(2))
-    assert torch.allclose(cnn.network(cnn.normalise(images)), logits + cnn.class_biases, atol=1e-3)
-
-
-def test_activation_of_a_vector_environment_is_that_of_single_ones(cnn: Any, sample: Any) -> None:
-    env = SaccadeVectorEnv(num_envs=2, images=sample, classifier=cnn, max_saccades=2)
-    vector = ActivationObservation(env, 16)
-    single = ActivationObservation(SaccadeEnv(sample, cnn, max_saccades=2), 16)
-    observations, _ = vector.reset(options={"index": [0, 1]})
-    for row in (0, 1):
-        observation, _ = single.reset(options={"index": row})
-        assert np.allclose(observation["activation"], observations["activation"][row], atol=1e-4)
-    vector.step(np.array([30, 40]))
-    *_, infos = vector.step(np.array([60, 70]))
-    single.step(40)
-    observation, *_ = single.step(70)
-    ended = infos["final_obs"][1]["activation"]
-    assert np.allclose(observation["activation"], ended, atol=1e-4)
-
-
-def test_activation_needs_a_convolutional_classifier(linear: Any) -> None:
-    with pytest.raises(ValueError, match="has no class activation map"):
-        ActivationObservation(SaccadeEnv("sample", linear))

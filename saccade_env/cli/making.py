@@ -152,7 +152,8 @@ def _agent_lacks(name: str, judge: Any) -> str:
         return f"made for tokens of {side} pixels, not of {judge.patch_size}"
     if seen["belief"] > judge.num_classes:
         return f"made for {seen['belief']} classes or more, not for {judge.num_classes}"
-    needs = ((policies.REGISTRY, seen["prior"]), (classifiers.REGISTRY, seen["activation"]))
+    seer = seen["eye"] and seen["eye"]["classifier"]
+    needs = ((policies.REGISTRY, seen["prior"]), (classifiers.REGISTRY, seer))
     return next((lack for known, it in needs if it and (lack := known.missing(it))), "")
 
 

@@ -1,4 +1,4 @@
-"""Demonstrations and what is learnt from them: by hand, and by loops of their own."""
+"""Demonstrations: what a teacher is asked, where it is followed, and what is kept of it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from saccade_env import (
-    ActivationObservation,
-    PeripheryObservation,
-    SaccadeVectorEnv,
-    classifiers,
-    core,
-    policies,
-)
-from saccade_env.agents import demonstrations, imitate
-from saccade_env.agents.demonstrations import Demonstrations, Round
-from saccade_env.agents.observation import Observing
+from saccade_env import SaccadeVectorEnv, policies
+from saccade_env.agents import demonstrations
+from saccade_env.agents.demonstrations import FAR, Demonstrations, Round
 
 
 def random_open(observation: Any, state: Any, starts: Any, masks: np.ndarray) -> Any:
@@ -27,11 +19,19 @@ def random_open(observation: Any, state: Any, starts: Any, masks: np.ndarray) ->
     return np.where(masks, noise, -1).argmax(1), None
 
 
-def collect(env: Any, folder: Path, teacher: Any, asked: float, steps: int = 12) -> list[Round]:
+def collect(
+    env: Any, folder: Path, teacher: Any, asked: float, steps: int = 12, **how: Any
+) -> list[Round]:
     kept = Demonstrations(folder, {"observation": {}})
-    paths = kept.collect(env, teacher, steps, random_open, asked, seed=3, progress=False)
+    paths = kept.collect(env, teacher, steps, random_open, asked, seed=3, progress=False, **how)
     keys = list(env.single_observation_space.spaces)
     return [demonstrations.read(path, keys) for path in paths]
+
+
+def looked(one: Round) -> np.ndarray:
+    """Where each saccade but the last went, as an action."""
+    fixations = one.observations["fixation"][:, 1:]
+    return fixations[..., 0] * 14 + fixations[..., 1]
 
 
 @pytest.fixture
@@ -39,44 +39,56 @@ def env(linear: Any, sample: Any) -> Any:
     return SaccadeVectorEnv(2, images=sample, classifier=linear, max_saccades=3)
 
 
-def test_preferences_are_shares_of_the_labels_probability(env: Any) -> None:
-    oracle = policies.create("greedy-oracle", stride=4)
-    env.reset(seed=0)
-    env.step(np.array([20, 100]))
-    env.unwrapped.reset_policy(oracle)
-    state, config = env.unwrapped._state, env.unwrapped.config
-    found = oracle.preferences(env.unwrapped.view)
-    assert torch.allclose(found.nansum((1, 2)), torch.ones(2).double())
-    wanted = torch.full((2, 196), torch.nan).double()
-    for token in oracle.scores(env.unwrapped.view)[0].isfinite().flatten().nonzero().flatten():
-        after, _ = core.saccade(state, token.repeat(2), config, env.classifier)
-        wanted[:, token] = core.true_class_probability(after).double()
-    assert wanted.isfinite().sum() > 8
-    wanted[state.inhibition.flatten(1)] = torch.nan
-    wanted = wanted / wanted.nansum(1, keepdim=True)
-    shared = found[0].flatten().isfinite()
-    assert torch.allclose(found[0].flatten()[shared], wanted[0][shared], atol=1e-6)
-    synonym = policies.create("greedy-oracle", stride=4, target="true_class_gain")
-    best = policies.create("greedy-oracle", stride=4, target="correct")
-    for policy in (synonym, best):
-        env.unwrapped.reset_policy(policy)
-    assert torch.equal(synonym.preferences(env.unwrapped.view).nan_to_num(), found.nan_to_num())
-    assert (best.preferences(env.unwrapped.view).nan_to_num().flatten(1).amax(1) == 1).all()
-
-
 def test_the_teacher_is_followed_where_it_is_asked(env: Any, tmp_path: Path) -> None:
     rounds = collect(env, tmp_path, policies.create("greedy-oracle", stride=5), 0.5)
     asked = np.concatenate([one.asked for one in rounds])
     assert 0 < asked.mean() < 1
     for one in rounds:
-        assert one.targets.dtype == np.float32
+        told = np.isfinite(one.gains)
+        assert one.gains.dtype == np.float32
         assert (one.asked == one.asked[:1]).all(), "all rows at once"
-        assert np.allclose(one.targets.sum(-1), one.asked)
-        assert (one.weighed.any(-1) == one.asked).all()
-        assert not one.targets[~one.weighed].any()
-        looked = one.observations["fixation"][:, 1:]  # where the saccade before went
-        best = np.stack(np.divmod(one.targets.argmax(-1), 14), -1)[:, :-1]
-        assert (looked == best)[one.asked[:, :-1]].all()
+        assert (told.any(-1) == one.asked).all()
+        assert one.masks[told].all()
+        assert (told.sum(-1)[one.asked] <= 9).all(), "of 3 × 3 fixations that it tries"
+        best = np.nan_to_num(one.gains, nan=-np.inf).argmax(-1)[:, :-1]
+        assert (looked(one) == best)[one.asked[:, :-1]].all()
+
+
+def test_gains_are_those_of_the_saccade_that_follows(env: Any, tmp_path: Path) -> None:
+    """Kept with the observation that they were told of, as the oracle tells them there."""
+    oracle = policies.create("greedy-oracle", stride=5)
+    for one in collect(env, tmp_path, oracle, 1.0, steps=6):
+        begun = one.gains[:, 0]
+        belief = one.gains[:, 1:]
+        assert np.isfinite(begun).sum() == 2 * 9
+        seen = one.observations["revealed"][:, 1:] == 1
+        assert not np.isfinite(belief[seen]).any(), "what is revealed is not tried again"
+        assert (np.nanmax(one.gains, -1) > np.nanmin(one.gains, -1)).all()
+
+
+def test_a_teacher_that_is_not_followed_answers_all_the_same(env: Any, tmp_path: Path) -> None:
+    oracle = policies.create("greedy-oracle", stride=5)
+    rounds = collect(env, tmp_path, oracle, 1.0, follow=False)
+    led = collect(env, tmp_path / "led", oracle, 1.0)
+    best = [np.nanargmax(one.gains, -1)[:, :-1] for one in rounds]
+    own = [looked(one) == answer for one, answer in zip(rounds, best, strict=True)]
+    assert np.mean(own) < 0.5, "it looks where a student does"
+    for one, other in zip(rounds, led, strict=True):
+        assert one.asked.all()
+        first = one.gains[:, 0], other.gains[:, 0]
+        np.testing.assert_array_equal(*first, "on the same pictures it says the same")
+
+
+def test_of_a_policy_without_gains_the_choice_is_kept(
+    linear: Any, sample: Any, tmp_path: Path
+) -> None:
+    env = SaccadeVectorEnv(2, images=sample, classifier=linear, max_saccades=3, stop_action=True)
+    for one in collect(env, tmp_path, policies.create("centre"), 1.0):
+        assert one.gains.shape == (2, 3, 197)
+        assert ((one.gains == 0).sum(-1) == 1).all()
+        assert ((one.gains == 0) | (one.gains == FAR)).all()
+        assert (looked(one) == one.gains.argmax(-1)[:, :-1]).all()
+        assert (one.gains[:, 0].argmax(-1) == 6 * 14 + 6).all()
 
 
 def test_an_interrupted_collection_ends_the_same(env: Any, tmp_path: Path) -> None:
@@ -86,23 +98,9 @@ def test_an_interrupted_collection_ends_the_same(env: Any, tmp_path: Path) -> No
     env.reset(seed=9)
     for one, other in zip(whole, collect(env, tmp_path / "parts", teacher, 0.4), strict=True):
         for mine, theirs in zip(one[1:], other[1:], strict=True):
-            assert np.array_equal(mine, theirs)
+            np.testing.assert_array_equal(mine, theirs)
         for key, value in one.observations.items():
             assert np.array_equal(value, other.observations[key])
-
-
-def test_the_loss_is_a_cross_entropy_among_what_was_weighed_and_is_free() -> None:
-    logits = torch.tensor([[1.0, 2.0, 3.0, 4.0], [0.0, 0.0, 0.0, 9.0]])
-    targets = np.array([[[0.25, 0.75, 0, 0]], [[0, 0, 1.0, 0]]], np.float32)
-    weighed = np.array([[[True, True, True, False]], [[True, True, True, True]]])
-    asked = np.ones((2, 1), bool)
-    part = Round({}, targets, weighed, asked, np.ones((2, 1, 4), bool), asked)
-    first = np.log(np.exp([1, 2, 3]).sum()) - (0.25 * 1 + 0.75 * 2)
-    second = np.log(3 + np.exp(9))
-    assert float(imitate._cross_entropy(logits, part)) == pytest.approx((first + second) / 2)
-    free = np.array([[True, True, True, True], [True, True, False, True]])
-    masked = float(imitate._cross_entropy(logits, part, free))
-    assert masked == pytest.approx(first / 2), "what the teacher wants is closed: nothing is learnt"
 
 
 @pytest.mark.parametrize("asked", [0.0, -0.1, 1.5, float("nan")])
@@ -123,17 +121,3 @@ def test_damaged_files_are_named(env: Any, tmp_path: Path) -> None:
     (tmp_path / "about.json").unlink()
     with pytest.raises(ValueError, match="holds something else than demonstrations"):
         Demonstrations(tmp_path, {"observation": {}})
-
-
-def test_an_agent_observes_the_activation_of_the_environment(sample: Any) -> None:
-    cnn = classifiers.create("efficientnet_lite0")
-    env: Any = SaccadeVectorEnv(2, images=sample, classifier=cnn, max_saccades=3)
-    env = ActivationObservation(PeripheryObservation(env, 24), 24)
-    env.reset(seed=1)
-    observation, *_ = env.step(np.array([30, 99]))
-    observing = Observing((14, 14), 16, 24, eye=cnn)
-    observing.begin(env.unwrapped.images)
-    mine = observing(env.unwrapped.view)
-    assert mine.keys() == observation.keys()
-    for key, value in observation.items():
-        assert np.allclose(mine[key], value, atol=1e-5), key

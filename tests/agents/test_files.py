@@ -16,10 +16,10 @@ import torch
 from safetensors.torch import save_file
 from small_agents import OBSERVED, bare, build_env, build_model, make_prior, save_sb3
 
-from saccade_env import core
+from saccade_env import classifiers, core
 from saccade_env.agents import AgentPolicy, TokenGridNet
 from saccade_env.agents.files import DESCRIPTION, WEIGHTS, save_agent
-from saccade_env.agents.observation import Observing
+from saccade_env.agents.observation import Observing, eye_of
 from saccade_env.agents.sb3_policies import Sb3Network
 from saccade_env.agents.sb3_zip import CARD, MODEL, export, load_sb3
 from saccade_env.card import describe_policy
@@ -38,7 +38,7 @@ def test_round_trip_on_another_grid(tmp_path: Path, make_linear: Any) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [DESCRIPTION, WEIGHTS]
     described = json.loads((folder / DESCRIPTION).read_text())
     assert described["network"] == {
-        "channels": 16, "blocks": 2, "stop_action": False, "patch_size": 16,
+        "channels": 16, "blocks": 2, "stop_action": False, "embedding": 32, "patch_size": 16,
     }  # fmt: skip
     assert described["max_saccades"] == 4
     assert described["card"] == {"steps": 5}
@@ -74,11 +74,37 @@ def test_export_keeps_the_behaviour(linear: Any, sample: Any, tmp_path: Path) ->
 
 def test_without_a_prior_it_does_not_see_the_picture(tmp_path: Path) -> None:
     net = TokenGridNet(Observing((14, 14), 16, 16).space(4), 16, 2)
-    said = {"periphery": 16, "prior": None, "belief": 0, "activation": None}
+    said = {"periphery": 16, "prior": None, "belief": 0, "eye": None}
     folder = save_agent(net, tmp_path, "small", said)
     agent = AgentPolicy.load(folder)
     assert not agent.sees_full_image
     assert "prior" not in describe_policy(agent)
+
+
+@pytest.mark.parametrize(
+    ("sees", "shows", "sides"),
+    [
+        pytest.param("image", ["activation", "glimpses"], 0, marks=pytest.mark.slow),
+        (64, ["features"], 64),
+    ],
+)
+def test_an_agent_comes_back_with_its_eye(
+    tmp_path: Path, sample: Any, sees: Any, shows: list[str], sides: int
+) -> None:
+    described = {"classifier": "efficientnet_lite0", "sees": sees, "shows": shows}
+    observing = Observing((14, 14), 16, eye=eye_of(described, (14, 14), 16, "cpu"))
+    net = TokenGridNet(observing.space(4), 16, 2, embedding=0)
+    said = {"periphery": 0, "prior": None, "belief": 0, "eye": described}
+    agent = AgentPolicy.load(save_agent(net, tmp_path, "seer", said))
+    assert (agent.eye, agent.sees_full_image, agent.periphery) == (described, not sides, sides)
+    assert describe_policy(agent)["name"] == "seer"
+    judge = classifiers.create("efficientnet_lite0")
+    images = torch.stack([sample[0].image, sample[1].image])
+    state = core.begin(images, torch.zeros(2).long(), torch.arange(2), core.SaccadeConfig(), judge)
+    mine = AgentPolicy(net.eval(), observing)
+    for one in (agent, mine):
+        one.reset(images)
+    torch.testing.assert_close(agent.logits(core.view(state)), mine.logits(core.view(state)))
 
 
 def _described(folder: Path, **changes: Any) -> Path:
@@ -94,6 +120,10 @@ def _described(folder: Path, **changes: Any) -> Path:
             own[key] = value
     path.write_text(json.dumps(found))
     return folder
+
+
+def _eye(**changes: Any) -> dict[str, Any]:
+    return {"classifier": "efficientnet_lite0", "sees": "image", "shows": ["glimpses"], **changes}
 
 
 @pytest.mark.parametrize(
@@ -121,8 +151,21 @@ def _described(folder: Path, **changes: Any) -> Path:
         ({"observation__periphery": True}, "'periphery' must be a whole number"),
         ({"observation__belief": 10**9}, "'belief' must be a whole number from 0 to 1000"),
         ({"observation__prior": 7}, "'prior' must be the name of a policy or null"),
-        ({"observation__activation": "alexnet"}, "'activation' must be null or a classifier's"),
-        ({"observation__activation": "dino_vits16:mode=x"}, "'activation' must be null"),
+        ({"network__embedding": ...}, "'network' lacks 'embedding'"),
+        ({"network__embedding": 513}, "'embedding' must be a whole number from 0 to 512"),
+        ({"observation__eye": ...}, "'observation' lacks 'eye'"),
+        ({"observation__eye": "image"}, "'eye' must be null or an object with 'classifier'"),
+        ({"observation__eye": _eye(shown=[])}, "'eye' must be null or an object"),
+        ({"observation__eye": {"classifier": "resnet50"}}, "'eye' must be null or an object"),
+        ({"observation__eye": _eye(classifier="alexnet")}, "'classifier', the name of one"),
+        ({"observation__eye": _eye(classifier="resnet50:onnx=true")}, "the name of one"),
+        ({"observation__eye": _eye(classifier=["resnet50"])}, "the name of one"),
+        ({"observation__eye": _eye(sees="picture")}, '"image" or up to 1024 pixels'),
+        ({"observation__eye": _eye(sees=0)}, '"image" or up to 1024 pixels'),
+        ({"observation__eye": _eye(sees=True)}, '"image" or up to 1024 pixels'),
+        ({"observation__eye": _eye(shows="activation")}, "a list of some of activation, glimpses"),
+        ({"observation__eye": _eye(shows=["sound"])}, "a list of some of activation, glimpses"),
+        ({"observation__eye": _eye(shows=[["activation"]])}, "a list of some of activation"),
     ],
 )
 def test_every_field_of_the_description_is_checked(
@@ -139,10 +182,14 @@ def test_what_a_description_names_must_serve(tmp_path: Path) -> None:
         AgentPolicy.load(folder)
     with pytest.raises(ValueError, match=r"agent\.json, 'observation': .*no saliency"):
         AgentPolicy.load(folder, make_prior=lambda name: object())
-    without = _described(saved(tmp_path / "b"), observation__activation="efficientnet_lite0",
-                         observation__periphery=0)  # fmt: skip
-    with pytest.raises(ValueError, match="'observation': .*periphery"):
-        AgentPolicy.load(without, make_prior=make_prior)
+    for wrong, message in (
+        (_eye(shows=[]), "shows one or more"),
+        (_eye(shows=["activation"] * 2), "shows one or more"),
+        (_eye(sees=64, shows=["glimpses"]), "the eye must see it"),
+    ):
+        _described(folder, observation__eye=wrong)
+        with pytest.raises(ValueError, match=rf"agent\.json, 'observation': .*{message}"):
+            AgentPolicy.load(folder, make_prior=make_prior)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "3", "", '{"a": NaN', "\ud800", "[" * 10**5])

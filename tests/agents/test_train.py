@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from small_cnns import small_cnn
 from small_trainings import (
     CLASSES,
     GRID,
@@ -26,7 +27,9 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from saccade_env import cli, policies
-from saccade_env.agents import checkpoint, hyperparameters
+from saccade_env.agents import AgentPolicy, checkpoint, hyperparameters
+from saccade_env.agents.demonstrations import read
+from saccade_env.agents.sb3_zip import export
 from saccade_env.agents.train import train
 
 SB3_WARNS = [
@@ -101,7 +104,7 @@ def test_ctrl_c_saves_and_resume_goes_on(sample: Any, linear: Any, tmp_path: Pat
     make = policies.create
     whole = tiny(tmp_path / "whole", classifier=linear, **real)
     train(whole, make)
-    broken = replace(whole, out=tmp_path / "broken", classifier=_Interrupts(linear, 9))
+    broken = replace(whole, out=tmp_path / "broken", classifier=_Interrupts(linear, 15))
     with pytest.raises(KeyboardInterrupt):
         train(broken, make)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -166,6 +169,71 @@ class _Knows:
         return self.fixation
 
 
+def test_later_rounds_are_along_scanpaths_of_the_student(tmp_path: Path) -> None:
+    """And the teacher answers all the same (DAgger); the first are along its own."""
+    run = tiny(
+        tmp_path / "run", algo="ppo", timesteps=0, warm_start="knows", warm_start_steps=96,
+        hyperparameters={**QUICK, "warm-start.rounds": 2, "warm-start.n_epochs": 1},
+    )  # fmt: skip
+    train(run, lambda name: _Knows())
+    paths = sorted((run.out / "demonstrations").glob("*.npz"))
+    assert len(paths) == 8, "of four rows of three saccades"
+    follows = []
+    for path in paths:
+        seen = read(path, ["fixation"])
+        assert seen.asked.all()
+        looked = seen.observations["fixation"][:, 1:] @ [GRID[1], 1]
+        follows.append(float((looked == seen.gains.argmax(-1)[:, :-1]).mean()))
+    assert follows[:4] == [1.0] * 4
+    assert max(follows[4:]) < 0.5
+    curve = pd.read_csv(run.out / "imitation.csv")
+    assert list(curve) == ["round", "epoch", "loss", "held_back"]
+    assert curve[["round", "epoch"]].to_numpy().tolist() == [[1, 0], [2, 0]]
+    assert curve["held_back"].notna().all()
+    table = pd.read_csv(run.out / "evaluations.csv")
+    assert table["timesteps"].tolist() == [0], "no more than the warm start"
+    assert (run.out / "best.zip").exists()
+    card = json.loads((run.out / "card.json").read_text())
+    assert (card["steps"], card["demonstrations"]["rounds"]) == (0, 2)
+
+
+@pytest.mark.slow
+def test_a_training_with_an_eye_resumes_exactly(sample: Any, tmp_path: Path) -> None:
+    judge = small_cnn(classes=1000)
+    changes: dict[str, Any] = {
+        "algo": "ppo", "images": sample, "classifier": judge, "fovea": 3, "n_envs": 2,
+        "eye": "image", "eye_shows": ("activation", "glimpses"), "periphery": 0, "eval_share": 0.3,
+        "timesteps": 16, "eval_every": 8, "save_every": 8,
+        "hyperparameters": {**QUICK, "network.embedding": 0, "learning_rate": 1e-3},
+    }  # fmt: skip
+    whole, parts = (tiny(tmp_path / name, **changes) for name in ("whole", "parts"))
+    train(whole)
+    train(replace(parts, timesteps=8))
+    train(parts, resume=True)
+    assert_same_end(whole.out, parts.out)
+    described = {"classifier": "small", "sees": "image", "shows": ["activation", "glimpses"]}
+    card = json.loads((parts.out / "card.json").read_text())
+    assert card["observation"] == {"periphery": 0, "prior": None, "belief": 0, "eye": described}
+
+
+@pytest.mark.slow
+def test_another_classifiers_eye_is_not_in_the_checkpoint(sample: Any, tmp_path: Path) -> None:
+    run = tiny(
+        tmp_path / "run", algo="ppo", images=sample, classifier=small_cnn(classes=1000), n_envs=2,
+        eye=64, eye_classifier="efficientnet_lite0", eval_share=0.3, timesteps=8, save_every=8,
+        eval_every=8,
+    )  # fmt: skip
+    train(run)
+    assert (run.out / checkpoint.CHECKPOINT).stat().st_size < 15e6, "the network alone has 18"
+    train(replace(run, timesteps=16), resume=True)
+    written = export(run.out / "model.zip", tmp_path / "agent", trust=True)
+    agent = AgentPolicy.load(written)
+    assert agent.eye == {
+        "classifier": "efficientnet_lite0", "sees": 64, "shows": ["activation"],
+    }  # fmt: skip
+    assert not agent.sees_full_image
+
+
 @pytest.mark.slow
 def test_the_oracle_is_told_the_labels(tmp_path: Path) -> None:
     names: list[str] = []
@@ -189,7 +257,7 @@ def test_the_folder_says_what_was_done(tmp_path: Path) -> None:
     train(run, make_policy)
     card = json.loads((run.out / "card.json").read_text())
     assert card["observation"] == {
-        "periphery": 12, "prior": "centre", "belief": 5, "activation": None,
+        "periphery": 12, "prior": "centre", "belief": 5, "eye": None,
     }  # fmt: skip
     assert (card["algo"], card["steps"], card["seed"]) == ("ppo", 64, 0)
     assert card["classifier"]["weights"]["sha256"] == "-"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import small_trainings
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from small_cnns import small_cnn
 from typer.testing import CliRunner
 
 from saccade_env import cli, images, policies
@@ -54,23 +54,21 @@ class _Interrupted:
 
 @pytest.mark.slow
 def test_a_warm_start_that_was_stopped_goes_on(tmp_path: Path, sample: Any, linear: Any) -> None:
-    run = tiny(tmp_path / "run", sample, linear, warm_start="teacher", warm_start_steps=8)
-    teacher = _Interrupted(after=2)
+    """In the second of two rounds (DAgger), along scanpaths of what the first has taught."""
+    given = {"warm_start": "teacher", "warm_start_steps": 16, "timesteps": 0,
+             "hyperparameters": {**QUICK, "warm-start.rounds": 2}}  # fmt: skip
+    run = tiny(tmp_path / "run", sample, linear, **given)
     with pytest.raises(KeyboardInterrupt):
-        train(run, lambda name: teacher)
-    rounds = [path.name for path in sorted((run.out / "demonstrations").glob("*.npz"))]
-    assert rounds == ["00000.npz"], "a round has two saccades"
-    train(run, lambda name: _Interrupted(after=10))
-    whole = tiny(tmp_path / "whole", sample, linear, warm_start="teacher", warm_start_steps=8)
-    train(whole, lambda name: _Interrupted(after=10))
-    losses = [_losses(one.out) for one in (run, whole)]
-    assert losses[0] == losses[1]
-    assert len(losses[0]) == 4, "one an epoch"
-
-
-def _losses(folder: Path) -> list[float]:
-    events = EventAccumulator(str(folder / "tensorboard")).Reload()
-    return [scalar.value for scalar in events.Scalars("warm_start/cross_entropy")]
+        train(run, lambda name: _Interrupted(after=8))  # 2 answers on what is held back, 2 a round
+    kept = [path.name for path in sorted((run.out / "demonstrations").glob("*.npz"))]
+    assert kept == ["00000.npz", "00001.npz", "00002.npz"], "each of two saccades of two rows"
+    whole = tiny(tmp_path / "whole", sample, linear, **given)
+    for one in (run, whole):
+        train(one, lambda name: _Interrupted(after=100))
+    for name in ("imitation.csv", "evaluations.csv"):
+        assert (run.out / name).read_text() == (whole.out / name).read_text()
+    for key, value in small_trainings.weights(run.out).items():
+        assert torch.equal(value, small_trainings.weights(whole.out)[key]), key
 
 
 def test_demonstrations_are_shared_by_trainings_that_observe_less(
@@ -174,8 +172,12 @@ def test_what_is_wrong_is_known_before_the_lesson(tmp_path: Path, sample: Any, l
     train(run, policies.create)
     with pytest.raises(ValueError, match="demonstrations are of a warm start"):
         tiny(tmp_path, sample, linear, demonstrations=tmp_path)
-    with pytest.raises(ValueError, match="activation needs a periphery"):
-        tiny(tmp_path, sample, linear, activation=True, periphery=0)
+    blind = tiny(tmp_path / "blind", sample, linear, eye=64, **common)
+    with pytest.raises(ValueError, match="cannot observe that: .*no class activation map"):
+        train(blind, policies.create)
+    with pytest.raises(ValueError, match="pixels ≥ 1; got 'picture'"):
+        train(replace(blind, classifier=small_cnn(classes=1000), eye="picture"), policies.create)
+    assert not blind.out.exists()
 
 
 @pytest.mark.parametrize("algo", ["ppo", pytest.param("dqn", marks=pytest.mark.slow)])

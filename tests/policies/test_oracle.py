@@ -110,6 +110,29 @@ def test_nothing_beats_it_at_the_first_saccade(episodes: Any, small: Any, target
         assert (ceiling >= reached[:, 0] - 1e-6).all()
 
 
+@pytest.mark.parametrize("target", ["true_class", "correct_certainty"])
+def test_gains_are_what_saccades_earn(episodes: Any, small: Any, target: Any) -> None:
+    oracle: Any = policies.create("greedy-oracle", target=target, stride=4)
+    numbers, labels = torch.arange(5), episodes[1]
+    state = core.begin(episodes[0], labels, numbers, FEW, small)
+    state, _ = core.saccade(state, 20 + numbers, FEW, small)
+    core.reset_policy(oracle, state, FEW, small)
+    found = oracle.gains(core.view(state)).flatten(1)
+    assert torch.equal(found.isfinite(), candidates(core.view(state), 4).flatten(1))
+    for fixation in found.isfinite().any(0).nonzero().flatten():
+        then = core.saccade(state, fixation.repeat(5), FEW, small)[0]
+        before, after = (
+            one.logits.double().log_softmax(-1).gather(1, labels[:, None])[:, 0]
+            if target == "true_class"
+            else one.certainty.double() * core.correct(one)
+            for one in (state, then)
+        )
+        known = found[:, fixation].isfinite()
+        torch.testing.assert_close(
+            found[known, fixation], (after - before)[known], atol=1e-5, rtol=0
+        )
+
+
 class Always:
     """Looks at one place."""
 
