@@ -205,6 +205,8 @@ def _gains(teacher: Policy, env: Any, shape: tuple[int, ...]) -> np.ndarray:
         np.put_along_axis(found, teacher.act(view).cpu().numpy()[:, None], 0, 1)
         return found
     told = teacher.gains(view).flatten(1).cpu().numpy().astype(np.float32)
+    alone = np.isfinite(told).sum(1, keepdims=True) == 1  # then it is a choice
+    told = np.where(alone & np.isnan(told), np.float32(FAR), told)
     stops = np.full((len(told), shape[1] - told.shape[1]), np.float32(np.nan))
     return np.concatenate((told, stops), 1)
 

@@ -68,7 +68,7 @@ class AgentPolicy:
         periphery: Side in pixels of the picture that it observes, or its eye; 0 without: results
             name it.
         belief: Number of class probabilities it observes.
-        eye: What its eye is (:attr:`saccade_env.observe.eye.Eye.description`), None without.
+        eye: What its eye is, in words; None without.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class AgentPolicy:
         self.grid, self.weights = observing.grid, weights
         pixels = 0 if eye is None or whole else int(eye.sees)
         self.periphery, self.belief = max(observing.periphery, pixels), observing.belief
-        self.eye = eye and eye.description
+        self.eye = eye and str(eye)
         self._net, self._observing, self._state = net, observing, None
         self._told: tuple[View, Tensor] | None = None  # the last view, and the logits on it
 

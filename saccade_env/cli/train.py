@@ -36,10 +36,13 @@ def _recipe(context: typer.Context, path: Path | None) -> Path | None:
 
     if path is not None:
         given = {key.replace("-", "_"): value for key, value in recipe(path).items()}
-        known = {str(parameter.name) for parameter in context.command.params} - {"config", "out"}
-        for key in given:
+        known = {str(parameter.name): parameter for parameter in context.command.params}
+        del known["config"], known["out"]
+        for key, value in given.items():
             if key not in known:
                 raise unknown_name(f"option in section 'train' of {path}:", key, known)
+            if getattr(known[key], "multiple", False) and isinstance(value, str):
+                given[key] = [value]
         context.default_map = given
     return path
 

@@ -71,6 +71,8 @@ class Eye(Extra):
         if not shows or len({*shows}) != len(shows):
             raise ValueError(f"an eye shows one or more of {', '.join(SHOWS)}; got {list(shows)}")
         self.classifier, self.sees, self.shows = classifier, check_sees(sees), tuple(shows)
+        if GLIMPSES in shows and min(classifier.grid) < _STRIDE:
+            raise ValueError(f"glimpses need 2 rows and columns or more; got {classifier.grid}")
         if GLIMPSES in shows and sees != WHOLE:
             raise ValueError(f"glimpses are of the image: the eye must see it; it sees {sees}")
         rows, cols = classifier.grid
@@ -83,6 +85,9 @@ class Eye(Extra):
         rows, cols = (side * self.classifier.patch_size for side in self.classifier.grid)
         nothing = torch.zeros(1, 3, rows, cols, dtype=torch.uint8)
         return look(self.classifier, nothing, (FEATURES,)).middle.shape[1]
+
+    def __str__(self) -> str:
+        return f"{self.classifier.name} on {self.sees}: {', '.join(self.shows)}"
 
     @property
     def description(self) -> dict[str, Any]:
@@ -196,6 +201,8 @@ def glimpses(
     classifier: Convolutional, sight: Sight, view: core.View
 ) -> Float[Tensor, "batch 4 rows cols"]:
     """What each window would change if features just added up, its hidden share counting.
+
+    Of a window beyond the border, what is outside counts as seen.
 
     Log-probability gained by the goal, in nats; by all that the eye believes; negative entropy
     gained; and what the window alone holds for the goal, in logits.

@@ -228,9 +228,7 @@ def test_another_classifiers_eye_is_not_in_the_checkpoint(sample: Any, tmp_path:
     train(replace(run, timesteps=16), resume=True)
     written = export(run.out / "model.zip", tmp_path / "agent", trust=True)
     agent = AgentPolicy.load(written)
-    assert agent.eye == {
-        "classifier": "efficientnet_lite0", "sees": 64, "shows": ["activation"],
-    }  # fmt: skip
+    assert agent.eye == "efficientnet_lite0 on 64: activation"
     assert not agent.sees_full_image
 
 
