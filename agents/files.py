@@ -19,7 +19,8 @@ from saccade_env.agents.net import EXTRAS, TokenGridNet
 from saccade_env.classifiers.weights_file import WeightsError, check_tensors, empty, fill
 from saccade_env.errors import unknown_name
 from saccade_env.files import read_object, replacing, write_json
-from saccade_env.observe.eye import SHOWS, WHOLE
+from saccade_env.observe.eye import WHOLE
+from saccade_env.observe.sight import SHOWS
 
 WEIGHTS, DESCRIPTION = "agent.safetensors", "agent.json"
 SHIPPED = Path(__file__).parent / "pretrained"  # the agents that come with the package

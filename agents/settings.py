@@ -12,7 +12,7 @@ from saccade_env.agents.files import LARGEST_PERIPHERY
 from saccade_env.classifiers import AUTO
 from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation.work import Engine, here
-from saccade_env.observe.eye import ACTIVATION
+from saccade_env.observe.sight import ACTIVATION
 
 LARGEST_SEED = 2**32 - 1  # NumPy's and Stable-Baselines3's
 # Certainty alone can be gamed by being surely wrong: it counts only while the prediction is right.
@@ -38,7 +38,7 @@ class Settings:
         eye: Observe what the classifier finds in a picture: in the whole image (``"image"``), in
             one that is sharp where tokens are revealed, with so many pixels a side elsewhere, or
             ``"none"``. See :mod:`saccade_env.observe.eye`.
-        eye_shows: What it finds: some of :data:`saccade_env.observe.eye.SHOWS`.
+        eye_shows: What it finds: some of :data:`saccade_env.observe.sight.SHOWS`.
         eye_classifier: Name of another classifier that looks, None for the same.
         eval_images: Held-back pictures; by default a share of ``images`` is held back.
         eval_share: That share, above 0 and below 1.

@@ -21,8 +21,9 @@ from gymnasium.vector.utils import batch_space
 
 from saccade_env.core import HasMaps
 from saccade_env.observe import observers
-from saccade_env.observe.eye import ACTIVATION, Eye, Sees
+from saccade_env.observe.eye import Eye, Sees
 from saccade_env.observe.observers import Observer, observe_one
+from saccade_env.observe.sight import ACTIVATION
 from saccade_env.rows import replace_rows, take_rows
 from saccade_env.spaces import Observation, observation_space
 from saccade_env.task import TaskHolder
