@@ -25,6 +25,7 @@ Observation = dict[str, Tensor]
 
 EXTRAS = ("periphery", "saliency", "belief", "eye")
 TEMPERATURE = 0.5  # nats
+_PROMISE = 3  # place among an eye's maps of what it believes around a cell, if it shows activation
 _NEEDED = ("tokens", "revealed", "fixation", "saccades_left")
 _GROUPS = 8  # of the normalisation
 
@@ -40,6 +41,8 @@ class TokenGridNet(nn.Module):
         stop_action: Whether there is a last logit that ends the episode.
         embedding: Values that the pixels of a token are encoded to; with 0 it does not look at
             them, and has few parameters.
+        prior_weight: How far it follows the activation that an eye shows before it has learned
+            anything: what multiplies the map of what the eye believes around a cell.
 
     Attributes:
         grid: (rows, cols).
@@ -57,8 +60,11 @@ class TokenGridNet(nn.Module):
         blocks: int = 4,
         stop_action: bool = False,
         embedding: int = 32,
+        prior_weight: float = 0.0,
     ) -> None:
         super().__init__()
+        if prior_weight and "eye" not in _check_space(observation_space):
+            raise ValueError("prior_weight follows what an eye shows, and there is none")
         if channels < _GROUPS or channels % _GROUPS:
             raise ValueError(f"channels must be a multiple of {_GROUPS}; got {channels}")
         known = _check_space(observation_space)
@@ -74,6 +80,10 @@ class TokenGridNet(nn.Module):
         self.encoder = nn.Linear(_width(known, "tokens"), embedding) if embedding else None
         self.project = nn.Conv2d(inputs, channels, 1)
         self.direct = _small(nn.Conv2d(inputs, 1, 3, padding=1))
+        if prior_weight:
+            before = sum(widths[key] for key in ("periphery", "saliency") if key in known)
+            with torch.no_grad():
+                self.direct.weight[0, 5 + embedding + before + _PROMISE, 1, 1] += prior_weight
         self.body = nn.Sequential(*(_Block(channels, 1 + i % 2) for i in range(blocks)))
         self.norm = nn.GroupNorm(_GROUPS, channels)
         self.cell = _small(nn.Conv2d(channels, 1, 1))

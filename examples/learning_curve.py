@@ -21,14 +21,13 @@ def main() -> None:
 
     runs = [pd.read_csv(run / "evaluations.csv", index_col="timesteps") for run in options.runs]
     seeds = pd.concat([100 * run["accuracy"] for run in runs], axis=1, keys=options.runs)
-    mean, count = seeds.mean(axis=1), seeds.count(axis=1)
-    half = stats.t.ppf(0.975, count - 1) * seeds.std(axis=1) / count**0.5  # NaN of one seed
-    print(pd.DataFrame({"mean": mean, "low": mean - half, "high": mean + half}).round(1))
+    table = pd.DataFrame({"accuracy": interval(seeds), "gained": interval(seeds - seeds.iloc[0])})
+    print("mean of the seeds and its 95 % interval, in %", table, sep="\n")
 
     figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
     axes.plot(seeds.index, seeds, color="0.7", linewidth=1)
-    axes.fill_between(mean.index, mean - half, mean + half, alpha=0.2)
-    axes.plot(mean.index, mean, marker="o", label=f"mean of {len(runs)}, 95 % interval")
+    mean = seeds.mean(axis=1)
+    axes.plot(mean.index, mean, marker="o", label=f"mean of {len(runs)} seeds")
     for number, level in enumerate(options.level):
         name, _, value = level.partition("=")
         axes.axhline(100 * float(value), color=f"C{number + 1}", linestyle="--", label=name)
@@ -36,6 +35,14 @@ def main() -> None:
     axes.legend(loc="lower right")
     figure.savefig(options.out, dpi=130)
     print("wrote", options.out)
+
+
+def interval(seeds: pd.DataFrame) -> pd.Series:
+    """Mean, low and high by Student's t, in words; without an end for one seed."""
+    count = len(seeds.columns)
+    half = stats.t.ppf(0.975, count - 1) * seeds.std(axis=1) / count**0.5
+    ends = zip(seeds.mean(axis=1), half, strict=True)
+    return pd.Series([f"{m:.1f} ({m - h:.1f} to {m + h:.1f})" for m, h in ends], seeds.index)
 
 
 if __name__ == "__main__":
