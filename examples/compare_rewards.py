@@ -55,12 +55,15 @@ def short_training(kind: Any, source: Any, judge: Any, options: Any) -> dict[str
     task = SaccadeConfig(max_saccades=options.saccades, reward=kind)
     train(
         Settings(
-            out=out, images=source, classifier=judge, config=task, prior="centre",
-            belief=True, n_envs=20, timesteps=options.timesteps, algo="ppo",
+            out=out, images=source, classifier=judge, config=task, augment=True,
+            periphery=0, eye=64, eye_shows=("features",), n_envs=16, timesteps=options.timesteps,
             eval_every=options.timesteps, save_every=options.timesteps,
-            hyperparameters={"n_steps": options.n_steps, "learning_rate": 1e-3, "ent_coef": 0.0},
+            hyperparameters={
+                "n_steps": options.n_steps, "learning_rate": 1e-3, "ent_coef": 0.003,
+                "gamma": 0.0, "gae_lambda": 0.0, "network.embedding": 0, "network.channels": 16,
+                "network.blocks": 1,
+            },
         ),
-        policies.create,
         resume=(out / "checkpoint.pt").exists(),
     )  # fmt: skip
     curve = pd.read_csv(out / "evaluations.csv")

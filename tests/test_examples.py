@@ -86,7 +86,7 @@ def test_example_runs(script: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     if script == "compare_rewards.py":
         assert (tmp_path / "runs" / "rewards" / "rewards.png").stat().st_size > 0
-        assert len((tmp_path / "runs" / "rewards" / "rewards.csv").read_text().splitlines()) == 6
+        assert len((tmp_path / "runs" / "rewards" / "rewards.csv").read_text().splitlines()) == 7
     if script == "play.py":
         assert "pictures finished: 2\nmean correct: " in done.stdout
     if script == "train_ppo.py":

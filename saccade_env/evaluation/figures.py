@@ -135,6 +135,6 @@ def _looks(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _finish(figure: Any, axes: Any, title: str, path: Path) -> Path:
     style.legend_below(figure, axes)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(title, fontsize=10, wrap=True)
     style.save(figure, path)
     return path
