@@ -54,7 +54,7 @@ def glimpsed(classifier: Convolutional, images: Tensor) -> Float[Tensor, "batch 
     """What 3×3 tokens around every second cell would add to the logits, if features just added up.
 
     Of each window alone, as a picture of its own: for 14 × 14 tokens 49 pictures of 48×48 pixels,
-    which cost about what 2.2 whole images do.
+    which cost what four whole images do.
     """
     size, (rows, cols) = classifier.patch_size, classifier.grid
     pictures = F.pad(cast(Any, classifier).normalise(images), (size,) * 4)
