@@ -79,11 +79,12 @@ class TokenGridNet(nn.Module):
         inputs = embedding + 5 + sum(widths[key] for key in self.extras)
         self.encoder = nn.Linear(_width(known, "tokens"), embedding) if embedding else None
         self.project = nn.Conv2d(inputs, channels, 1)
-        self.direct = _small(nn.Conv2d(inputs, 1, 3, padding=1))
+        direct = nn.Conv2d(inputs, 1, 3, padding=1)
+        self.direct = _small(direct)
         if prior_weight:
             before = sum(widths[key] for key in ("periphery", "saliency") if key in known)
             with torch.no_grad():
-                self.direct.weight[0, 5 + embedding + before + _PROMISE, 1, 1] += prior_weight
+                direct.weight[0, 5 + embedding + before + _PROMISE, 1, 1] += prior_weight
         self.body = nn.Sequential(*(_Block(channels, 1 + i % 2) for i in range(blocks)))
         self.norm = nn.GroupNorm(_GROUPS, channels)
         self.cell = _small(nn.Conv2d(channels, 1, 1))
