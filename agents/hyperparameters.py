@@ -137,7 +137,7 @@ def recipe(file: Path) -> dict[str, Any]:
         OSError: It cannot be read.
         ValueError: It does not hold sections.
     """
-    return _sections(file).get(TRAIN, {})
+    return _read(file).get(TRAIN, {})
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:
@@ -164,6 +164,11 @@ def built(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sections(path: Path) -> dict[str, dict[str, Any]]:
+    read = _read(path).items()
+    return {name: {key: _number(value) for key, value in part.items()} for name, part in read}
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
     try:
         text = path.read_text("utf-8")
     except UnicodeDecodeError as error:
@@ -171,7 +176,7 @@ def _sections(path: Path) -> dict[str, dict[str, Any]]:
     read = _yaml(text, str(path))
     if not isinstance(read, dict) or not all(isinstance(part, dict) for part in read.values()):
         raise ValueError(f"{path} must hold a section an algorithm, each of key: value")
-    return {str(n): {str(k): _number(v) for k, v in part.items()} for n, part in read.items()}
+    return {str(n): {str(k): v for k, v in part.items()} for n, part in read.items()}
 
 
 def _types(build: Any, left_out: tuple[str, ...]) -> dict[str, Any]:

@@ -101,6 +101,8 @@ class Settings:
             raise ValueError(
                 f"periphery must be ≥ 0 and ≤ {LARGEST_PERIPHERY} pixels; got {self.periphery}"
             )
+        if self.eye_classifier and self.eye == "none":
+            raise ValueError("eye_classifier is whose eye it is: say what the eye sees")
         if self.demonstrations and not self.warm_start:
             raise ValueError("demonstrations are of a warm start: say which policy is imitated")
         if not 0 < self.eval_share < 1:

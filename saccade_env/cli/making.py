@@ -152,7 +152,7 @@ def _agent_lacks(name: str, judge: Any) -> str:
         return f"made for tokens of {side} pixels, not of {judge.patch_size}"
     if seen["belief"] > judge.num_classes:
         return f"made for {seen['belief']} classes or more, not for {judge.num_classes}"
-    seer = seen["eye"] and seen["eye"]["classifier"]
+    seer = seen["eye"] and seen["eye"]["classifier"].partition(":")[0]
     needs = ((policies.REGISTRY, seen["prior"]), (classifiers.REGISTRY, seer))
     return next((lack for known, it in needs if it and (lack := known.missing(it))), "")
 
