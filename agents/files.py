@@ -56,7 +56,7 @@ def _eye(value: Any) -> bool:
     if not isinstance(value, dict) or {*value} != {"classifier", "sees", "shows"}:
         return False
     name, sees, shows = value["classifier"], value["sees"], value["shows"]
-    named = _text(name) and name.partition(":")[0] in classifiers.REGISTRY.entries
+    named = _text(name) and (name in classifiers.REGISTRY.entries or name.startswith("timm:"))
     whole = sees == WHOLE or (type(sees) is int and 1 <= sees <= LARGEST_PERIPHERY)
     return named and whole and isinstance(shows, list) and all(one in [*SHOWS] for one in shows)
 

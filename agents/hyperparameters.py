@@ -10,6 +10,7 @@ import importlib
 import inspect
 import math
 import operator
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -137,7 +138,8 @@ def recipe(file: Path) -> dict[str, Any]:
         OSError: It cannot be read.
         ValueError: It does not hold sections.
     """
-    return _read(file).get(TRAIN, {})
+    given = _read(file).get(TRAIN, {})
+    return {key: _number(value) if _exponent(value) else value for key, value in given.items()}
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:
@@ -233,6 +235,10 @@ def _yaml(text: str, what: str) -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(f"{what} is not YAML: {error}") from error
+
+
+def _exponent(value: Any) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(r"[+-]?\d+e[+-]?\d+", value, re.IGNORECASE))
 
 
 def _number(value: Any) -> Any:
