@@ -100,8 +100,8 @@ def change(before: dict[str, Tensor], after: dict[str, Tensor], keep: float) -> 
     """What of the change is kept, in int8, with a unit for each output of a layer."""
     kept = {}
     for key, value in before.items():
-        difference = keep * (after[key] - value) if value.is_floating_point() else value[:0]
-        if difference.numel() and difference.any():
+        difference = keep * (after[key] - value)
+        if value.is_floating_point() and difference.any():  # else a count, or not learned
             axes = tuple(range(1, difference.dim())) or (0,)
             unit = difference.abs().amax(axes, keepdim=True).clamp(min=1e-12) / 127
             kept |= {key: (difference / unit).round().to(torch.int8), f"{key}.unit": unit}

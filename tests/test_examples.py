@@ -27,6 +27,8 @@ BUDGET = {
         "4",
     ],
     "tune.py": ["--trials", "1", "--timesteps", "128", "--stages", "2", "--n-steps", "8"],
+    "distil.py": ["--epochs", "1"],
+    "learning_curve.py": ["one", "two", "--level", "centre=0.3"],
     "train_ppo.py": ["--timesteps", "16", "--num-envs", "2", "--n-steps", "8"],
     "simulate_cluster.py": ["--actors", "2", "--seconds", "0.2", "--batches", "2"],
     "train_rllib.py": ["--iterations", "1", "--num-env-runners", "1"],
@@ -82,8 +84,14 @@ def test_example_runs(script: str, tmp_path: Path) -> None:
     call = [sys.executable, str(EXAMPLES / script), *BUDGET.get(script, [])]
     if script == "play.py":
         call[1:1] = ["-c", CLICKS]
+    for run, last in (("one", 0.4), ("two", 0.5)):
+        (tmp_path / run).mkdir()
+        lines = f"timesteps,accuracy\n0,0.25\n100,{last}\n"
+        (tmp_path / run / "evaluations.csv").write_text(lines)
     done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    if script == "learning_curve.py":
+        assert "20.0 (-43.5 to 83.5)" in done.stdout, "15 and 25 points gained, Student's t"
     if script == "compare_rewards.py":
         assert (tmp_path / "runs" / "rewards" / "rewards.png").stat().st_size > 0
         assert len((tmp_path / "runs" / "rewards" / "rewards.csv").read_text().splitlines()) == 7
