@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from timeless import timeless
 from typer.testing import CliRunner
 
 from saccade_env import cli
@@ -23,7 +24,7 @@ DINO = ("dino", "focus-saliency", "gbvs", "random", "centre")
 def tables(out: Path) -> dict[str, bytes]:
     """What holds the results: tables, findings, records."""
     kept = [*out.glob("tables/*.csv"), *out.glob("runs/*/*"), out / run.FINDINGS]
-    return {path.relative_to(out).as_posix(): path.read_bytes() for path in kept if path.is_file()}
+    return {path.relative_to(out).as_posix(): timeless(path) for path in kept if path.is_file()}
 
 
 @pytest.fixture
