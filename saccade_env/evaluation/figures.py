@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +135,6 @@ def _looks(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _finish(figure: Any, axes: Any, title: str, path: Path) -> Path:
     style.legend_below(figure, axes)
-    figure.suptitle(textwrap.fill(title, int(13 * figure.get_figwidth())), fontsize=10)
+    figure.suptitle(title, fontsize=10)
     style.save(figure, path)
     return path
