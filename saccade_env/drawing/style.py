@@ -92,6 +92,7 @@ def legend_below(drawn: Any, axes: Any) -> None:
     handles, names = axes.get_legend_handles_labels()
     fitting = int(14 * drawn.get_figwidth()) // (8 + max(map(len, names)))
     columns = max(1, min(len(names), 6, fitting))
+    drawn.set_figheight(drawn.get_figheight() + 0.25 * (-(-len(names) // columns) - 1))
     drawn.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False)
 
 

@@ -119,7 +119,9 @@ def _curve(
     )
     values = rule.value(known).to_numpy()
     if thresholds is None:
-        thresholds = np.nanquantile(values, np.linspace(0, 1, len(THRESHOLDS))).tolist()
+        told = values[~np.isnan(values)]  # of a single saccade nothing is told of a next one
+        shares = np.linspace(0, 1, len(THRESHOLDS))
+        thresholds = np.quantile(told, shares).tolist() if len(told) else []
     points = []
     for threshold in thresholds:
         held = values < threshold if rule.below else values >= threshold
