@@ -21,6 +21,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from saccade_env.observe.sight import standardised
+
 Observation = dict[str, Tensor]
 
 EXTRAS = ("periphery", "saliency", "belief", "eye")
@@ -142,7 +144,7 @@ class TokenGridNet(nn.Module):
             small = F.interpolate(picture, (2 * self.grid[0], 2 * self.grid[1]), mode="area")
             maps.append(F.pixel_unshuffle(small, 2))
         if "saliency" in self.extras:
-            saliency = standardise(observation["saliency"])[:, None]
+            saliency = standardised(observation["saliency"].float())[:, None]
             maps += [saliency, observation["saliency"][:, None] * (1 - seen)]
         if "eye" in self.extras:
             maps.append(observation["eye"])
@@ -178,14 +180,6 @@ class _Block(nn.Module):
 def pool(features: Float[Tensor, "batch channels rows cols"]) -> Float[Tensor, "batch pooled"]:
     """Mean and maximum over the cells, [B, 2·channels]."""
     return torch.cat((features.mean((2, 3)), features.amax((2, 3))), 1)
-
-
-def standardise(saliency: Tensor) -> Float[Tensor, "batch rows cols"]:
-    """Maps with mean 0 and deviation 1, each for itself; a flat one becomes 0."""
-    centred = saliency.float() - saliency.float().mean((1, 2), keepdim=True)
-    deviation = centred.square().mean((1, 2), keepdim=True).sqrt()
-    flat = deviation < 1e-5  # nothing but rounding
-    return torch.where(flat, 0, centred / deviation.clamp(min=1e-5))
 
 
 def _channels_first(periphery: Tensor) -> Float[Tensor, "batch 3 height width"]:

@@ -22,12 +22,12 @@ from saccade_env.classifiers.vit.classifier import VitClassifier
 from saccade_env.config import SaccadeConfig
 from saccade_env.errors import unknown_name
 from saccade_env.observe.activation import blur, foveate, logits_and_activation, scaled
+from saccade_env.observe.eye import WHOLE
 from saccade_env.policies.attention_maps import logits_and_attention
 from saccade_env.policies.base import trying
 from saccade_env.rows import take_rows
 
 Agrees = Literal["top", "cross-entropy"]
-WHOLE: Literal["image"] = "image"
 _STEPS = 2**20  # of a promise, see _Glance
 
 

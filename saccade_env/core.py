@@ -218,9 +218,8 @@ def reward(before: State, after: State, config: SaccadeConfig) -> Float[Tensor, 
 
     ``certainty_gain`` (telescopes to final minus initial certainty), ``certainty``,
     ``correct_certainty_gain`` (certainty counts only while the prediction is right),
-    ``true_class_gain``, ``true_class_log_gain`` (in nats: it tells what helps long before a class
-    becomes probable) and ``correct``. ``saccade_cost`` is subtracted for every saccade made;
-    stopping is no saccade.
+    ``true_class_gain``, ``true_class_log_gain`` (in nats) and ``correct``. ``saccade_cost`` is
+    subtracted for every saccade made; stopping is no saccade.
     """
     made = (after.saccades_done - before.saccades_done).float()
     return REWARDS[config.reward](before, after) - config.saccade_cost * made

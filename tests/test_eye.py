@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from saccade_env import EyeObservation, SaccadeEnv, SaccadeVectorEnv, classifiers, core, geometry
 from saccade_env.agents.observation import Observing, eye_of
 from saccade_env.config import SaccadeConfig
-from saccade_env.observe.activation import activation_map, blur, foveate
+from saccade_env.observe.activation import blur, foveate, logits_and_activation
 from saccade_env.observe.eye import Eye
 
 SIGHTS = [("image", ("activation", "glimpses")), (32, ("activation",))]
@@ -219,7 +219,7 @@ def test_the_activation_map_is_the_gradient_of_the_belief(sample: Any) -> None:
     (slope,) = torch.autograd.grad(belief.sum(), features)
     coarse = (slope * features).sum(1).detach()
     wanted = F.interpolate(coarse[:, None], (14, 14), mode="bilinear")[:, 0]
-    found = activation_map(cnn, images)
+    found = logits_and_activation(cnn, images)[1]
     for one, other in zip(wanted.flatten(1), found.flatten(1), strict=True):
         assert np.corrcoef(one.numpy(), other.numpy())[0, 1] > 0.9999
     assert torch.equal(found.amin((1, 2)), torch.zeros(2))

@@ -36,22 +36,32 @@ def foveate(
     return torch.where(to_pixels(revealed, patch_size)[:, None], sharp, blurred)
 
 
-def activation_map(
-    classifier: Convolutional, images: UInt8[Tensor, "batch 3 height width"]
-) -> Float[Tensor, "batch rows cols"]:
-    """Class activation maps of whole pictures, float32, each scaled to 0…1 for itself."""
-    return logits_and_activation(classifier, images)[1]
-
-
 def logits_and_activation(
     classifier: Convolutional, images: UInt8[Tensor, "batch 3 height width"]
 ) -> tuple[Float[Tensor, "batch classes"], Float[Tensor, "batch rows cols"]]:
     """Logits of whole pictures and their class activation maps, from one forward."""
-    features, weights = classifier.features(images), classifier.class_weights
-    logits = features.mean((2, 3)) @ weights.T + classifier.class_biases
+    features = classifier.features(images)
+    logits = logits_of(classifier, features)
+    return logits, scaled(class_activation(classifier, features, logits))
+
+
+def logits_of(
+    classifier: Convolutional, features: Float[Tensor, "batch channels h w"]
+) -> Float[Tensor, "batch classes"]:
+    """What the last layer makes of features."""
+    return features.mean((2, 3)) @ classifier.class_weights.T + classifier.class_biases
+
+
+def class_activation(
+    classifier: Convolutional,
+    features: Float[Tensor, "batch channels h w"],
+    logits: Float[Tensor, "batch classes"],
+) -> Float[Tensor, "batch rows cols"]:
+    """Where there is in these features what is believed, on the token grid; not scaled."""
+    weights = classifier.class_weights
     believed = logits.softmax(-1) @ weights - weights.mean(0)  # [B, channels]
     coarse = torch.einsum("bchw,bc->bhw", features, believed)
-    return logits, scaled(resize_map(coarse, classifier.grid))
+    return resize_map(coarse, classifier.grid)
 
 
 def scaled(maps: Float[Tensor, "batch rows cols"]) -> Float[Tensor, "batch rows cols"]:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from saccade_env import core
 from saccade_env.classifiers.base import Convolutional
 from saccade_env.geometry import fovea_windows, resize_map
-from saccade_env.observe.activation import scaled
+from saccade_env.observe.activation import class_activation, logits_of, scaled
 
 ACTIVATION, GLIMPSES, FEATURES = "activation", "glimpses", "features"
 SIDE, STRIDE = 3, 2  # of glimpses, in tokens
@@ -42,8 +42,7 @@ def look(classifier: Convolutional, images: Tensor, shows: Sequence[str]) -> Sig
         seen = seen._replace(middle=middle / middle.std((1, 2, 3), keepdim=True).clamp(min=1e-5))
     if {ACTIVATION, GLIMPSES}.intersection(shows):
         features = classifier.features(images)
-        logits = features.mean((2, 3)) @ classifier.class_weights.T + classifier.class_biases
-        seen = seen._replace(features=features, logits=logits)
+        seen = seen._replace(features=features, logits=logits_of(classifier, features))
     if GLIMPSES in shows:
         seen = seen._replace(glimpses=glimpsed(classifier, images))
     return seen
@@ -81,13 +80,10 @@ def activation(
     it. And in every cell the same: the goal's probability to the eye, so far, and the logarithm of
     that; certainty of the eye, and so far.
     """
-    weights, features = classifier.class_weights, sight.features
-    so_far = view.logits.to(features.device)
-    believed = [logits.softmax(-1) @ weights - weights.mean(0) for logits in (sight.logits, so_far)]
-    coarse = [torch.einsum("bchw,bc->bhw", features, one) for one in believed]
-    maps = torch.stack(
-        [resize_map(one, classifier.grid) for one in (*coarse, features.norm(dim=1))], 1
-    )
+    features, so_far = sight.features, view.logits.to(sight.features.device)
+    found = [class_activation(classifier, features, one) for one in (sight.logits, so_far)]
+    anything = resize_map(features.norm(dim=1), classifier.grid)
+    maps = torch.stack((*found, anything), 1)
     windows = [promise(scaled(one), view.revealed.to(one.device)) for one in maps.unbind(1)]
     goal = sight.logits.argmax(-1, keepdim=True)
     eyes, now = (logits.softmax(-1).gather(1, goal) for logits in (sight.logits, so_far))
@@ -147,13 +143,12 @@ def promise(
     return ((maps * ~revealed).flatten(1) @ windows.T).reshape(maps.shape) / SIDE**2
 
 
-def standardised(
-    maps: Float[Tensor, "batch maps rows cols"],
-) -> Float[Tensor, "batch maps rows cols"]:
-    """Mean 0 and deviation 1, each for itself; a flat one becomes 0."""
-    centred = maps - maps.mean((2, 3), keepdim=True)
-    deviation = centred.square().mean((2, 3), keepdim=True).sqrt()
-    return torch.where(deviation < 1e-5, 0, centred / deviation.clamp(min=1e-5))
+def standardised(maps: Float[Tensor, "*batch rows cols"]) -> Float[Tensor, "*batch rows cols"]:
+    """Mean 0 and deviation 1, each map for itself; a flat one becomes 0."""
+    centred = maps - maps.mean((-2, -1), keepdim=True)
+    deviation = centred.square().mean((-2, -1), keepdim=True).sqrt()
+    flat = deviation < 1e-5  # nothing but rounding
+    return torch.where(flat, 0, centred / deviation.clamp(min=1e-5))
 
 
 @lru_cache(maxsize=8)

@@ -12,9 +12,10 @@ from small_cnns import small_cnn
 from stable_baselines3.common.preprocessing import preprocess_obs
 from torch import Tensor
 
-from saccade_env.agents.net import TokenGridNet, standardise
+from saccade_env.agents.net import TokenGridNet
 from saccade_env.agents.observation import Observing
 from saccade_env.observe.eye import Eye
+from saccade_env.observe.sight import standardised
 from saccade_env.policies.simple import CentrePolicy
 
 Grid = tuple[int, int]
@@ -144,7 +145,7 @@ def test_maps_lead_through_the_linear_skip_alone() -> None:
 
 
 def test_a_flat_map_is_standardised_to_nothing() -> None:
-    flat = standardise(torch.full((2, 3, 4), 0.3))
+    flat = standardised(torch.full((2, 3, 4), 0.3))
     torch.testing.assert_close(flat, torch.zeros(2, 3, 4))
 
 

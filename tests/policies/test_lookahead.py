@@ -23,7 +23,7 @@ from saccade_env.classifiers.vit.dino import from_state_dicts
 from saccade_env.cli import console
 from saccade_env.config import SaccadeConfig
 from saccade_env.evaluation import evaluate, report, rollout
-from saccade_env.observe.activation import activation_map, blur, foveate
+from saccade_env.observe.activation import blur, foveate, logits_and_activation
 from saccade_env.policies.attention_maps import attention_map, logits_and_attention
 from saccade_env.policies.lookahead import promising
 
@@ -80,7 +80,7 @@ def by_hand(
     whole = torch.ones_like(revealed)
     believed = judge.classify(judge.begin(picture), whole)[0].double().softmax(-1)[0]
     if isinstance(judge, CnnClassifier):
-        promise = activation_map(judge, picture)[0]
+        promise = logits_and_activation(judge, picture)[1][0]
     else:
         promise = attention_map(judge.network, picture, judge.grid)[0]
         promise = (promise - promise.min()) / (promise.max() - promise.min())
@@ -170,7 +170,7 @@ def test_one_candidate_is_following_what_promises_most(
         monkeypatch.setattr(cnn, "classify", refuse)
         fixation = policy.act(core.view(state))
         monkeypatch.setattr(cnn, "classify", classify)
-        promise = activation_map(cnn, eye_sees(pictures, state.revealed, eye))
+        promise = logits_and_activation(cnn, eye_sees(pictures, state.revealed, eye))[1]
         hidden = promise.masked_fill(state.revealed, 0)[:, None]
         sums = nn.functional.avg_pool2d(hidden, 3, 1, 1, divisor_override=1)[:, 0]
         best = sums.masked_fill(state.revealed, -1).flatten(1).argmax(-1)
