@@ -186,6 +186,7 @@ def test_a_classifier_without_torch_has_no_unit(sample: Any, linear: Any, tmp_pa
     assert not (tmp_path / "figures" / "cost.png").exists()
 
 
+@pytest.mark.slow
 def test_what_a_policy_predicts_is_kept(sample: Any, linear: Any, tmp_path: Path) -> None:
     named = [Corner(), Whole(linear)]
     for _ in ("made", "read again"):

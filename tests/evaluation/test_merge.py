@@ -58,6 +58,7 @@ def test_the_whole_is_the_same_however_it_is_cut(
     assert count == 1 or min(times) >= 0, "a whole run holds them in its summary alone"
 
 
+@pytest.mark.slow
 def test_a_shared_folder_becomes_the_whole_itself(run: Any, tmp_path: Path) -> None:
     run(tmp_path / "plain")
     for index in range(3):

@@ -84,6 +84,7 @@ def test_any_whole_numbers_are_fixations(sample: Any, linear: Any) -> None:
         assert records[["row", "col"]].values.tolist() == [[7, 2]]
 
 
+@pytest.mark.slow
 def test_map_entropy_is_a_column_that_is_asked_for(sample: Any, linear: Any, tmp_path: Any) -> None:
     class Mapless(Scripted):
         def act(self, view: View) -> Any:
