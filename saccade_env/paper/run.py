@@ -130,19 +130,23 @@ def refuse_labels(source: ImageSource, settings: PaperSettings) -> None:
 
 def _run_all(built: Programme, plan: list[Line]) -> None:
     form = "{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
-    total = sum(line.seconds for line in plan)
+    total = _milliseconds(sum(line.seconds for line in plan))
     silent = not (built.settings.progress and plan)
     with tqdm(total=total, bar_format=form, disable=silent) as bar:
 
         def spent(seconds: float) -> None:
-            bar.update(min(seconds, total - bar.n))  # sums of parts may exceed the whole a little
+            bar.update(min(_milliseconds(seconds), total - bar.n))  # parts may exceed the whole
 
         for line in plan:
             bar.set_description(line.run.name)
             if not silent:  # what is there already took no time
-                bar.initial += line.seconds - line.seconds_left
+                bar.initial += _milliseconds(line.seconds - line.seconds_left)
             spent(line.seconds - line.seconds_left)
             _run(built, line, spent)
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(1000 * seconds)  # whole ones: sums of fractions may end just above their total
 
 
 def _run(built: Programme, line: Line, spent: Callable[[float], None]) -> None:
