@@ -35,7 +35,7 @@ def create(name: str, **keywords: Any) -> AgentPolicy:
     Args:
         name: One of :func:`available`.
         **keywords: ``grid``, ``device``, ``stops`` and ``make_prior``, see
-            :meth:`AgentPolicy.load`; an agent with a saliency map needs
+            :meth:`saccade_env.agents.policy.AgentPolicy.load`; an agent with a saliency map needs
             ``make_prior=policies.create``.
 
     Raises:

@@ -71,6 +71,7 @@ OBSERVATION = {
         _eye,
     ),
 }
+#: JSON schema of ``agent.json``.
 SCHEMA: dict[str, Any] = {
     "name": Field("a text of up to 200 characters", _text),
     "max_saccades": _whole(1, 10_000),

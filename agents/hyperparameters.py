@@ -23,6 +23,7 @@ from saccade_env.agents.imitate import imitate
 from saccade_env.agents.net import TokenGridNet
 from saccade_env.errors import unknown_name
 
+#: Algorithms by name.
 ALGORITHMS = {
     "ppo": "stable_baselines3:PPO",
     "maskable-ppo": "sb3_contrib:MaskablePPO",

@@ -2,7 +2,7 @@
 
 A map is ``[B, rows, cols]`` on the token grid, computed once per image; every saccade of the
 episode is chosen from it (paper, section on the attention map). Maps that cost more than to read
-are kept on disk, so that a picture's is computed once for all runs: see :mod:`.map_cache`.
+are kept on disk, so that a picture's is computed once for all runs: see ``map_cache.py``.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class StopWhenCertain:
 
     @property
     def periphery(self) -> int:
-        """The policy's: side in pixels of the small whole picture that it sees, 0 without."""
+        """The policy's own, side in pixels of the small whole picture that it sees, 0 without."""
         return int(getattr(self.policy, "periphery", 0))
 
     def reset(self, images: UInt8[Tensor, "batch 3 height width"]) -> None:

@@ -203,6 +203,7 @@ def _gain(value: Callable[[State], Tensor]) -> Callable[[State, State], Tensor]:
     return lambda before, after: value(after) - value(before)
 
 
+#: Rewards by name, of the states before and after a saccade.
 REWARDS: dict[str, Callable[[State, State], Tensor]] = {
     "certainty_gain": _gain(lambda state: state.certainty),
     "certainty": _level(lambda state: state.certainty),

@@ -280,7 +280,7 @@ class TaskHolder:
 
     @property
     def state(self) -> core.State:
-        """All of the running episodes, labels too: to draw them, and not for an agent."""
+        """All of the running episodes, labels too, to draw them; not for an agent."""
         return self._running()
 
     @property

@@ -53,12 +53,12 @@ class Classifier(Protocol):
 
     @property
     def options(self) -> dict[str, Any]:
-        """How it computes, as plain data: the card of a run has those that are set."""
+        """How it computes, as plain data; the card of a run has those that are set."""
         return {}
 
     @property
     def recomputing(self) -> Classifier:
-        """The same without a cache over the saccades of an episode: itself if it has none."""
+        """The same without a cache over the saccades of an episode; itself if it has none."""
         return self
 
     def begin(self, images: Shaped[Tensor, "batch 3 height width"]) -> Any:

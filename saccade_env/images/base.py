@@ -44,7 +44,7 @@ class ImageSource(Protocol):
 
     @property
     def labels(self) -> LabelKind:
-        """What labels mean: ImageNet-1k class indices, the source's own, or there are none."""
+        """What labels mean, ImageNet-1k class indices, the source's own, or there are none."""
 
     @property
     def description(self) -> Mapping[str, str]:
@@ -60,7 +60,7 @@ class ImageSource(Protocol):
 
     @property
     def identity(self) -> str:
-        """Which data these are: sha256 (hex) over ids, labels and contents.
+        """Which data these are, as sha256 (hex) over ids, labels and contents.
 
         Records of one identity are taken to be of the same pictures.
         """

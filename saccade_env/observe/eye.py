@@ -32,7 +32,7 @@ class Eye(Extra):
     """Maps of what a classifier finds in the image or in the foveated picture.
 
     Args:
-        classifier: A :class:`Convolutional` one.
+        classifier: A :class:`~saccade_env.classifiers.Convolutional` one.
         sees: ``"image"``, or the side in pixels of the whole picture where nothing is revealed: at
             least 1, and at most half of the image's side.
         shows: One or more of :data:`saccade_env.observe.sight.SHOWS`.

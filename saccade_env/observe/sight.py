@@ -127,6 +127,7 @@ def features(
     return sight.middle
 
 
+#: What an eye may find by its name, as maps [B, K, rows, cols].
 SHOWS: dict[str, Callable[[Convolutional, Sight, core.View], Tensor]] = {
     ACTIVATION: activation,
     GLIMPSES: glimpses,

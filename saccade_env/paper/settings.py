@@ -39,6 +39,7 @@ class Preset:
     thorough: bool
 
 
+#: Sizes of a run by name.
 PRESETS = {"quick": Preset(300, 100, 300, False), "full": Preset(None, None, None, True)}
 
 

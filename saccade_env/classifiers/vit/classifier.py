@@ -116,7 +116,7 @@ class VitClassifier(Classifier):
     def features(
         self, memory: Any, revealed: Bool[Tensor, "batch rows cols"]
     ) -> Float[Tensor, "batch features"]:
-        """What the last linear layer reads, see :mod:`.heads`."""
+        """What the last linear layer reads, see :mod:`saccade_env.classifiers.vit.heads`."""
         return self._features(memory, revealed)[0]
 
     def _features(self, memory: Any, revealed: Tensor) -> tuple[Tensor, Any]:

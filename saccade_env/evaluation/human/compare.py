@@ -77,7 +77,7 @@ def compare(
         progress: Show a progress bar.
 
     Returns:
-        Means with 95 % bootstrap intervals over images: maps (``policy, metric, value, low, high``)
+        Means with 95 % bootstrap intervals over images, of maps (``policy, metric, value, low, high``)
         and scanpaths (the same, with rows ``"human"`` and ``"shuffled"`` for comparison).
 
     Raises:

@@ -61,7 +61,7 @@ def read_fixations(
             the source's; needed for ``x`` and ``y``. Without it token coordinates are checked at
             the upper and left edge only.
         patch_size: Side of a token in pixels; given with ``image_size`` or a source.
-        source: The pictures. Images are looked up in it, see :func:`.originals.match`; what it
+        source: The pictures. Images are looked up in it, see ``originals.py``; what it
             does not have is dropped. Needed for ``"original"``, for which it must have a
             ``preprocess`` and a method ``original_size(i)``, the (height, width) of a file.
         stimuli: What pysaliency's scanpaths are on: its file or its object.

@@ -43,6 +43,7 @@ def _next(gain: pd.DataFrame) -> pd.DataFrame:
 
 # A map of low entropy has few places that are worth a look, so that its image gets fewer saccades:
 # of a budget of T, T · (threshold + the share of images whose map has at most that entropy).
+#: What a rule for stopping reads, by its name.
 RULES = {
     CERTAINTY: Rule("certainty"),
     "map entropy": Rule("map_entropy", _beyond_budget),

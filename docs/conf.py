@@ -1,0 +1,71 @@
+"""Configuration of the site.
+
+python -m sphinx -W -n docs site   (needs the extra docs; no network)
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import pkgutil
+from typing import Any
+
+project = "saccade-env"
+author = "The saccade-env developers"
+copyright = "The saccade-env developers, Apache-2.0"  # noqa: A001 - Sphinx's name
+version = release = importlib.metadata.version("saccade-env")
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+exclude_patterns = ["**/*.py", "site"]
+suppress_warnings = ["mystnb.mime_type"]
+
+html_theme = "furo"
+html_title = "saccade-env"
+html_extra_path = ["scanpath.html"]  # opened as they are, in frames
+html_static_path: list[str] = []
+
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
+myst_heading_anchors = 4
+
+# The tutorials are executed, on the sample pictures; what fails there fails the build.
+nb_execution_mode = "cache"
+nb_execution_timeout = 300
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+
+autodoc_typehints = "signature"
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+napoleon_use_ivar = True
+add_module_names = False
+
+# Names of other packages, whose inventories would have to be fetched.
+_OTHERS = (
+    "abc|collections|concurrent|contextlib|datasets|gymnasium|imageio|jaxtyping|matplotlib|np|numpy|os|pandas|"
+    "pathlib|pd|PIL|pydantic|ray|stable_baselines3|sb3_contrib|torch|typing|typing_extensions"
+)
+nitpick_ignore_regex = [
+    ("py:.*", rf"({_OTHERS})(\..*)?"),
+    ("py:.*", "Tensor|ndarray|Float|Int|Bool|UInt8|Shaped|Path|DependencyNotInstalled|ResetNeeded"),
+    ("py:.*", r".*'.*|tuple\[str"),  # names of axes, and types that were split at a comma
+]
+
+
+def exists(app: Any, env: Any, node: Any, text: Any) -> Any:
+    """Show a name of ours that has no entry here as it is, if there is such a thing."""
+    name, module = node.get("reftarget", ""), node.get("py:module") or ""
+    rooms = [module.rsplit(".", up)[0] for up in range(3)] if module else []
+    found = any(_found(f"{room}.{name.lstrip('.')}") for room in rooms) or _found(name)
+    return text if node.get("refdomain") == "py" and found else None
+
+
+def _found(name: str) -> bool:
+    if not name.startswith("saccade_env"):
+        return False
+    try:
+        return pkgutil.resolve_name(name) is not None
+    except (ImportError, AttributeError, ValueError):
+        return False
+
+
+def setup(app: Any) -> None:
+    app.connect("missing-reference", exists)
