@@ -2,9 +2,6 @@
 
 SB3 builds a network from a features extractor, shared layers and heads. Here the extractor is the
 whole network, and what follows only takes its output apart: SB3's logits are the network's.
-
->>> policy, keywords = policy_class("maskable-ppo")
->>> model = MaskablePPO(policy, env, policy_kwargs=keywords)
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 >>> from stable_baselines3 import PPO
 >>> from saccade_env import SaccadeVectorEnv
 >>> from saccade_env.agents import SB3VecEnv
->>> model = PPO("MultiInputPolicy", SB3VecEnv(SaccadeVectorEnv(num_envs=8)))
+>>> envs = SaccadeVectorEnv(8, "sample", "efficientnet_lite0")
+>>> model = PPO("MultiInputPolicy", SB3VecEnv(envs))
 """
 
 from __future__ import annotations

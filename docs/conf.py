@@ -1,6 +1,6 @@
 """Configuration of the site.
 
-python -m sphinx -W -n docs site   (needs the extra docs; no network)
+python -m sphinx -W -n -j auto docs site   (needs the extra docs; no network)
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 project = "saccade-env"
 author = "The saccade-env developers"
-copyright = "The saccade-env developers, Apache-2.0"  # noqa: A001 - Sphinx's name
+copyright = "The saccade-env developers, Apache-2.0"
 version = release = importlib.metadata.version("saccade-env")
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
@@ -27,7 +27,7 @@ myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 4
 
 # The tutorials are executed, on the sample pictures; what fails there fails the build.
-nb_execution_mode = "cache"
+nb_execution_mode = "force"
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_merge_streams = True

@@ -120,5 +120,12 @@ def create(name: str, **keywords: Any) -> Policy:
         ValueError: No such policy; the message suggests the nearest name.
         ImportError: A package it needs is missing; the message gives the install command.
         WeightsError: Its weights cannot be had, or are not what they should be.
+
+    >>> create("random", seed=1).name
+    'random'
+    >>> create("ramdon")
+    Traceback (most recent call last):
+        ...
+    ValueError: unknown policy 'ramdon'. Did you mean 'random'? ...
     """
     return REGISTRY.create(name, **keywords)

@@ -1,7 +1,7 @@
 """Active vision as a Gymnasium environment.
 
 >>> import gymnasium as gym, saccade_env
->>> env = gym.make("SaccadeImageNet-v0")
+>>> env = gym.make("SaccadeImageNet-v0", images="sample", classifier="efficientnet_lite0")
 >>> observation, info = env.reset(seed=0)
 
 Importing this registers the environment; all names, such as ``saccade_env.SaccadeEnv``,

@@ -66,6 +66,11 @@ class SaccadeConfig:
 
     Raises:
         ValueError: The values contradict each other; the message holds them.
+
+    >>> SaccadeConfig(fovea=4)
+    Traceback (most recent call last):
+        ...
+    ValueError: fovea must be odd and ≤ 14; got 4
     """
 
     grid: tuple[int, int] = (14, 14)

@@ -133,6 +133,9 @@ def certainty(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, " batch"]
     """Certainty = 1 − H(p) / ln n, p = softmax(logits): 1 when sure, 0 when uniform (paper).
 
     It is finite for all finite logits, and 1 where there is but one class.
+
+    >>> certainty(torch.tensor([[0.0, 0.0], [0.0, 1000.0]]))
+    tensor([0., 1.])
     """
     # The difference of two logits may be beyond what floats hold, and 0 · ∞ is NaN.
     log_p = logits.log_softmax(-1).clamp(min=torch.finfo(logits.dtype).min)
@@ -147,6 +150,9 @@ def map_entropy(saliency: Float[Tensor, "batch rows cols"]) -> Float[Tensor, " b
 
     Raises:
         ValueError: A map holds a negative or non-finite value.
+
+    >>> map_entropy(torch.ones(1, 8, 8)).round()
+    tensor([6.])
     """
     flat = saliency.flatten(1)
     if not (torch.isfinite(flat).all() and (flat >= 0).all()):
@@ -159,7 +165,11 @@ def map_entropy(saliency: Float[Tensor, "batch rows cols"]) -> Float[Tensor, " b
 
 
 def visible_share(revealed: Bool[Tensor, "batch rows cols"]) -> Float[Tensor, " batch"]:
-    """Share of the tokens revealed, 0 to 1 (the paper gives it in per cent)."""
+    """Share of the tokens revealed, 0 to 1 (the paper gives it in per cent).
+
+    >>> visible_share(torch.eye(4, dtype=torch.bool)[None])
+    tensor([0.2500])
+    """
     return revealed.flatten(1).float().mean(-1)
 
 

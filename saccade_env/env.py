@@ -51,6 +51,14 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
     Raises:
         DependencyNotInstalled: ``render_mode="human"`` without pygame.
         ValueError: Unknown name or contradicting values; the message holds them.
+
+    >>> env = SaccadeEnv("sample", "efficientnet_lite0")
+    >>> observation, info = env.reset(seed=0, options={"index": 31})
+    >>> observation["tokens"].shape
+    (196, 768)
+    >>> observation, reward, terminated, truncated, info = env.step(7 * 14 + 7)
+    >>> round(info["visible_share"] * 196), terminated
+    (9, False)
     """
 
     metadata = {"render_modes": list(RENDER_MODES), "render_fps": 2}  # noqa: RUF012

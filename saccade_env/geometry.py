@@ -33,7 +33,11 @@ def grid_of(image_size: tuple[int, int], patch_size: int) -> Grid:
 
 
 def index_to_row_col(index: Int[Tensor, " batch"], grid: Grid) -> Int[Tensor, "batch 2"]:
-    """Row-major token indices to (row, col)."""
+    """Row-major token indices to (row, col).
+
+    >>> index_to_row_col(torch.tensor([91]), (14, 14))
+    tensor([[6, 7]])
+    """
     return torch.stack((index // grid[1], index % grid[1]), dim=-1)
 
 
@@ -43,7 +47,12 @@ def row_col_to_index(row_col: Int[Tensor, "batch 2"], grid: Grid) -> Int[Tensor,
 
 
 def normalised_to_row_col(position: Float[Tensor, "batch 2"], grid: Grid) -> Int[Tensor, "batch 2"]:
-    """Normalised (row, col) in [-1, 1] to the nearest token; values outside are clipped."""
+    """Normalised (row, col) in [-1, 1] to the nearest token; values outside are clipped.
+
+    >>> normalised_to_row_col(torch.tensor([[-1.0, 0.5], [2.0, 0.0]]), (14, 15))
+    tensor([[ 0, 10],
+            [13,  7]])
+    """
     last = torch.tensor(grid, dtype=position.dtype, device=position.device) - 1
     return ((position.clamp(-1, 1) + 1) / 2 * last).round().long()
 
@@ -117,6 +126,10 @@ def fovea_windows(grid: Grid, fovea: int, device: torch.device) -> Bool[Tensor, 
         grid: (rows, cols).
         fovea: Side of the square fovea in tokens, odd.
         device: Where the table lives.
+
+    >>> windows = fovea_windows((14, 14), 3, torch.device("cpu"))
+    >>> windows[0].sum(), windows[91].sum()  # in the corner, and near the centre
+    (tensor(4), tensor(9))
     """
     reach = fovea // 2
     row = torch.arange(grid[0], device=device)

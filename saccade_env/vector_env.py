@@ -66,6 +66,12 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
     Raises:
         DependencyNotInstalled: ``render_mode="human"`` without pygame.
         ValueError: Unknown name or contradicting values; the message holds them.
+
+    >>> envs = SaccadeVectorEnv(3, "sample", "efficientnet_lite0")
+    >>> observations, infos = envs.reset(seed=0)
+    >>> observations, rewards, *_ = envs.step(envs.action_space.sample())
+    >>> rewards.shape, int(envs.episodes.sum())
+    ((3,), 3)
     """
 
     metadata = {**SaccadeEnv.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012

@@ -115,6 +115,10 @@ def create(name: str | Classifier = AUTO, **keywords: Any) -> Classifier:
         ValueError: No such classifier or parameter; the message suggests the nearest name.
         ImportError: A package it needs is missing; the message gives the install command.
         WeightsError: Its weights cannot be had, or are not what they should be.
+
+    >>> judge = create("efficientnet_lite0")
+    >>> judge.grid, judge.patch_size, judge.num_classes
+    ((14, 14), 16, 1000)
     """
     if not isinstance(name, str):
         if wrong := set(keywords) - {"device", "image_size", "mode"}:  # which the caller compares

@@ -101,6 +101,11 @@ def evaluate(
             would write one. Such a file is never overwritten.
         OSError: ``out`` cannot be written (what is finished is kept), or a file in it is damaged.
         ValueError: A name or value is wrong; the message says which.
+
+    >>> from saccade_env import policies
+    >>> found = evaluate([policies.create("centre")], "sample", "efficientnet_lite0", limit=2)
+    >>> len(found.records), sorted(found.summary["results"])
+    (20, ['centre'])
     """
     named = _named(policies)
     check_on_error(on_error)

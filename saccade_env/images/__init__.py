@@ -98,6 +98,10 @@ def create(spec: Spec = None, preprocess: Preprocess | None = None, **keywords: 
         ValueError: No known name and no existing path; the message suggests the nearest name. Or
             what a folder holds is ambiguous.
         TypeError: ``spec`` is neither text nor a source; the message names what it lacks.
+
+    >>> source = create("sample")
+    >>> len(source), source.labels, source[31].image.shape
+    (34, 'imagenet', torch.Size([3, 224, 224]))
     """
     if spec is None:
         return _default(preprocess, **keywords)

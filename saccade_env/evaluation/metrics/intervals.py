@@ -51,6 +51,11 @@ def bootstrap(
 
     Raises:
         ValueError: No such policy or statistic, or the policies were not on the same images.
+
+    >>> rows = [("a", 1, True), ("a", 2, True), ("b", 1, False), ("b", 2, True)]
+    >>> records = pd.DataFrame(rows, columns=["image", "saccade", "correct"])
+    >>> bootstrap(records.assign(policy="centre", label=0), "centre").value
+    0.75
     """
     own = _statistic(records, policy, statistic)
     if reference is not None:
