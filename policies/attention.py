@@ -61,7 +61,7 @@ class AttentionPolicy(SaliencyPolicy):
     Args:
         model: ``dino_vits16`` (the paper's) or another of DINO's and DINOv2's, ``focus`` (the
             Focus ViT), timm's name of a network, or a network that is built already.
-        layer: See :func:`~.attention_maps.attention_map`, also for the next two.
+        layer: See :func:`attention_map`, also for the next two.
         resolution: Likewise.
         reduction: Likewise; by default ``"max"`` (the paper).
         pretrained: For timm's networks: fetch the weights, else they are random.
@@ -127,7 +127,7 @@ class AttentionPolicy(SaliencyPolicy):
 
 
 class RolloutPolicy(AttentionPolicy):
-    """Follows what flows from the patches through all layers up to one: :func:`~.attention_maps.rollout_map`.
+    """Follows what flows from the patches through all layers up to one: :func:`rollout_map`.
 
     Args are those of :class:`AttentionPolicy`; ``reduction`` is ``"mean"`` by default.
     """
@@ -141,7 +141,7 @@ class RolloutPolicy(AttentionPolicy):
 
 
 class GradientPolicy(AttentionPolicy):
-    """Follows what speaks for the class that the network believes in: :func:`~.attention_maps.gradient_map`.
+    """Follows what speaks for the class that the network believes in: :func:`gradient_map`.
 
     Args are those of :class:`AttentionPolicy`, but ``model`` has classes: it is the name of a
     classifier, or a VitClassifier; ``reduction`` is ``"mean"`` by default.

@@ -7,7 +7,8 @@ unlike its surroundings, *normalisation* concentrates it. Maps are flattened to 
 Both chains are reversible, so their stationary distributions π need no iteration. With
 F_ij = exp(-d_ij² / 2σ²) and P the weights w with columns made to sum to one,
 
-* activation, ``w_ij = |M_i - M_j| F_ij`` (the paper's simpler choice), is symmetric: π_i ∝ Σ_j w_ij;
+* activation, ``w_ij = |M_i - M_j| F_ij`` (the paper's simpler choice), is symmetric:
+  π_i ∝ Σ_j w_ij;
 * normalisation, ``w_ij = A_i F_ij``, has π_i ∝ A_i Σ_j F_ij A_j, as then P_ij π_j ∝ A_i F_ij A_j.
 
 What the paper leaves open (filters, borders, interpolation) follows a widespread Python

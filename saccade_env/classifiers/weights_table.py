@@ -44,12 +44,12 @@ class WeightsFile:
 
     @property
     def published_file(self) -> str:
-        """Its name where it is published: what a browser saves it as."""
+        """Its name where it is published, what a browser saves it as."""
         return basename(self.url)
 
     @property
     def most_bytes(self) -> int:
-        """What is longer cannot be this file: twice its size, as optimiser states may be in it."""
+        """What is longer cannot be this file, twice its size, as optimiser states may be in it."""
         return (2 * self.size_mb + 8) * 1_000_000
 
     @property

@@ -77,8 +77,8 @@ def compare(
         progress: Show a progress bar.
 
     Returns:
-        Means with 95 % bootstrap intervals over images, of maps (``policy, metric, value, low, high``)
-        and scanpaths (the same, with rows ``"human"`` and ``"shuffled"`` for comparison).
+        Means with 95 % bootstrap intervals over images, of maps (``policy, metric, value, low,
+        high``) and scanpaths (the same, with rows ``"human"`` and ``"shuffled"`` for comparison).
 
     Raises:
         ValueError: No picture is in both, two have the same id, or a value is wrong; nothing was

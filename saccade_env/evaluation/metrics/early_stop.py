@@ -67,8 +67,9 @@ def stopping_curve(
         thresholds: Certainties, 0 to 1, or values of another rule. By default certainties 0.1 to
             0.95, or as many quantiles of what each policy has of the rule's values.
         patience: At least 1.
-        rule: One of :data:`RULES`: ``"certainty"``; ``"map entropy"``, by which an image has the
-            more saccades the higher the entropy of its map; ``"predicted gain"``, which stops where
+        rule: One of :data:`~saccade_env.evaluation.metrics.RULES`: ``"certainty"``;
+            ``"map entropy"``, by which an image has the more saccades the higher the entropy of
+            its map; ``"predicted gain"``, which stops where
             the policy expects less of its next saccade than the threshold.
 
     Returns:
