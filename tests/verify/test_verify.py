@@ -16,13 +16,16 @@ import torch
 from typer.testing import CliRunner
 
 from saccade_env import cli
-from saccade_env.classifiers import weights
+from saccade_env.bench import costs
+from saccade_env.classifiers import Classifier, weights
 from saccade_env.images import SAMPLE
 from saccade_env.verify import accuracy, hashes, numerics, run, speed, table
 from saccade_env.verify.accuracy import Band
 from saccade_env.verify.goldens import Difference
 from saccade_env.verify.table import Row
 
+CLASSES = ("n02106662", "n07920052", "n02123045")
+SHEPHERD = 235
 LINEAR = "dino_deitsmall16-linear"
 AGREES = Row("a", "1", "1", True)
 DIFFERS = Row("b", "1", "2", False, "off|by one")
@@ -45,7 +48,6 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     """An empty cache, and a server on this machine with small files in place of all weights."""
     place = tmp_path / "published"
     place.mkdir()
-    monkeypatch.setattr(Quiet, "directory", str(place), raising=False)
     monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(weights, "_failed", {})
@@ -64,11 +66,10 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 
 @pytest.fixture
-def imagenette(tmp_path: Path) -> Path:
-    """Class folders of which the CNN that comes with a package knows most."""
-    for name in ("n02106662", "n02510455", "n07920052", "n02123045"):
-        if (SAMPLE / name).is_dir():
-            shutil.copytree(SAMPLE / name, tmp_path / "pictures" / name)
+def three(tmp_path: Path) -> Path:
+    """A picture of each of three classes."""
+    for name in CLASSES:
+        shutil.copytree(SAMPLE / name, tmp_path / "pictures" / name)
     return tmp_path / "pictures"
 
 
@@ -136,15 +137,31 @@ def test_a_damaged_file_and_tensors_of_another_network_differ(published: Path) -
     assert "these are not the weights of" in unisal.note
 
 
-def test_accuracy_is_held_against_the_band(imagenette: Path) -> None:
-    def check(*band: float, limit: int | None = None) -> Row:
-        return accuracy.check(str(imagenette), Band.of(band), limit, 2, "cpu", "efficientnet_lite0")
+class Shepherd(Classifier):
+    """Sees a German shepherd in every picture of which it is shown all."""
 
-    right = check(0.7, 1)
-    assert (right.verdict, right.note[:10]) == ("agrees", "3 images, "), right
-    wrong = check(0, 0.05, limit=1)
-    assert (wrong.verdict, wrong.expected, wrong.found) == ("DIFFERS", "0.0 to 5.0 %", "100.0 %")
-    assert "1 images, 99 % interval" in wrong.note
+    grid, num_classes = (14, 14), 1000
+
+    def __init__(self) -> None: ...
+
+    def begin(self, images: torch.Tensor) -> torch.Tensor:
+        return images
+
+    def classify(self, memory: torch.Tensor, revealed: torch.Tensor) -> Any:
+        assert revealed.all()
+        logits = torch.zeros(len(revealed), 1000)
+        logits[:, SHEPHERD] = 1
+        return logits, memory
+
+
+def test_accuracy_is_held_against_the_band(three: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accuracy, "create", lambda name, device: Shepherd())
+    good = accuracy.check(str(three), Band(0.3, 0.4), batch_size=2)
+    assert (good.verdict, good.found) == ("agrees", "33.3 %")
+    assert good.note.startswith("3 images, 99 % interval ")
+    bad = accuracy.check(str(three), Band(0.95, 1))
+    assert (bad.verdict, bad.expected, bad.found) == ("DIFFERS", "95.0 to 100.0 %", "33.3 %")
+    assert "1 images, " in accuracy.check(str(three), Band(0, 1), limit=1).note
 
 
 def test_few_images_do_not_differ_by_chance() -> None:
@@ -188,11 +205,12 @@ def test_goldens_are_a_row_a_network() -> None:
 
 
 def test_speed_is_measured_and_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speed, "_ROWS", 1)
-    whole, saccades = speed.check(classifier="efficientnet_lite0")
-    assert {row.verdict for row in (whole, saccades)} == {"measured"}
-    assert float(whole.found.removesuffix(" a second")) > 0
-    assert "1 thread" in saccades.note
+    cost = costs.Cost("dino_vits16", once=50, saccade=8)
+    monkeypatch.setattr(costs, "of_classifiers", lambda *_: iter([cost]))
+    whole, saccades = speed.check()
+    assert (whole.verdict, whole.found) == ("measured", "20.0 a second")
+    assert (saccades.verdict, saccades.found) == ("measured", "125.0 a second")
+    assert saccades.note.endswith(", 1 thread")
 
 
 def test_offline_there_is_a_table_all_the_same(
