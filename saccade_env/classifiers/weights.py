@@ -25,6 +25,7 @@ from saccade_env.cache import locked
 from saccade_env.classifiers.base import Weights
 from saccade_env.classifiers.download import by_hand, discard, disk_errors, download
 from saccade_env.classifiers.weights_file import (
+    MismatchError,
     WeightsError,
     check_tensors,
     empty,
@@ -38,9 +39,9 @@ from saccade_env.classifiers.weights_table import ALL, GROUPS, TABLE, WeightsFil
 from saccade_env.files import write_text
 
 __all__ = [
-    "ALL", "GROUPS", "TABLE", "WeightsError", "WeightsFile", "check_tensors", "empty", "fetch",
-    "fill", "from_package", "install", "is_cached", "is_offline", "load", "load_state_dict",
-    "members", "names", "record", "shared", "tensors_of",
+    "ALL", "GROUPS", "TABLE", "MismatchError", "WeightsError", "WeightsFile", "check_tensors",
+    "empty", "fetch", "fill", "from_package", "install", "is_cached", "is_offline", "load",
+    "load_state_dict", "members", "names", "record", "shared", "tensors_of",
 ]  # fmt: skip
 
 _failed: dict[Path, str] = {}  # what could not be fetched in this process, and why
@@ -82,7 +83,7 @@ def fetch(name: str, progress: bool = True, *, retry: bool = False, **how: Any) 
         if not file.place.is_file():
             _fetch(file, retry, progress=progress, **how)
         elif wrong := _mismatch(file, _hash(file.place)):
-            raise WeightsError(
+            raise MismatchError(
                 f"{file.place} was damaged or replaced: {wrong}. Delete it and run "
                 f"`saccade-env download {file.group}`.{_trust(file)}"
             )
@@ -127,7 +128,7 @@ def load(name: str) -> Any:
     try:
         return _read(file, found)
     except WeightsError as error:
-        raise WeightsError(
+        raise MismatchError(
             f"{found}: {error}. (Delete it and {file.record}, then run `saccade-env download "
             f"{file.group}`.)"
         ) from error
@@ -228,14 +229,15 @@ def _accept(file: WeightsFile, arrived: Path, origin: str) -> None:
     found = sha256(arrived)
     try:
         if wrong := _mismatch(file, found):
-            raise WeightsError(
+            raise MismatchError(
                 f"{origin} gave something else than {file.name}: {wrong}. It was not kept; try "
                 f"again, or another source.{_trust(file)}"
             )
         try:
             _read(file, arrived)
         except WeightsError as error:
-            raise WeightsError(f"{origin} gave no such weights; it was not kept: {error}") from None
+            told = f"{origin} gave no such weights; it was not kept: {error}"
+            raise MismatchError(told) from None
     except WeightsError:
         discard(arrived)
         raise

@@ -21,6 +21,10 @@ class WeightsError(RuntimeError):
     """Weights that are missing, damaged or of another network; says what to do about it."""
 
 
+class MismatchError(WeightsError):
+    """Weights that are there, and are not what was published, recorded or asked for."""
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file, as hex."""
     with path.open("rb") as file:
