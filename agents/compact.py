@@ -56,7 +56,8 @@ class CompactExtractor(BaseFeaturesExtractor):
         whole = whole_space(observation_space, pictures)
         extractor = inner(whole, **keywords)
         super().__init__(observation_space, extractor.features_dim)
-        self.whole, self.inner, self.pictures = whole, extractor, pictures
+        self.whole: Any = whole
+        self.inner, self.pictures = extractor, pictures
         self._config = config_of(observation_space)
 
     def forward(self, observation: Mapping[str, Tensor]) -> Tensor:

@@ -183,13 +183,14 @@ class Sb3Network:
     def __init__(self, model: Any) -> None:
         self._policy = policy = model.policy
         valued = isinstance(policy, DQNPolicy)
-        extractor, space = (policy.q_net if valued else policy).features_extractor, None
+        extractor = (policy.q_net if valued else policy).features_extractor
+        space = policy.observation_space
         if isinstance(extractor, CompactExtractor):
             extractor, space = extractor.inner, extractor.whole
         if not isinstance(extractor, TokenGridExtractor | GridPooledExtractor):
             raise TypeError(f"{type(policy).__name__} does not choose by a TokenGridNet")
         self.net, self.recurrent = extractor.net, isinstance(extractor, GridPooledExtractor)
-        self.stop_action = _stops(space or policy.observation_space, policy.action_space)
+        self.stop_action = _stops(space, policy.action_space)
 
     def logits(
         self, observation: Mapping[str, np.ndarray], budget: int, state: Any = None

@@ -51,7 +51,7 @@ class Counted(Subset):
         return super().__getitem__(i)
 
 
-@settings(max_examples=10)
+@settings(max_examples=8)
 @given(
     st.integers(0, 2**32 - 1),
     st.sampled_from([3, 5]),
@@ -60,18 +60,17 @@ class Counted(Subset):
     st.sampled_from([1.01, 2.5, 512]),
 )
 def test_random_scanpaths_come_back_exactly(
-    make_linear: Any, sample: Any, seed: int, fovea: int, budget: int, stop: bool, places: float
+    linear: Any, sample: Any, seed: int, fovea: int, budget: int, stop: bool, places: float
 ) -> None:
     random = np.random.default_rng(seed)
     task = {"fovea": fovea, "max_saccades": budget, "stop_action": stop, "workers": 0}
-    linear = make_linear(num_classes=1000)
     both = [
         SaccadeVectorEnv(3, sample, linear, observation=kind, **task)
         for kind in ("tokens", "compact")
     ]
     pictures = PatchCache(both[1].source, both[1].patch_size, megabytes=places * ONE, workers=0)
     whole, compact = (env.reset(seed=seed)[0] for env in both)
-    for _ in range(6):
+    for _ in range(5):
         assert both[1].observation_space.contains(compact)
         assert_same(expand(tensors(compact), pictures, both[1].config), whole)
         actions = random.integers(0, 196 + stop, 3)

@@ -60,6 +60,7 @@ class PatchCache:
         self._workers = check_workers(workers)
         self._source: ImageSource | None = source
         self._identity = ""  # of the source that was there when it was pickled
+        self._patches: Tensor | None = None
         self._forget()
 
     def __len__(self) -> int:
@@ -157,7 +158,7 @@ class PatchCache:
         return self._patches
 
     def _forget(self) -> None:
-        self._patches: Tensor | None = None
+        self._patches = None
         self._held = np.full(self.places, -1)  # which picture is in a place
         self._used = np.zeros(self.places, np.int64)  # when it was asked for last
         self._clock = 0

@@ -7,6 +7,7 @@ default observation of it, from the pictures themselves.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,9 +34,9 @@ def compact_space(config: SaccadeConfig, pictures: int) -> spaces.Dict:
         config: The task.
         pictures: How many there are in the source.
     """
-    kind = np.int8 if max(config.grid) <= 128 else np.int16
-    low = np.full((config.max_saccades, 2), -1, kind)
-    high = np.tile(np.array(config.grid, np.int64) - 1, (config.max_saccades, 1)).astype(kind)
+    kind: Any = np.int8 if max(config.grid) <= 128 else np.int16
+    low: Any = np.full((config.max_saccades, 2), -1, kind)
+    high = (low + np.array(config.grid)).astype(kind)
     return spaces.Dict(
         {
             "image": spaces.Box(0, pictures - 1, (1,), np.int64),

@@ -72,4 +72,4 @@ class Compact:
 
 def own_observation(task: Task) -> Own:
     """Makes what a task's ``observation`` names."""
-    return {"tokens": Tokens, "compact": Compact}[task.observation](task)
+    return Compact(task) if task.observation == "compact" else Tokens(task)

@@ -37,9 +37,9 @@ def algorithm(name: str) -> Any:
     return {"dqn": DQN, "ppo": PPO}[name]
 
 
-def build(linear: Any, sample: Any, kind: str, wrap: Any = None) -> Any:
+def build(linear: Any, sample: Any, kind: str, wrap: Any = None, rows: int = ROWS) -> Any:
     env: Any = SaccadeVectorEnv(
-        ROWS, sample, linear, max_saccades=3, stop_action=True, observation=kind, workers=0
+        rows, sample, linear, max_saccades=3, stop_action=True, observation=kind, workers=0
     )
     return wrap(env) if wrap else env
 
@@ -111,27 +111,26 @@ def test_the_same_weights_give_the_same_values(
 
 @pytest.mark.slow
 def test_real_pictures_give_the_same_values_to_sb3s_own_network(linear: Any) -> None:
-    whole, compact = (build(linear, "sample", kind) for kind in ("tokens", "compact"))
+    whole, compact = (build(linear, "sample", kind, rows=34) for kind in ("tokens", "compact"))
     pictures = cache_of(compact, megabytes=2)
     keywords = {"features_extractor_class": CompactExtractor}
     keywords |= {"features_extractor_kwargs": {"pictures": pictures}}
-    arch = {"net_arch": [16]}
+    arch = {"net_arch": [4]}
     models = [
         model_on("dqn", whole, policy_kwargs=arch),
         model_on("dqn", compact, policy_kwargs={**arch, **keywords}),
     ]
     give_weights(*models)
-    for index in range(0, 34, ROWS):
-        options = {"index": [(index + row) % 34 for row in range(ROWS)]}
-        shown = [env.reset(options=options)[0] for env in (whole, compact)]
-        for action in (30, 100):
-            found = [values(model, one) for model, one in zip(models, shown, strict=True)]
-            torch.testing.assert_close(*found, atol=1e-5, rtol=0)
-            shown = [env.step(np.full(ROWS, action))[0] for env in (whole, compact)]
+    shown = [env.reset(options={"index": range(34)})[0] for env in (whole, compact)]
+    for action in (30, 100, 101):
+        found = [values(model, one) for model, one in zip(models, shown, strict=True)]
+        assert torch.equal(*found)
+        assert action == 30 or len(found[0].unique(dim=0)) == 34
+        shown = [env.step(np.full(34, action))[0] for env in (whole, compact)]
     assert pictures.nbytes <= 2e6
 
 
-@pytest.mark.parametrize("name", ["dqn", "qrdqn", "ppo"])
+@pytest.mark.parametrize("name", ["dqn", pytest.param("qrdqn", marks=pytest.mark.slow), "ppo"])
 def test_it_learns_the_same_and_is_saved_without_pictures(
     linear: Any, sample: Any, tmp_path: Path, name: str
 ) -> None:
