@@ -9,17 +9,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from saccade_env.agents.compact import CompactExtractor
     from saccade_env.agents.net import TokenGridNet
     from saccade_env.agents.policy import AgentPolicy
     from saccade_env.agents.sb3_vec_env import SB3VecEnv
+    from saccade_env.images.patch_cache import PatchCache
 
 _HOMES = {
     "AgentPolicy": "policy",
+    "CompactExtractor": "compact",
+    "PatchCache": "compact",
     "SB3VecEnv": "sb3_vec_env",
     "TokenGridNet": "net",
 }
 
-__all__ = ["AgentPolicy", "SB3VecEnv", "TokenGridNet", "available", "create"]
+__all__ = [
+    "AgentPolicy",
+    "CompactExtractor",
+    "PatchCache",
+    "SB3VecEnv",
+    "TokenGridNet",
+    "available",
+    "create",
+]
 
 
 def available() -> list[str]:

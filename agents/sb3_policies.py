@@ -19,6 +19,7 @@ from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from saccade_env.agents.compact import CompactExtractor, whole_space
 from saccade_env.agents.net import Observation, TokenGridNet, pool
 from saccade_env.errors import unknown_name
 
@@ -73,6 +74,8 @@ class _Split(nn.Module):
 class OnTokenGrid:
     """Makes one of SB3's policy classes use the network; ``features_extractor_kwargs`` go to it.
 
+    With ``pictures`` among them it takes compact observations: see :class:`.CompactExtractor`.
+
     Raises:
         ValueError: The actions are not one a token, or one a token and stopping.
     """
@@ -80,11 +83,14 @@ class OnTokenGrid:
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **{**keywords, "normalize_images": False})
 
-    def make_features_extractor(self) -> TokenGridExtractor:
+    def make_features_extractor(self) -> TokenGridExtractor | CompactExtractor:
         space: Any = self.observation_space  # type: ignore[attr-defined]
         actions: Any = self.action_space  # type: ignore[attr-defined]
-        keywords: dict[str, Any] = self.features_extractor_kwargs  # type: ignore[attr-defined]
-        return TokenGridExtractor(space, stop_action=_stops(space, actions), **keywords)
+        given: dict[str, Any] = self.features_extractor_kwargs  # type: ignore[attr-defined]
+        if "pictures" not in given:
+            return TokenGridExtractor(space, stop_action=_stops(space, actions), **given)
+        stops = _stops(whole_space(space, given["pictures"]), actions)
+        return CompactExtractor(space, inner=TokenGridExtractor, stop_action=stops, **given)
 
 
 class OnTokenGridActorCritic(OnTokenGrid):
@@ -175,19 +181,22 @@ class Sb3Network:
         self._policy = policy = model.policy
         valued = isinstance(policy, DQNPolicy)
         extractor = (policy.q_net if valued else policy).features_extractor
+        space = policy.observation_space
+        if isinstance(extractor, CompactExtractor):
+            extractor, space = extractor.inner, extractor.whole
         if not isinstance(extractor, TokenGridExtractor | GridPooledExtractor):
             raise TypeError(f"{type(policy).__name__} does not choose by a TokenGridNet")
         self.net, self.recurrent = extractor.net, isinstance(extractor, GridPooledExtractor)
-        self.stop_action = _stops(policy.observation_space, policy.action_space)
+        self.stop_action = _stops(space, policy.action_space)
 
     def logits(
         self, observation: Mapping[str, np.ndarray], budget: int, state: Any = None
     ) -> tuple[Float[Tensor, "batch actions"], Any]:
         """The network's logits, which are DQN's values; or an LSTM's, and what it remembers."""
+        if not self.recurrent:
+            return self.net.logits(observation, budget)
         self.net.budget = budget
         tensors, _ = self._policy.obs_to_tensor(observation)
-        if not self.recurrent:
-            return self.net(tensors)[0], None
         batch, device = len(observation["revealed"]), self._policy.device
         state = self.blank(batch) if state is None else state
         starts = torch.zeros(batch, device=device)

@@ -14,7 +14,7 @@ from saccade_env.classifiers import AUTO, Classifier
 from saccade_env.config import check_whole
 from saccade_env.drawing.window import Window
 from saccade_env.images import Spec
-from saccade_env.observe.tokens import TokenBuffers, observe, patches
+from saccade_env.observe.own import own_observation
 from saccade_env.task import (
     RENDER_MODES,
     Task,
@@ -47,6 +47,9 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
             says (``"dino_vits16:mode=kv_cache,refresh_every=5"``), else ``"recompute"``.
         hidden: How frames show hidden tokens, ``"dimmed"``, or plain ``"grey"`` and no label,
             for a person who plays ("dimmed").
+        observation: ``"tokens"``, the pixels of what is revealed, or ``"compact"``, some 60 bytes
+            for a replay buffer, from which :func:`saccade_env.observe.compact.expand` makes the
+            former ("tokens").
 
     Raises:
         DependencyNotInstalled: ``render_mode="human"`` without pygame.
@@ -74,8 +77,8 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
         self._window = Window() if render_mode == "human" else None
         self._task = Task(images, classifier, **task)
         self.action_space = spaces.action_space(self.config)
-        self.observation_space = spaces.observation_space(self.config, self.patch_size)
-        self._buffers = TokenBuffers()
+        self._own = own_observation(self._task)
+        self.observation_space = self._own.space
         self._over = True
 
     def action_masks(self) -> np.ndarray:
@@ -100,7 +103,7 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
         self._over = True  # also if the picture cannot be read
         drawn = self._task.draw(self.np_random) if index is None else self._task.pick(index)
         self._state = self._task.begin([drawn])
-        self._buffers.begin(patches(self._state.images, self.patch_size))
+        self._own.begin(self._state.images)
         self._history = [float(self._state.certainty)]
         self._over = False
         self._show()
@@ -157,7 +160,7 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
             self._window.show(self._frame, self.metadata["render_fps"])
 
     def _observe(self) -> spaces.Observation:
-        batch = observe(self._running(), self._buffers.write)
+        batch = self._own(self._running())
         return {key: value[0] for key, value in batch.items()}
 
     def _info(self) -> dict[str, Any]:

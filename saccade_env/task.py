@@ -46,6 +46,7 @@ class TaskKeywords(Rules, total=False):
     on_error: Literal["raise", "skip"]
     classifier_mode: Literal["recompute", "kv_cache"] | None
     hidden: Literal["dimmed", "grey"]
+    observation: Literal["tokens", "compact"]
 
 
 class Task:
@@ -59,6 +60,7 @@ class Task:
         on_error: Literal["raise", "skip"] = "raise",
         classifier_mode: str | None = None,
         hidden: Literal["dimmed", "grey"] = "dimmed",
+        observation: Literal["tokens", "compact"] = "tokens",
         **rules: Unpack[Rules],
     ) -> None:
         for name in rules.keys() - Rules.__annotations__:
@@ -68,6 +70,7 @@ class Task:
         self.config = SaccadeConfig(self.classifier.grid, **rules)
         self.on_error = check_on_error(on_error)
         self.hidden = check_hidden(hidden)
+        self.observation = check_observation(observation)
         self._blank: Tensor | None = None
         self._refuse_unlabelled()
 
@@ -234,6 +237,17 @@ def check_hidden(hidden: str) -> Literal["dimmed", "grey"]:
     return hidden  # type: ignore[return-value]
 
 
+def check_observation(observation: str) -> Literal["tokens", "compact"]:
+    """Pass ``"tokens"`` or ``"compact"`` through.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if observation not in ("tokens", "compact"):
+        raise ValueError(f"observation must be 'tokens' or 'compact'; got {observation!r}")
+    return observation  # type: ignore[return-value]
+
+
 class TaskHolder:
     """The part of both environments that only looks at the task and the state."""
 
@@ -262,6 +276,16 @@ class TaskHolder:
     def patch_size(self) -> int:
         """Side of a token in pixels."""
         return self._task.classifier.patch_size
+
+    @property
+    def observation(self) -> Literal["tokens", "compact"]:
+        """What the environment itself shows."""
+        return self._task.observation
+
+    @property
+    def source(self) -> ImageSource:
+        """The pictures that episodes begin on."""
+        return self._task.source
 
     @property
     def classifier(self) -> Classifier:

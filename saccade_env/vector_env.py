@@ -28,7 +28,7 @@ from saccade_env.env import SaccadeEnv
 from saccade_env.errors import unknown_name
 from saccade_env.images import Spec
 from saccade_env.images.feeding import Lookahead, check_workers
-from saccade_env.observe.tokens import TokenBuffers, observe, patches
+from saccade_env.observe.own import own_observation
 from saccade_env.rows import replace_rows
 from saccade_env.task import (
     Drawn,
@@ -58,7 +58,7 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
         max_episode_steps: Steps after which an episode is truncated, as by Gymnasium's TimeLimit.
         **task: All other keywords of :class:`saccade_env.SaccadeEnv`: ``fovea``, ``max_saccades``,
             ``reward``, ``saccade_cost``, ``action``, ``stop_action``, ``device``, ``on_error``,
-            ``classifier_mode``, ``hidden``.
+            ``classifier_mode``, ``hidden``, ``observation``.
 
     Attributes:
         episodes: Number of episodes begun in every row, int64 [B].
@@ -99,10 +99,10 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
         workers = check_workers(workers)
         self._task = Task(images, classifier, **task)
         self._lookahead = Lookahead(self._task.draw, workers)
-        self._buffers = TokenBuffers()
+        self._own = own_observation(self._task)
         self._stepped: core.View | None = None
         self.single_action_space = spaces.action_space(self.config)
-        self.single_observation_space = spaces.observation_space(self.config, self.patch_size)
+        self.single_observation_space = self._own.space
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self._generators = [np_random(None) for _ in range(num_envs)]
@@ -258,7 +258,7 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
             self._window.show(lambda: rendering.tiled(self._frames()), fps)
 
     def _observe(self) -> spaces.Observation:
-        return observe(self._running(), self._buffers.write)
+        return self._own(self._running())
 
     def _write_history(self) -> None:
         if self.render_mode in ("human", "rgb_array"):
@@ -285,13 +285,12 @@ class SaccadeVectorEnv(TaskHolder, VectorEnv[spaces.Observation, Any, np.ndarray
         fresh = self._task.begin([self._draw(row, indices[row]) for row in rows])
         for row in rows:
             self._prepare(row)
-        tokens = patches(fresh.images, self.patch_size)
         if len(rows) == self.num_envs:
             self._state = fresh
-            self._buffers.begin(tokens)
+            self._own.begin(fresh.images)
         else:
             self._state = replace_rows(self._running(), torch.tensor(rows), fresh)
-            self._buffers.replace(np.array(rows), tokens)
+            self._own.replace(np.array(rows), fresh.images)
         self._over[rows], self._unread = False, False
         self._elapsed[rows] = 0
         self.episodes = self.episodes + np.bincount(rows, minlength=self.num_envs)

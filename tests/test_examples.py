@@ -29,6 +29,7 @@ BUDGET = {
     "tune.py": ["--trials", "1", "--timesteps", "128", "--stages", "2", "--n-steps", "8"],
     "distil.py": ["--epochs", "1"],
     "learning_curve.py": ["one", "two", "--level", "centre=0.3"],
+    "train_dqn.py": ["--timesteps", "48", "--buffer-size", "1000", "--limit", "3"],
     "train_ppo.py": ["--timesteps", "16", "--num-envs", "2", "--n-steps", "8"],
     "simulate_cluster.py": ["--actors", "2", "--seconds", "0.2", "--batches", "2"],
     "train_rllib.py": ["--iterations", "1", "--num-env-runners", "1"],
@@ -100,6 +101,9 @@ def test_example_runs(script: str, tmp_path: Path) -> None:
     if script == "train_ppo.py":
         assert (tmp_path / "runs" / "ppo" / "model.zip").stat().st_size > 0
         assert list((tmp_path / "runs").rglob("events.out.tfevents*")), "TensorBoard has curves"
+    if script == "train_dqn.py":
+        assert "100,000 steps of replay: 12.2 MB" in done.stdout
+        assert (tmp_path / "runs" / "dqn" / "agent.safetensors").stat().st_size > 0
     if script == "tune.py":
         study = [sys.executable, str(EXAMPLES / script), *BUDGET[script][2:], "--trials", "2"]
         done = subprocess.run(study, cwd=tmp_path, capture_output=True, text=True)

@@ -236,6 +236,11 @@ def _space(observer: Observer, env: Any, below: Any) -> gym.Space[Any]:
     own = observation_space(task.config, task.patch_size)
     given = below.spaces if isinstance(below, gym.spaces.Dict) else {}
     changed = [key for key in observer.needs if given.get(key) != own[key]]
+    if changed and task.observation == "compact":
+        raise ValueError(
+            f"{type(observer).__name__}Observation shows pixels, of which observation='compact' "
+            "has none: make the environment with observation='tokens'"
+        )
     if changed or not isinstance(below, gym.spaces.Dict):
         raise ValueError(
             f"{type(observer).__name__}Observation needs a Dict with {changed or 'parts'} as the "
