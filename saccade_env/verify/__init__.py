@@ -1,0 +1,1 @@
+"""What this installation computes, held against what the originals do."""
