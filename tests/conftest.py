@@ -67,9 +67,9 @@ def map_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Folder of ImageNet pictures and goldens that cannot be published."""
+    """Folder of what cannot be published: a GBVS whose licence does not allow it."""
     if not SHARED.is_dir():
-        pytest.skip("needs the ../shared folder (ImageNet pictures and goldens), which is absent")
+        pytest.skip("needs ../shared (maps of a GBVS that cannot be published), which is absent")
     return SHARED
 
 

@@ -41,7 +41,7 @@ from saccade_env.files import write_text
 __all__ = [
     "ALL", "GROUPS", "TABLE", "MismatchError", "WeightsError", "WeightsFile", "check_tensors",
     "empty", "fetch", "fill", "from_package", "install", "is_cached", "is_offline", "load",
-    "load_state_dict", "members", "names", "record", "shared", "tensors_of",
+    "load_state_dict", "members", "names", "record", "shared", "tensors_of", "unfilled",
 ]  # fmt: skip
 
 _failed: dict[Path, str] = {}  # what could not be fetched in this process, and why
@@ -171,10 +171,16 @@ def _hash_of(path: Path, size: int, mtime_ns: int) -> str:
     return sha256(path)  # once per process, unless the file changes
 
 
-def _read(file: WeightsFile, path: Path) -> nn.Module:
+def unfilled(name: str) -> nn.Module:
+    """The network of an entry of :data:`TABLE` as it is built, before it is given weights."""
+    file = TABLE[name]
     module, _, attribute = file.network.partition(":")
     build = getattr(importlib.import_module(module), attribute)
-    return fill(empty(lambda: build(*file.sizes)), load_state_dict(path), file.name)
+    return empty(lambda: build(*file.sizes))
+
+
+def _read(file: WeightsFile, path: Path) -> nn.Module:
+    return fill(unfilled(file.name), load_state_dict(path), file.name)
 
 
 def _found(file: WeightsFile, folder: Path) -> Path | None:

@@ -53,13 +53,13 @@ def test_only_a_sure_classifier_at_chance_tells(right, certainty, count, at_chan
 
 
 @pytest.fixture(scope="module")
-def rearranged(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Real validation pictures in folders of numbers, a tree for each wrong order."""
+def rearranged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real pictures in folders of numbers, a tree for each wrong order."""
     root, synsets = tmp_path_factory.mktemp("rearranged"), synset_ids_imagenet()
     for name in ORDERS:
         number = {index: number for number, index in order(name).items()}
         (root / name).mkdir()
-        for folder in sorted((shared / "imagenet" / "val").iterdir())[::9]:
+        for folder in (path for path in images.SAMPLE.iterdir() if path.is_dir()):
             (root / name / str(number[synsets.index(folder.name)])).symlink_to(folder)
     return root
 

@@ -130,11 +130,11 @@ def test_shards_write_side_by_side_and_nobody_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_command_on_real_images(shared: Path, tmp_path: Path) -> None:
-    """Forty images, as a Slurm array would do them, side by side; equal to the byte."""
+def test_the_command_as_an_array_of_tasks(tmp_path: Path) -> None:
+    """The sample, as a Slurm array would do it, side by side; equal to the byte."""
     call = [
         *(sys.executable, "-m", "saccade_env.cli"),
-        *("evaluate", "--images", str(shared / "imagenet" / "val"), "--limit", "40", "--no-gif"),
+        *("evaluate", "--images", "sample", "--no-gif"),
         *("--classifier", "efficientnet_lite0", "--policy", "random", "--policy", "gbvs"),
         *("--batch-size", "4", "--out"),
     ]

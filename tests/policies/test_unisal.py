@@ -1,10 +1,10 @@
-"""UNISAL against what the authors' code computes, and the policy that follows it."""
+"""UNISAL's tensors and sizes, and the policy that follows it; what it computes: tests/verify."""
 
 from __future__ import annotations
 
 import copy
 import functools
-import json
+import hashlib
 import pickle
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from saccade_env.images.normalise import normalise_imagenet
 from saccade_env.policies import View
 from saccade_env.policies.unisal import SOURCES, UNISAL, UnisalPolicy
 
-GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden"
+PUBLISHED = "f01c5bdb2a84056f38807017fecf30cd91a0234b03d88e29e9e20826e40fb081"
 SAMPLE = sorted((Path(geometry.__file__).parent / "images/sample").glob("*/*.jpg"))[:7]
 
 
@@ -30,12 +30,6 @@ def picture(path: Path, size: tuple[int, int] = (224, 224)) -> Tensor:
     with Image.open(path) as image:
         pixels = np.array(image.convert("RGB").resize(size[::-1], Image.Resampling.BICUBIC))
     return torch.from_numpy(pixels).permute(2, 0, 1)
-
-
-def golden(name: str) -> Path:
-    if not (GOLDEN / name).is_file():
-        pytest.skip(f"needs ../shared/golden/{name}, which is absent")
-    return GOLDEN / name
 
 
 @pytest.fixture(scope="module")
@@ -54,28 +48,6 @@ def network() -> UNISAL:
                 torch.nn.init.constant_(tensor, 1 / tensor.numel())
             elif tensor.ndim == 4:
                 torch.nn.init.kaiming_normal_(tensor)
-    return network
-
-
-@pytest.fixture(scope="module")
-def tensors() -> dict[str, Tensor]:
-    from safetensors.torch import load_file
-
-    stored = load_file(golden("unisal_random_weights.safetensors"))
-    return {k: v.float() if v.is_floating_point() else v for k, v in stored.items()}
-
-
-@pytest.fixture(scope="module")
-def expected() -> dict[str, Tensor]:
-    from safetensors.torch import load_file
-
-    return load_file(golden("unisal_expected.safetensors"))
-
-
-@pytest.fixture(scope="module")
-def loaded(tensors: dict[str, Tensor]) -> UNISAL:
-    network = UNISAL()
-    network.load_state_dict(tensors, strict=True)
     return network
 
 
@@ -105,21 +77,11 @@ def pixels(batch: int, height: int, width: int) -> Tensor:
 
 
 def test_names_and_shapes_are_the_published_ones() -> None:
-    wanted = json.loads(golden("unisal_state_dict_shapes.json").read_text())
-    assert {name: list(t.shape) for name, t in UNISAL().state_dict().items()} == wanted
-    assert len(wanted) == 835
-
-
-@torch.inference_mode()
-@pytest.mark.parametrize("static", [False, True], ids=["recurrent", "static"])
-@pytest.mark.parametrize("source", ["DHF1K", "SALICON"])
-def test_log_density_is_that_of_the_authors_code(
-    loaded: UNISAL, expected: dict[str, Tensor], source: str, static: bool
-) -> None:
-    log_density = loaded(expected["input"].float(), source=source, static=static)[0]
-    wanted = expected[f"log_density.{source}.{'static' if static else 'recurrent'}"]
-    torch.testing.assert_close(log_density, wanted, atol=1e-4, rtol=0)
-    assert wanted.std() > 0.1  # or the agreement would be one of flat maps
+    state = UNISAL().state_dict()
+    listed = "\n".join(sorted(f"{name} {list(tensor.shape)}" for name, tensor in state.items()))
+    assert len(state) == 835
+    # Of such a list of the authors' file.
+    assert hashlib.sha256(listed.encode()).hexdigest() == PUBLISHED
 
 
 @torch.inference_mode()

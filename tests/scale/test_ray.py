@@ -50,23 +50,34 @@ def same(left: Path, right: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def plain(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty-eight pictures: the sample twice."""
+    root = tmp_path_factory.mktemp("many") / "pictures"
+    for path in images.SAMPLE.glob("*/*.jpg"):
+        (root / path.parent.name).mkdir(parents=True)
+        for name in "ab":
+            (root / path.parent.name / f"{name}.jpg").symlink_to(path)
+    return root
+
+
+@pytest.fixture(scope="module")
+def plain(many: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sixty images without Ray."""
     out = tmp_path_factory.mktemp("plain")
-    run(evaluate(shared / "imagenet" / "val", out, "--limit", "60"))
+    run(evaluate(many, out, "--limit", "60"))
     return out
 
 
-def test_a_node_is_killed_while_it_works(plain: Path, shared: Path, tmp_path: Path) -> None:
+def test_a_node_is_killed_while_it_works(plain: Path, many: Path, tmp_path: Path) -> None:
     """Two nodes of one processor each: none starves, and what the dead one was at is done."""
-    words = [str(shared / "imagenet" / "val"), str(tmp_path)]
+    words = [str(many), str(tmp_path)]
     said = run([sys.executable, str(HERE / "two_nodes.py"), *words])
     assert "killed a node after" in said, said
     same(tmp_path, plain)
 
 
-def test_the_driver_is_killed_and_goes_on(plain: Path, shared: Path, tmp_path: Path) -> None:
-    call = evaluate(shared / "imagenet" / "val", tmp_path, "--limit", "60", "--engine", "ray")
+def test_the_driver_is_killed_and_goes_on(plain: Path, many: Path, tmp_path: Path) -> None:
+    call = evaluate(many, tmp_path, "--limit", "60", "--engine", "ray")
     process = subprocess.Popen(call, env=MACHINE, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 200
     while len(kept := list((tmp_path / "parts").glob("*.parquet"))) < 3:
