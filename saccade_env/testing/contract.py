@@ -87,7 +87,10 @@ def kind(value: Any) -> str:
         return f"{value.dtype} {list(value.shape)}"
     if isinstance(value, np.ndarray):
         return f"numpy.{value.dtype} {list(value.shape)}"
-    return f"{type(value).__name__} {value!r}"[:_LONGEST]
+    if isinstance(value, tuple):
+        return f"{type(value).__name__} ({', '.join(map(kind, value))})"
+    told = " ".join(f"{type(value).__name__} {value!r}".split())
+    return told if len(told) <= _LONGEST else f"{told[:_LONGEST]}…"
 
 
 def far_apart(found: Tensor, wanted: Tensor, tolerance: float) -> float:
