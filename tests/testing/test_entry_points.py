@@ -205,8 +205,8 @@ def test_a_package_as_the_page_says_works_by_name(tmp_path: Path) -> None:
     command = (sys.executable, "-m", "saccade_env.cli", "evaluate")
     run(*command, *named, *options, folder=tmp_path, **here)
     assert (tmp_path / "run" / "records.parquet").stat().st_size > 0
-    code = "from saccade_env import classifiers, policies, testing\nfrom saccade_env.cli import app\n"
-    code += snippet("python", 2) + "app(['list'])"
+    code = "from saccade_env import classifiers, cli, policies, testing\n"
+    code += snippet("python", 2) + "cli.app(['list'])"
     listed = run(sys.executable, "-c", code, folder=tmp_path, **here)
     assert "Looks at corners first (corners 0.1)" in listed
 
