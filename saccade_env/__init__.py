@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 
 if TYPE_CHECKING:
-    from saccade_env import agents, classifiers, evaluation, images, policies, rendering
+    from saccade_env import agents, classifiers, evaluation, images, policies, rendering, testing
     from saccade_env.classifiers import Classifier
     from saccade_env.config import SaccadeConfig
     from saccade_env.core import Outcome, Policy, State, View, saccade
@@ -55,6 +55,7 @@ __all__ = [
     "policies",
     "rendering",
     "saccade",
+    "testing",
 ]
 
 ENV_ID = "SaccadeImageNet-v0"
@@ -67,7 +68,7 @@ _HOMES = {
     "evaluate": "evaluation",
     **dict.fromkeys(("Outcome", "Policy", "State", "View", "saccade"), "core"),
 }
-_ROOMS = ("agents", "classifiers", "evaluation", "images", "policies", "rendering")
+_ROOMS = ("agents", "classifiers", "evaluation", "images", "policies", "rendering", "testing")
 
 gym.register(
     id=ENV_ID,

@@ -11,13 +11,11 @@ from pathlib import Path
 import hypothesis
 import pytest
 import torch
-from jaxtyping import Bool, Float, Shaped
-from torch import Tensor
 
-from saccade_env import geometry, images
-from saccade_env.classifiers.base import Classifier, Weights
+from saccade_env import images
 from saccade_env.images.derived import Subset
 from saccade_env.policies import SaliencyPolicy
+from saccade_env.testing import LinearClassifier
 
 # A busy machine is no fault of what is tested.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -71,35 +69,6 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs ../shared (maps of a GBVS that cannot be published), which is absent")
     return SHARED
-
-
-class LinearClassifier(Classifier):
-    """Logits are a fixed random linear function of the revealed patches' mean colours."""
-
-    name = "linear"
-    weights = Weights("random, seed 0", "-")
-    device = torch.device("cpu")
-
-    def __init__(
-        self, image_size: tuple[int, int] = (224, 224), patch_size: int = 16, num_classes: int = 7
-    ) -> None:
-        self.grid = geometry.grid_of(image_size, patch_size)
-        self.patch_size, self.num_classes = patch_size, num_classes
-        generator = torch.Generator().manual_seed(0)
-        tokens = self.grid[0] * self.grid[1]
-        self.matrix = torch.randn(tokens * 3, num_classes, generator=generator) / 4
-
-    def begin(
-        self, images: Shaped[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch tokens 3"]:
-        patches = geometry.patchify(images.float() / 255, self.patch_size)
-        return patches.reshape(*patches.shape[:2], 3, -1).mean(-1)
-
-    def classify(
-        self, memory: Float[Tensor, "batch tokens 3"], revealed: Bool[Tensor, "batch rows cols"]
-    ) -> tuple[Float[Tensor, "batch classes"], Tensor]:
-        seen = memory * revealed.flatten(1)[..., None]
-        return seen.flatten(1) @ self.matrix, memory
 
 
 @pytest.fixture(scope="session")
