@@ -42,19 +42,26 @@ def available() -> list[str]:
 
 
 def create(name: str, **keywords: Any) -> AgentPolicy:
-    """Build an agent that comes with the package, as a policy.
+    """Build an agent that comes with the package, or that is on the Hub, as a policy.
 
     Args:
-        name: One of :func:`available`.
+        name: One of :func:`available`, or ``"hf:NAME[@REVISION]"``, see :func:`.hub.find`.
         **keywords: ``grid``, ``device``, ``stops`` and ``make_prior``, see
             :meth:`saccade_env.agents.policy.AgentPolicy.load`; an agent with a saliency map needs
             ``make_prior=policies.create``.
 
     Raises:
         ValueError: No such agent, or it needs ``make_prior``.
+        OSError: It cannot be had from the Hub.
     """
-    from saccade_env.agents import files, policy
+    from saccade_env.agents import files, hub, policy
+    from saccade_env.registry import read_parameters
 
+    if name.startswith(f"{hub.PREFIX}:"):
+        remote = hub.find(name)
+        load = policy.AgentPolicy.load
+        said = read_parameters(load, remote.parameters, f"agent {name!r}", keywords)
+        return load(remote.folder, **said, **keywords, source=remote.source)
     return policy.AgentPolicy.load(files.folder_of(name), **keywords)
 
 

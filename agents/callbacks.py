@@ -26,8 +26,6 @@ from saccade_env.agents.settings import Settings
 from saccade_env.card import plain
 from saccade_env.files import replacing, write_json
 
-EVALUATIONS = "evaluations.csv"
-
 
 class BetweenRollouts(BaseCallback):
     """Evaluates and saves when due, and once more at the end. It changes no random number.

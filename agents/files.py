@@ -23,6 +23,7 @@ from saccade_env.observe.eye import WHOLE
 from saccade_env.observe.sight import SHOWS
 
 WEIGHTS, DESCRIPTION = "agent.safetensors", "agent.json"
+CURVES = EVALUATIONS, IMITATION = "evaluations.csv", "imitation.csv"  # of its training, if beside
 SHIPPED = Path(__file__).parent / "pretrained"  # the agents that come with the package
 LARGEST_PERIPHERY = 1024  # pixels
 _MEBIBYTE = 1 << 20

@@ -100,6 +100,8 @@ class AgentPolicy:
         make_prior: MakePrior | None = None,
         device: str | torch.device = "cpu",
         stops: bool = False,
+        *,
+        source: str | None = None,
     ) -> AgentPolicy:
         """Read an agent in our own format. Nothing is executed, whatever the folder holds.
 
@@ -109,6 +111,7 @@ class AgentPolicy:
             make_prior: Builds the policy of that name, for agents that observe a saliency map.
             device: Where the network runs.
             stops: Let it stop, if it has learned to.
+            source: Where results say that its weights came from; by default their path.
 
         Raises:
             FileNotFoundError: A file is missing; nothing else is read in its place.
@@ -129,7 +132,7 @@ class AgentPolicy:
             str(folder / DESCRIPTION),
         )
         net = read_weights(folder, network, observing.space(described["max_saccades"]))
-        weights = Weights(str(folder / WEIGHTS), sha256(folder / WEIGHTS))
+        weights = Weights(source or str(folder / WEIGHTS), sha256(folder / WEIGHTS))
         return cls(net.to(device), observing, described["name"], prior, stops, weights)
 
     def reset(self, images: UInt8[Tensor, "batch 3 height width"]) -> None:

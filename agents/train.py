@@ -17,8 +17,9 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import VecMonitor
 
 from saccade_env.agents import checkpoint
-from saccade_env.agents.callbacks import EVALUATIONS, BetweenRollouts, check_finite
+from saccade_env.agents.callbacks import BetweenRollouts, check_finite
 from saccade_env.agents.demonstrations import Demonstrations
+from saccade_env.agents.files import EVALUATIONS, IMITATION
 from saccade_env.agents.hyperparameters import algorithm, built, hyperparameters
 from saccade_env.agents.imitate import imitate
 from saccade_env.agents.parts import MakePolicy, Parts, open_parts, run_card
@@ -28,7 +29,7 @@ from saccade_env.agents.sb3_zip import BEST
 from saccade_env.agents.settings import Settings
 from saccade_env.files import remove_temporaries, replacing
 
-DEMONSTRATIONS, HELD_BACK, IMITATION = "demonstrations", "held-back", "imitation.csv"
+DEMONSTRATIONS, HELD_BACK = "demonstrations", "held-back"
 # What a training may have written when it was stopped before its first checkpoint.
 _BEFORE_CHECKPOINT = {DEMONSTRATIONS, IMITATION, "tensorboard", EVALUATIONS, BEST}
 # What demonstrations depend on, and what is observed in them.

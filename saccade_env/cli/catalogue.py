@@ -53,8 +53,24 @@ def _agents() -> Any:
     return shown
 
 
+def _remote_agents() -> Any:
+    from rich.markup import escape
+
+    from saccade_env.hub import listing
+
+    shown = table("Agents on the Hub", "name", "accuracy (AUGC, %), as told", "changed", "private")
+    for one in listing.agents():
+        results = escape("\n".join(one.results))
+        shown.add_row(escape(f"hf:{one.repo}"), results, one.changed, "yes" * one.private)
+    return shown
+
+
 @app.command("list")
-def list_() -> None:
+def list_(
+    remote: Annotated[
+        bool, typer.Option("--remote", help="Show the agents on the Hugging Face Hub instead.")
+    ] = False,
+) -> None:
     """Show classifiers, policies, agents and images, and what is available here."""
     from rich.console import Console
     from rich.markup import escape
@@ -62,6 +78,9 @@ def list_() -> None:
     from saccade_env import classifiers, images, policies
 
     console = Console()
+    if remote:
+        console.print(_remote_agents())
+        return
     for heading, registry in (
         ("Classifiers", classifiers.REGISTRY),
         ("Policies", policies.REGISTRY),

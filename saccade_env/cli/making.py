@@ -57,34 +57,39 @@ def find_agents(judge: Any, seed: int, device: str) -> dict[str, Build]:
 def find(name: str, seed: int, device: str) -> Build:
     """What builds a policy of the registry, a trained agent, or a model of Stable-Baselines3.
 
-    An agent is known by its name, if it came with the package, or by its folder; a model by
-    ``sb3:PATH`` alone, since it is unpickled. Parameters follow a colon.
+    An agent is known by its name, if it came with the package, by its folder, or by
+    ``hf:NAME[@REVISION]``, and is then fetched now; a model by ``sb3:PATH`` alone, since it is
+    unpickled. Parameters follow a colon; after ``hf:NAME`` a comma.
     """
     from saccade_env import policies
-    from saccade_env.agents import files
+    from saccade_env.agents import files, hub
     from saccade_env.agents.policy import AgentPolicy
 
     base, _, rest = name.partition(":")
     load: Any = AgentPolicy.load
     if base in files.available():  # before the policies, to which other packages may add
-        path, text = str(files.folder_of(base)), name
+        path, parameters = str(files.folder_of(base)), parse_spec(name)[1]
         if base in policies.REGISTRY.entries:
             other = policies.REGISTRY[base].package
             note(f"{base!r} is the agent that came with saccade_env, not the policy of {other}")
-    elif base in policies.REGISTRY.entries:
-        return _registered(name, seed, device)
+    elif base == hub.PREFIX and rest:
+        remote = hub.find(name)
+        path, parameters = str(remote.folder), remote.parameters
+        load = partial(AgentPolicy.load, source=remote.source)
     elif base == _SB3:
         from saccade_env.agents.sb3_zip import load_sb3
 
-        path, text = _path_and_parameters(rest)
+        path, parameters = _path_and_parameters(rest)
         load = partial(load_sb3, trust=True)
         if not path:
             raise FileNotFoundError(f"no such model of Stable-Baselines3: {rest!r}")
+    elif base in policies.REGISTRY.entries:
+        return _registered(name, seed, device)
     else:
-        path, text = _path_and_parameters(name)
+        path, parameters = _path_and_parameters(name)
         if not os.path.isfile(os.path.join(path, files.DESCRIPTION)):
             raise _no_such_policy(path, name, [*policies.REGISTRY.entries, *files.available()])
-    keywords = read_parameters(load, parse_spec(text)[1], f"agent {base!r}", ("grid", "device"))
+    keywords = read_parameters(load, parameters, f"agent {base!r}", ("grid", "device"))
 
     def build(grid: Grid) -> Any:
         prior = fixed_maker(grid, seed, device)
@@ -125,13 +130,13 @@ def _registered(name: str, seed: int, device: str) -> Build:
     return lambda grid: build(grid=grid, device=device)
 
 
-def _path_and_parameters(text: str) -> tuple[str, str]:
-    """The longest path in a text that is there, or none, and from its colon on what is left."""
+def _path_and_parameters(text: str) -> tuple[str, dict[str, str]]:
+    """The longest path in a text that is there, or none, and what is left from its colon on."""
     ends = [len(text), *(place for place in range(len(text)) if text[place] == ":")]
     for end in sorted(ends, reverse=True):
         if os.path.exists(path := os.path.expanduser(text[:end])):
-            return path, text[end:]
-    return "", text
+            return path, parse_spec(text[end:])[1]
+    return "", {}
 
 
 def _no_such_policy(path: str, name: str, known: list[str]) -> Exception:

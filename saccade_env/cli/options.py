@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 POLICY = (
-    "Parameters follow a colon, as in 'dino:layer=5'. Or the name or folder of a trained agent, or "
-    "sb3:PATH for a model of Stable-Baselines3: a pickle, so load only what you trust."
+    "Parameters follow a colon, as in 'dino:layer=5'. Or the name or folder of a trained agent, "
+    "hf:NAME[@REVISION] for one on the Hugging Face Hub, or sb3:PATH for a model of "
+    "Stable-Baselines3: a pickle, so load only what you trust."
 )
 
 

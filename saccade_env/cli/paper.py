@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,8 +84,10 @@ def paper(
     from saccade_env.paper.run import REPORT, run_paper
     from saccade_env.paper.settings import PaperSettings
 
+    found = cache(lambda name: find(name, seed, device))  # of the Hub one commit, all along
+
     def make(name: str, grid: tuple[int, int]) -> Any:
-        return find(name, seed, device)(grid)
+        return found(name)(grid)
 
     with kept_on_interrupt(out):
         first, *others = names = classifier or ["auto"]
