@@ -28,6 +28,7 @@ myst_heading_anchors = 4
 
 # The tutorials are executed, on the sample pictures; what fails there fails the build.
 nb_execution_mode = "force"
+nb_execution_in_temp = True
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_merge_streams = True
