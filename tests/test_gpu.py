@@ -19,6 +19,8 @@ from saccade_env import SaccadeVectorEnv, bench, classifiers, cli, core, evaluat
 from saccade_env.agents import files
 from saccade_env.cli import making
 from saccade_env.config import SaccadeConfig
+from saccade_env.images.patch_cache import PatchCache
+from saccade_env.observe.compact import expand
 from saccade_env.policies.unisal import UnisalPolicy
 from saccade_env.policies.unisal_network import UNISAL
 
@@ -209,3 +211,16 @@ def test_evaluations_per_second() -> None:
         evaluate(*given, **how)
         rate = 34 / (time.perf_counter() - begin)
         print(f"\n{torch.cuda.get_device_name()}, {name}: {rate:.1f} images/s, ten saccades each")
+
+
+def test_compact_observations_are_expanded_there(sample: Any, linear: Any) -> None:
+    env = SaccadeVectorEnv(4, sample, linear, observation="compact", workers=0)
+    env.reset(seed=0)
+    batch = {k: torch.from_numpy(v) for k, v in env.step(np.array([0, 60, 100, 195]))[0].items()}
+    pictures = PatchCache(sample, 16, workers=0)
+    for device in ("cuda", "cpu", "cuda"):  # what is kept moves along
+        found = expand({k: v.to(device) for k, v in batch.items()}, pictures, env.config)
+        whole = expand(batch, PatchCache(sample, 16, workers=0), env.config)
+        for key, value in whole.items():
+            assert found[key].device.type == device
+            assert torch.equal(found[key].cpu(), value)

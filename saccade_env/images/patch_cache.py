@@ -60,8 +60,13 @@ class PatchCache:
         self._workers = check_workers(workers)
         self._source: ImageSource | None = source
         self._identity = ""  # of the source that was there when it was pickled
-        self._patches: Tensor | None = None
         self._forget()
+
+    def _forget(self) -> None:
+        self._patches: Tensor | None = None
+        self._held = np.full(self.places, -1)  # which picture is in a place
+        self._used = np.zeros(self.places, np.int64)  # when it was asked for last
+        self._clock = 0
 
     def __len__(self) -> int:
         return self.count
@@ -84,7 +89,6 @@ class PatchCache:
                 f"{wanted[1][:12]}…; got {found[0]} of {source.name!r} with {found[1][:12]}…"
             )
         self._source = source
-        self._forget()
 
     def reveal(
         self, images: Int[Tensor, " batch"], revealed: Bool[Tensor, "batch tokens"]
@@ -142,7 +146,6 @@ class PatchCache:
         assert self._source is not None
         assert self._patches is not None
         oldest = np.argsort(self._used, kind="stable")[: len(missing)]
-        self._held[oldest] = -1  # also if one cannot be read
         [batch] = batches(self._source, [missing.tolist()], "raise", self._workers)
         pixels = patchify(stack(batch.pictures)[0], self.patch_size)
         self._patches[torch.from_numpy(oldest)] = pixels.to(self._patches.device)
@@ -157,12 +160,6 @@ class PatchCache:
         self._patches = self._patches.to(device)
         return self._patches
 
-    def _forget(self) -> None:
-        self._patches = None
-        self._held = np.full(self.places, -1)  # which picture is in a place
-        self._used = np.zeros(self.places, np.int64)  # when it was asked for last
-        self._clock = 0
-
     def _known_identity(self) -> str:
         return self._identity if self._source is None else self._source.identity
 
@@ -170,5 +167,9 @@ class PatchCache:
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        left = {"_source": None, "_patches": None, "_identity": self._known_identity()}
-        return {**vars(self), **left, "_held": np.full(self.places, -1)}
+        state = {**vars(self), "_source": None, "_identity": self._known_identity()}
+        return {key: state[key] for key in state.keys() - {"_patches", "_held", "_used", "_clock"}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._forget()

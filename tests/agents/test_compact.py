@@ -122,11 +122,11 @@ def test_real_pictures_give_the_same_values_to_sb3s_own_network(linear: Any) -> 
     ]
     give_weights(*models)
     shown = [env.reset(options={"index": range(34)})[0] for env in (whole, compact)]
-    for action in (30, 100, 101):
+    for action in (30, 100):
+        shown = [env.step(np.full(34, action))[0] for env in (whole, compact)]
         found = [values(model, one) for model, one in zip(models, shown, strict=True)]
         assert torch.equal(*found)
-        assert action == 30 or len(found[0].unique(dim=0)) == 34
-        shown = [env.step(np.full(34, action))[0] for env in (whole, compact)]
+        assert len(found[0].unique(dim=0)) == 34
     assert pictures.nbytes <= 2e6
 
 
