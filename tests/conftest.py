@@ -41,8 +41,15 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(CACHE, ignore_errors=True)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest begins first, so that no process is left alone with it in the end."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that no process is left alone with it in the end.
+
+    Tests of a GPU are not chosen where there is none.
+    """
+    if not torch.cuda.is_available():
+        gpu = [item for item in items if item.get_closest_marker("gpu")]
+        config.hook.pytest_deselected(items=gpu)
+        items[:] = [item for item in items if item not in gpu]
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     items.sort(key=lambda item: item.path.parent.name not in ("scale", "app"))
 

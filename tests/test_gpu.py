@@ -24,9 +24,6 @@ from saccade_env.observe.compact import expand
 from saccade_env.policies.unisal import UnisalPolicy
 from saccade_env.policies.unisal_network import UNISAL
 
-if not torch.cuda.is_available():
-    pytest.skip("needs a GPU that torch can use", allow_module_level=True)
-
 pytestmark = pytest.mark.gpu
 TINY = "timm:deit_tiny_patch16_224,pretrained=false"
 CLASSIFIERS = [
