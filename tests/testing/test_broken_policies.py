@@ -201,6 +201,13 @@ class Maps(Good):
     maps = saliency_map
 
 
+class PaintsMaps(Good):
+    def saliency_map(self, images: torch.Tensor) -> torch.Tensor:
+        return images.zero_().float().mean(1)[:, ::16, ::16]
+
+    maps = saliency_map
+
+
 class Pessimist(Gains):
     def predicted_gain(self, view: Any) -> Any:
         return torch.zeros(len(view.revealed), 196)
@@ -233,6 +240,7 @@ BROKEN = {
     Fails: r"act\(view\) on 4 episodes raised KeyError: 'seat'",
     Large: "raised ValueError: policy 'map' has maps .*give the policy the classifier's grid",
     Maps: r"saliency_map\(images\) returned torch.float32 \[4, 224, 224\]; expected .*resize_map",
+    PaintsMaps: r"saliency_map\(images\) changed the images; copy them",
     Pessimist: r"predicted_gain\(view\) returned torch.float32 \[4, 196\]; expected .*in nats",
 }
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import saccade_env
 from saccade_env import SaccadeEnv, classifiers, policies, testing
 from saccade_env.cli import app
-from saccade_env.cli.making import find
+from saccade_env.cli.making import find, find_policies
 from saccade_env.registry import Registry
 
 CODE = """
@@ -91,6 +91,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_nothing_is_imported_until_it_is_asked_for(package: Path) -> None:
     assert policies.REGISTRY["corner"].package == "corners 1.2"
     assert "corner" not in policies.available(), "nothing of others runs uninvited"
+    find_policies(None, 0, "cpu")
     assert "corners" not in sys.modules
     policy: Any = policies.create("corner:row=3")
     assert policy.row == 3
