@@ -18,6 +18,7 @@ from stable_baselines3.common.vec_env import VecMonitor
 from tqdm.auto import tqdm
 
 from saccade_env.agents import checkpoint, held_back
+from saccade_env.agents.files import EVALUATIONS
 from saccade_env.agents.parts import Parts
 from saccade_env.agents.policy import AgentPolicy
 from saccade_env.agents.sb3_policies import Sb3Network

@@ -162,7 +162,8 @@ class _Handler(BaseHTTPRequestHandler):
         url = {"url": f"{self.hub.endpoint}/{prefix}{name}"}
         if (kind, name) in self.hub.repos:
             raise _Answer(409, url)
-        made = self.hub.repos[kind, name] = Repo(asked.get("visibility") == "private")
+        private = asked.get("visibility") == "private" or asked.get("private", False)
+        made = self.hub.repos[kind, name] = Repo(private)
         made.commit({".gitattributes": b"*.safetensors filter=lfs\n"})
         raise _Answer(200, url)
 

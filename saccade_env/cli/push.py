@@ -82,17 +82,18 @@ def _publication(run: Path, repo: str, licence: str | None, results: list[Path])
     from saccade_env.agents.files import DESCRIPTION
     from saccade_env.evaluation import hub as evaluation_hub
     from saccade_env.evaluation.plan import PLAN
-    from saccade_env.paper import hub as paper_hub
-    from saccade_env.paper.results import RESULTS
 
     if (run / DESCRIPTION).is_file():
         return agents_hub.publication(run, repo, licence, results)
     if results:
         raise ValueError(f"--results are of an agent, and {run} has no {DESCRIPTION}")
-    if (run / RESULTS).is_file():
-        return paper_hub.publication(run, repo, licence)
     if (run / PLAN).is_file():
         return evaluation_hub.publication(run, repo, licence)
+    from saccade_env.paper import hub as paper_hub
+    from saccade_env.paper.results import RESULTS
+
+    if (run / RESULTS).is_file():
+        return paper_hub.publication(run, repo, licence)
     if not run.is_dir():
         raise FileNotFoundError(f"there is no folder {run}")
     _refuse_training(run)

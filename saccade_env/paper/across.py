@@ -26,8 +26,8 @@ from saccade_env.paper.findings import Finding
 from saccade_env.paper.page import FIGURES, TABLES, slug
 from saccade_env.paper.plan import duration
 from saccade_env.paper.programme import Cast, MakePolicy
-from saccade_env.paper.results import MAIN, Results
-from saccade_env.paper.run import FINDINGS, REPORT, refuse_labels, run_paper
+from saccade_env.paper.results import FINDINGS, MAIN, Results
+from saccade_env.paper.run import REPORT, refuse_labels, run_paper
 from saccade_env.paper.settings import Judge, PaperSettings
 from saccade_env.task import check_device
 

@@ -21,8 +21,8 @@ from saccade_env.paper import page
 from saccade_env.paper.agreement import Agreement, Statement, statement_table
 from saccade_env.paper.figures.recipe import BANDS, Output, looks_of
 from saccade_env.paper.findings import RULE
-from saccade_env.paper.results import MAIN, Results, name_of, number, percent
-from saccade_env.paper.run import FINDINGS, REPORT
+from saccade_env.paper.results import FINDINGS, MAIN, Results, name_of, number, percent
+from saccade_env.paper.run import REPORT
 
 _BESIDE = 0.03  # of the way from a classifier to the next: policies do not hide each other
 TITLE = "The paper’s analyses of saccades, across classifiers"

@@ -13,8 +13,7 @@ from saccade_env.files import read_object, written_by_run
 from saccade_env.hub import card
 from saccade_env.hub.manifest import Publication, there
 from saccade_env.paper.page import FIGURES, TABLES
-from saccade_env.paper.results import RESULTS, RUNS
-from saccade_env.paper.run import FINDINGS
+from saccade_env.paper.results import FINDINGS, RESULTS, RUNS
 
 
 def publication(folder: Path, repo: str, licence: str | None = None) -> Publication:

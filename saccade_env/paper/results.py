@@ -25,7 +25,7 @@ from saccade_env.files import read_object
 from saccade_env.geometry import Grid
 from saccade_env.registry import MODEL, parse_spec
 
-RESULTS, RUNS = "results.json", "runs"
+RESULTS, FINDINGS, RUNS = "results.json", "findings.json", "runs"
 _PICTURE = ("figure", "svg", "png", "alt")  # what is known of a picture that was drawn
 PICTURE_FILES = ("svg", "png", "scanpaths")  # the last is what plays, where there are saccades
 # Parts that policies play in the paper; which policy plays each depends on the weights at hand.

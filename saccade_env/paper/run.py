@@ -25,6 +25,7 @@ from saccade_env.paper.plan import Line, make_plan, show
 from saccade_env.paper.programme import Cast, MakePolicy, Programme
 from saccade_env.paper.results import (
     COMBINED,
+    FINDINGS,
     MAIN,
     RESULTS,
     RUNS,
@@ -36,7 +37,7 @@ from saccade_env.paper.results import (
 from saccade_env.paper.settings import PaperSettings
 from saccade_env.task import check_device
 
-REPORT, FINDINGS = "report.html", "findings.json"
+REPORT = "report.html"
 
 
 def run_paper(settings: PaperSettings, make_policy: MakePolicy) -> Results:

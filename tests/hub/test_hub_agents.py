@@ -221,7 +221,7 @@ def test_from_the_command_line_with_an_agent_that_comes_with_the_package(
 ) -> None:
     monkeypatch.setattr(plan, "_draw", lambda *_: None)
     task = ["evaluate", "--classifier", "efficientnet_lite0", "--images", "sample", "--limit", "4",
-            "--saccades", "3", "--no-gif", "--policy"]  # fmt: skip
+            "--saccades", "2", "--no-gif", "--policy"]  # fmt: skip
     code, output = call(*task, PRETRAINED, "--out", tmp_path / "before")
     assert code == 0, output
     push(PRETRAINED, REPO, "--results", tmp_path / "before")
