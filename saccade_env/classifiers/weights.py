@@ -39,9 +39,9 @@ from saccade_env.classifiers.weights_table import ALL, GROUPS, TABLE, WeightsFil
 from saccade_env.files import write_text
 
 __all__ = [
-    "ALL", "GROUPS", "TABLE", "MismatchError", "WeightsError", "WeightsFile", "check_tensors",
-    "empty", "fetch", "fill", "from_package", "install", "is_cached", "is_offline", "load",
-    "load_state_dict", "members", "names", "record", "shared", "tensors_of", "unfilled",
+    "ALL", "GROUPS", "TABLE", "WeightsError", "WeightsFile", "check_tensors", "empty", "fetch",
+    "fill", "from_package", "install", "is_cached", "is_offline", "load", "load_state_dict",
+    "members", "names", "record", "shared", "tensors_of", "unfilled",
 ]  # fmt: skip
 
 _failed: dict[Path, str] = {}  # what could not be fetched in this process, and why

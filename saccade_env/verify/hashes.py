@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from saccade_env.classifiers import weights
-from saccade_env.classifiers.weights import MismatchError, WeightsError, WeightsFile
+from saccade_env.classifiers.weights import WeightsError, WeightsFile
+from saccade_env.classifiers.weights_file import MismatchError
 from saccade_env.verify.table import Row, unchecked
 
 GROUPS = ("dino_vits16", "unisal")  # the paper's classifier and its policy of a network
