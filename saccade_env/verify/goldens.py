@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, UInt8
@@ -89,7 +89,7 @@ def compare(what: str, found: Float[Tensor, "..."], expected: Float[Tensor, "...
     return Difference(what, largest, _TOLERANCE * max(1.0, float(expected.abs().max())))
 
 
-def network_of(entry: str, prefix: str = "") -> nn.Module:
+def network_of(entry: str, prefix: str = "") -> Any:
     """The network of an entry of ``weights.TABLE`` with seeded weights; frozen, and evaluates.
 
     Args:

@@ -47,7 +47,8 @@ def tensor(name: str, shape: tuple[int, ...]) -> Shaped[Tensor, "..."]:
 def _scaled(name: str, noise: np.ndarray) -> np.ndarray:
     """Noise as large as keeps a deep network alive, in the place that the name tells."""
     if "gaussians" in name:  # UNISAL's priors: (row, col) × (mean, log of the deviation)
-        return np.float32([0.5, -1]) + np.float32([0.15, 0.2]) * noise
+        centre, spread = np.array([[0.5, -1], [0.15, 0.2]], np.float32)
+        return centre + spread * noise
     if name.startswith("smoothing"):  # a blur: positive, of sum 1
         return (weights := np.abs(noise)) / weights.sum()
     if name.endswith("running_var"):
