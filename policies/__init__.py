@@ -95,13 +95,15 @@ REGISTRY = Registry(
         ),
     },
     is_cached,
+    "saccade_env.policies",
+    reserved=("sb3",),
 )
 
 
 def available() -> list[str]:
     """Names of the policies to compare that can be created here without the network.
 
-    Slow ones, which compete where they are named, are not among them.
+    Slow ones and those of other packages, which compete where they are named, are not among them.
     """
     return REGISTRY.available()
 

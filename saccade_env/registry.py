@@ -8,16 +8,15 @@ image size) after a ``*``, by keyword alone. In a name parameters are text, as i
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import inspect
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
-from functools import partial, reduce
+from functools import cached_property, partial, reduce
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
+from saccade_env.entries import Entry as Entry
+from saccade_env.entries import installed
 from saccade_env.errors import nearest, unknown_name
 
 MODEL = "model"  # the parameter that may come first without saying so
@@ -148,46 +147,6 @@ def _value(text: str, forms: Mapping[str, Callable[[str], Any]], what: str) -> A
     raise ValueError(f"{what} must be {expected}; got {text!r}.{nearest(text, forms)}")
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One thing that can be created by name.
-
-    Attributes:
-        target: ``"module:callable"`` that builds it.
-        summary: One line for listings.
-        defaults: Keyword arguments this name stands for.
-        requires: Modules that must be importable.
-        extra: The extra of this package that installs them.
-        licence: Licence of the weights, if any.
-        size_mb: Size of the weights in whole megabytes, 0 without.
-        weights: Name under which its weights are downloaded, see ``classifiers.weights``.
-        model: What has to follow its name: the name of a network in another package.
-        ceiling: It sees the label: a bound to hold others against, not one of them.
-        slow: It takes many forwards a saccade, and competes only where it is named.
-    """
-
-    target: str
-    summary: str
-    defaults: tuple[tuple[str, Any], ...] = ()
-    requires: tuple[str, ...] = ()
-    extra: str = ""
-    licence: str = ""
-    size_mb: int = 0
-    weights: str = ""
-    ceiling: bool = False
-    slow: bool = False
-    model: str = ""  # what has to follow the name
-
-    def blocked(self) -> str:
-        """Why it cannot be created even with network access; empty if it can."""
-        absent = [name for name in self.requires if importlib.util.find_spec(name) is None]
-        if not absent:
-            return ""
-        packages = " ".join(name.replace("_", "-") for name in absent)
-        extra = f" (the extra {self.extra!r})" if self.extra else ""
-        return f"needs {', '.join(absent)}: pip install {packages}{extra}"
-
-
 class Registry:
     """A table of entries of one kind.
 
@@ -195,12 +154,26 @@ class Registry:
         kind: What they are, for messages.
         entries: By name.
         is_cached: Whether the weights of this name are on this machine.
+        group: Of entry points by which other packages add to it.
+        reserved: Names that stand for something else.
     """
 
     def __init__(
-        self, kind: str, entries: dict[str, Entry], is_cached: Callable[[str], bool]
+        self,
+        kind: str,
+        entries: dict[str, Entry],
+        is_cached: Callable[[str], bool],
+        group: str,
+        reserved: Collection[str] = (),
     ) -> None:
-        self.kind, self.entries, self._is_cached = kind, entries, is_cached
+        self.kind, self._ours, self._is_cached = kind, entries, is_cached
+        self._group, self._reserved = group, reserved
+
+    @cached_property
+    def entries(self) -> dict[str, Entry]:
+        """All by name: ours first, then those of installed packages."""
+        others = installed(self._group, self.kind, [*self._ours, *self._reserved])
+        return {**self._ours, **others}
 
     def __getitem__(self, name: str) -> Entry:
         if name not in self.entries:
@@ -208,11 +181,15 @@ class Registry:
         return self.entries[name]
 
     def available(self) -> list[str]:
-        """Names that can be created here without the network, except ceilings and slow ones."""
+        """Names that can be created here without the network.
+
+        Except ceilings, slow ones, and those of other packages, which are not imported for it.
+        """
         return [
             name
             for name, entry in self.entries.items()
-            if not (entry.ceiling or entry.slow or entry.model or self.missing(name))
+            if not (entry.ceiling or entry.slow or entry.model or entry.package)
+            and not self.missing(name)
         ]
 
     def missing(self, name: str) -> str:
@@ -234,15 +211,18 @@ class Registry:
         entry, owner = self[name], f"{self.kind} {name!r}"
         if reason := entry.blocked():
             raise ImportError(f"{owner} {reason}")
-        module, _, attribute = entry.target.partition(":")
-        build: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+        build = entry.load()
         if entry.model and MODEL not in {**parameters, **dict.fromkeys(given)}:
             raise ValueError(f"{owner} needs a network: {name}:{entry.model}")
         own = dict(entry.defaults)
         known = keywords_of(build)
-        for key in given:
-            if key not in known:
-                raise unknown_name("parameter", key, known, of=owner)
+        if unknown := [key for key in given if key not in known]:
+            if entry.package:
+                raise ValueError(
+                    f"{owner} of {entry.package} is built without {', '.join(unknown)}; what "
+                    f"builds a {self.kind} must take that by keyword"
+                )
+            raise unknown_name("parameter", unknown[0], known, of=owner)
         return partial(build, **own, **read_parameters(build, parameters, owner, [*own, *given]))
 
     def create(self, name: str, **keywords: Any) -> Any:

@@ -17,6 +17,7 @@ from saccade_env.agents.observation import Observing, eye_of
 from saccade_env.config import SaccadeConfig
 from saccade_env.observe.activation import blur, foveate, logits_and_activation
 from saccade_env.observe.eye import Eye
+from saccade_env.testing import check_observer
 
 SIGHTS = [("image", ("activation", "glimpses")), (32, ("activation",))]
 SEEN_ONCE = pytest.mark.parametrize(("sees", "shows"), SIGHTS)
@@ -148,6 +149,11 @@ def _beside_revealed(hidden: torch.Tensor) -> torch.Tensor:
     """Blocks of 7×7 that are hidden in part, where turning would change the mean."""
     part = F.max_pool2d((~hidden).float(), 7, 7)
     return part.repeat_interleave(7, 2).repeat_interleave(7, 3).bool()
+
+
+@SEEN_ONCE
+def test_it_keeps_the_contract_of_observers(cnn: Any, sees: Any, shows: Any) -> None:
+    check_observer(Eye(cnn, sees, shows), classifier=cnn, may_depend_on_hidden=True)
 
 
 @SEEN_ONCE

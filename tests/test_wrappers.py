@@ -21,6 +21,8 @@ from saccade_env import (
     SaliencyObservation,
     policies,
 )
+from saccade_env.observe.observers import Belief, Image, Periphery, Saliency
+from saccade_env.testing import check_observer
 
 
 def test_image_shows_revealed_pixels_and_neutral_grey(linear: Any) -> None:
@@ -83,6 +85,16 @@ def test_final_observations_keep_their_own_picture(linear: Any) -> None:
         final = infos["final_obs"][row]["periphery"]
         assert np.array_equal(final, before["periphery"][row])
     assert not np.array_equal(after["periphery"], before["periphery"])
+
+
+@pytest.mark.parametrize("observer", [Image((14, 14), 16), Belief(5)])
+def test_what_shows_nothing_hidden_keeps_the_contract(observer: Any) -> None:
+    check_observer(observer)
+
+
+@pytest.mark.parametrize("observer", [Periphery(8), Saliency(policies.create("centre"), (14, 14))])
+def test_what_shows_more_keeps_the_contract(observer: Any) -> None:
+    check_observer(observer, may_depend_on_hidden=True)
 
 
 def test_belief_is_what_the_classifier_says_at_every_step(linear: Any) -> None:

@@ -92,6 +92,8 @@ REGISTRY = Registry(
         ),
     },
     weights.is_cached,
+    "saccade_env.classifiers",
+    reserved=(AUTO,),
 )
 
 

@@ -73,7 +73,8 @@ def list_() -> None:
             here += ", by name: slow" * entry.slow
             size = str(entry.size_mb or "")
             name += f":{entry.model}" * bool(entry.model)
-            shown.add_row(name, escape(entry.summary), entry.licence, size, escape(here))
+            what = f"{entry.summary} ({entry.package})" if entry.package else entry.summary
+            shown.add_row(name, escape(what.strip()), entry.licence, size, escape(here))
         console.print(shown)
     console.print(_agents())
     shown = table("Images", "name", "what it is", "licence", "MB", "here")

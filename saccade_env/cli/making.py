@@ -33,7 +33,8 @@ def find_policies(names: list[str] | None, seed: int, device: str) -> dict[str, 
 
     if not names:
         known = policies.REGISTRY
-        _say_what_is_missing({name: known.missing(name) for name in known.entries})
+        ours = [name for name, entry in known.entries.items() if not entry.package]
+        _say_what_is_missing({name: known.missing(name) for name in ours})
     return {name: find(name, seed, device) for name in names or policies.available()}
 
 
@@ -64,11 +65,14 @@ def find(name: str, seed: int, device: str) -> Build:
     from saccade_env.agents.policy import AgentPolicy
 
     base, _, rest = name.partition(":")
-    if base in policies.REGISTRY.entries:
-        return _registered(name, seed, device)
     load: Any = AgentPolicy.load
-    if base in files.available():
+    if base in files.available():  # before the policies, to which other packages may add
         path, text = str(files.folder_of(base)), name
+        if base in policies.REGISTRY.entries:
+            other = policies.REGISTRY[base].package
+            note(f"{base!r} is the agent that came with saccade_env, not the policy of {other}")
+    elif base in policies.REGISTRY.entries:
+        return _registered(name, seed, device)
     elif base == _SB3:
         from saccade_env.agents.sb3_zip import load_sb3
 

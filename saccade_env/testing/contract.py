@@ -71,7 +71,7 @@ class Contract:
     def two_sides(self, value: Any, name: str, wanted: str) -> tuple[int, int]:
         """A pair of whole numbers ≥ 1, such as a grid."""
         pair = isinstance(value, tuple | list) and len(value) == 2
-        whole = pair and all(isinstance(side, Integral) and side >= 1 for side in value)
+        whole = pair and all(isinstance(side, Integral) and int(side) >= 1 for side in value)
         self.require(whole, f"{name} is {value!r}; expected {wanted}, two whole numbers ≥ 1")
         return int(value[0]), int(value[1])
 
@@ -87,7 +87,10 @@ def kind(value: Any) -> str:
         return f"{value.dtype} {list(value.shape)}"
     if isinstance(value, np.ndarray):
         return f"numpy.{value.dtype} {list(value.shape)}"
-    return f"{type(value).__name__} {value!r}"[:_LONGEST]
+    if isinstance(value, tuple):
+        return f"{type(value).__name__} ({', '.join(map(kind, value))})"
+    told = " ".join(f"{type(value).__name__} {value!r}".split())
+    return told if len(told) <= _LONGEST else f"{told[:_LONGEST]}…"
 
 
 def far_apart(found: Tensor, wanted: Tensor, tolerance: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,11 +56,11 @@ def check_observer(
     trial = Trial(contract.copied(observer), given, judge, contract, tolerance)
     space = trial.space()
     states = trial.states(given, labels)
-    shown = [trial.shown(state) for state in states]
+    shown = _check_kept(trial, states)
     for state, seen in zip(states, shown, strict=True):
         _check_contained(seen, space, len(given), contract)
         _check_rows(trial, state, seen)
-    _check_later(trial, states, shown)
+        trial.same(trial.shown(state), seen, "the same episodes showed something else later")
     _check_replaced(trial, states, shown)
     if not may_depend_on_hidden:
         _check_hidden(trial, states, labels, shown)
@@ -180,17 +181,18 @@ def _check_rows(trial: Trial, state: core.State, shown: Any) -> None:
         )
 
 
-def _check_later(trial: Trial, states: list[core.State], shown: list[Any]) -> None:
-    """What was shown stays as it was, whatever is shown later: buffers of learners hold it."""
-    kept = [{k: np.array(v) for k, _, v in _parts(seen, seen)} for seen in shown]
+def _check_kept(trial: Trial, states: list[core.State]) -> list[Any]:
+    """What is shown of each state stays so, whatever is shown later: learners keep it."""
+    shown: list[Any] = []
+    kept: list[Any] = []
     for state in states:
-        trial.shown(state)
-    for seen, copy in zip(shown, kept, strict=True):
-        same = all(np.array_equal(copy[key], value) for key, _, value in _parts(seen, seen))
+        shown.append(trial.shown(state))
+        kept.append(copy.deepcopy(shown[-1]))
+    for seen, before in zip(shown, kept, strict=True):
+        same = all(np.array_equal(left, right) for _, left, right in _parts(seen, before))
         told = "an observation of an earlier step changed later; return fresh arrays: now.copy()"
         trial.contract.require(same, told)
-    for state, seen in zip(states, shown, strict=True):
-        trial.same(trial.shown(state), seen, "the same episodes showed something else later")
+    return kept
 
 
 def _check_replaced(trial: Trial, states: list[core.State], shown: list[Any]) -> None:

@@ -134,7 +134,8 @@ def _read(source: Any, place: int, contract: Contract) -> Picture | None:
     mend = "raise BrokenImageError where a file cannot be read, so that a run may skip and count it"
     with contract.doing(f"source[{place}]", mend):
         try:
-            return source[place]  # type: ignore[no-any-return]
+            picture: Picture = source[place]
+            return picture
         except BrokenImageError:
             return None
 

@@ -15,6 +15,7 @@ from saccade_env import SaccadeVectorEnv
 from saccade_env.agents.augment import Augmented, crop_box, split
 from saccade_env.images import ImageSource
 from saccade_env.images.derived import Subset
+from saccade_env.testing import check_image_source
 
 
 def test_crops_depend_on_seed_and_index_alone(sample: Any) -> None:
@@ -75,6 +76,11 @@ def test_split_is_a_partition_drawn_by_the_seed(sample: Any) -> None:
         split(Subset(sample, [3]), 0.5, seed=0)
     with pytest.raises(ValueError, match="got 0 and 0.4"):
         Augmented(sample, 0, copies=0)
+
+
+def test_it_keeps_the_contract_of_sources(sample: Any) -> None:
+    check_image_source(sample)
+    check_image_source(Augmented(Subset(sample, [2, 4]), 0))
 
 
 def test_an_environment_takes_them(sample: Any, linear: Any) -> None:

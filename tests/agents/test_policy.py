@@ -33,6 +33,7 @@ from saccade_env.agents.net import TEMPERATURE
 from saccade_env.agents.observation import Observing
 from saccade_env.agents.sb3_zip import load_sb3
 from saccade_env.evaluation.rollout import rollout
+from saccade_env.testing import check_policy
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning:stable_baselines3")
 
@@ -76,6 +77,7 @@ def test_an_lstm_remembers_until_it_is_reset(linear: Any, sample: Any, tmp_path:
     assert not torch.allclose(logits[0], logits[1])
     with pytest.raises(ValueError, match=r"knows only the grid \(14, 14\); got \(16, 16\)"):
         load_sb3(run, (16, 16), partial(make_prior, grid=(16, 16)), trust=True)
+    check_policy(agent, classifier=linear, config=core.SaccadeConfig(max_saccades=3))
 
 
 @pytest.mark.parametrize(
@@ -102,17 +104,8 @@ def test_it_observes_what_the_environment_shows(
         shown = env.step(np.full(ROWS, action))[0]
 
 
-def test_rows_do_not_depend_on_their_batch(linear: Any, sample: Any) -> None:
-    images = torch.stack([sample[i].image for i in range(len(sample))])
-    config = core.SaccadeConfig(max_saccades=3)
-    agent = small_agent()
-    labels = torch.zeros(len(images), dtype=torch.long)
-    together = rollout(images, labels, agent, config, linear).scanpath
-    for row in range(len(images)):
-        own = slice(row, row + 1)
-        alone = rollout(images[own], labels[own], agent, config, linear).scanpath
-        np.testing.assert_array_equal(alone, together[own])
-    assert len({tuple(path.flatten()) for path in together}) > 1
+def test_it_keeps_the_contract_of_policies(linear: Any) -> None:
+    check_policy(small_agent(), classifier=linear, config=core.SaccadeConfig(max_saccades=3))
 
 
 def test_another_budget_counts_as_shares(linear: Any, sample: Any) -> None:

@@ -22,6 +22,7 @@ from saccade_env.images import (
     storage,
     synset_ids_imagenet,
 )
+from saccade_env.testing import check_image_source
 
 SMALL = Preprocess((32, 48))
 REAL = SAMPLE / "n02123045" / "chelsea.jpg"
@@ -43,6 +44,7 @@ def test_a_broken_file_among_good_ones(fill, tmp_path):
     for i, reason in ((1, "truncated"), (3, "empty"), (4, "No such file")):
         with pytest.raises(BrokenImageError, match=rf"{'abcde'[i]}\.jpg: .*{reason}"):
             source[i]
+    check_image_source(source, broken=(1, 3, 4))
 
 
 def test_identity_is_by_content(fill, tmp_path):

@@ -17,6 +17,7 @@ from saccade_env import evaluate, images, policies
 from saccade_env.images import SAMPLE, Collection
 from saccade_env.images.classes import class_names_imagenet, ilsvrc_order, synset_ids_imagenet
 from saccade_env.images.derived import Subset
+from saccade_env.testing import check_image_source
 
 PICTURES = sorted(SAMPLE.glob("*/*.jpg"))[:4]
 SYNSETS = [picture.parent.name for picture in PICTURES]
@@ -231,6 +232,7 @@ def test_each_layout_gives_the_records_of_synset_folders(tmp_path, linear, expec
     make, layout = LAYOUTS[name]
     source = images.create(**make(tmp_path / "imagenet"))
     assert (source.layout, type(source)) == (layout, Collection)
+    check_image_source(source, limit=2)
     found = records(source, linear).sort_values("label", ignore_index=True)
     wanted = expected.sort_values("label", ignore_index=True)
     pd.testing.assert_frame_equal(found.drop(columns="image"), wanted.drop(columns="image"))

@@ -8,6 +8,7 @@ from PIL import Image
 
 from saccade_env import classifiers, images
 from saccade_env.images import SAMPLE, decode
+from saccade_env.testing import check_image_source
 
 FILES = sorted(path.relative_to(SAMPLE).as_posix() for path in SAMPLE.glob("*/*"))
 NAMES = {
@@ -55,6 +56,10 @@ def test_every_picture_loads_under_its_label():
         stem = picture.id.split("/")[1].removesuffix(".jpg")
         assert source.class_names[picture.label] == NAMES[stem]
         assert picture.image.float().std() > 10
+
+
+def test_it_keeps_the_contract_of_sources():
+    check_image_source(images.create("sample"))
 
 
 def test_the_classifier_is_right_on_most_whole_pictures():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +25,7 @@ from saccade_env.evaluation import evaluate, report, rollout
 from saccade_env.observe.activation import blur, foveate, logits_and_activation
 from saccade_env.policies.attention_maps import attention_map, logits_and_attention
 from saccade_env.policies.lookahead import promising
+from saccade_env.testing import check_policy
 
 EYES = ["image", 64]
 FEW = SaccadeConfig(max_saccades=3)
@@ -150,11 +150,7 @@ def test_it_does_not_depend_on_batches(pictures: torch.Tensor, build: Any, eye: 
     whole = run(pictures, judge, policy, config).scanpath
     parts = policies.create("lookahead", k=3, eye=eye, batch_size=1)
     assert (run(pictures, judge, parts, config).scanpath == whole).all()
-    for row in range(5):
-        one = run(pictures[row : row + 1], judge, policy, config).scanpath
-        assert (one == whole[row : row + 1]).all()
-    again = pickle.loads(pickle.dumps(policies.create("lookahead", k=3, eye=eye)))
-    assert (run(pictures, judge, again, config).scanpath == whole).all()
+    check_policy(policy, classifier=judge, config=config)
 
 
 @pytest.mark.parametrize("eye", EYES)
