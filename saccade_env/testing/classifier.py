@@ -12,11 +12,10 @@ from torch import Tensor
 from saccade_env.card import plain
 from saccade_env.classifiers import base
 from saccade_env.classifiers.base import Classifier, Convolutional, Weights
-from saccade_env.geometry import fovea_windows
 from saccade_env.images import Spec
 from saccade_env.rows import replace_rows, take_rows
 from saccade_env.testing.contract import Contract, far_apart, kind
-from saccade_env.testing.material import pictures, with_others_hidden
+from saccade_env.testing.material import pictures, random_path, with_others_hidden
 
 
 def check_classifier(
@@ -41,7 +40,7 @@ def check_classifier(
     _check_attributes(classifier, contract)
     given, _ = pictures(images, classifier)
     trial = Trial(classifier, given, contract, tolerance)
-    path = _path(len(given), classifier)
+    path = random_path(len(given), classifier)
     logits = trial.logits(path)
     _check_repeatable(trial, path, logits)
     _check_nothing(trial)
@@ -113,19 +112,6 @@ class Trial:
         told = f"logits are NaN or infinite in rows {bad}; with nothing revealed, a mean over none?"
         self.contract.require(not bad, told)
         return logits.cpu()
-
-
-def _path(count: int, classifier: Classifier) -> list[Tensor]:
-    """What random saccades reveal, each row another place, over three saccades."""
-    grid = (int(classifier.grid[0]), int(classifier.grid[1]))
-    fovea = min(3, 2 * ((min(grid) + 1) // 2) - 1)
-    windows = fovea_windows(grid, fovea, torch.device("cpu"))
-    draw = torch.Generator().manual_seed(0)
-    fixations = torch.randint(len(windows), (3, count), generator=draw)
-    revealed = [windows[fixations[0]]]
-    for fixation in fixations[1:]:
-        revealed.append(revealed[-1] | windows[fixation])
-    return revealed
 
 
 def _check_attributes(classifier: Any, contract: Contract) -> None:

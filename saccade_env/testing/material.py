@@ -88,3 +88,16 @@ def with_others_hidden(
     """The same where revealed, and elsewhere what another picture of the batch shows."""
     seen = geometry.to_pixels(revealed, patch_size)[:, None]
     return torch.where(seen, pictures, pictures.roll(1, 0))
+
+
+def random_path(count: int, classifier: Classifier) -> list[Bool[Tensor, "batch rows cols"]]:
+    """What random saccades reveal, each row another place, over three saccades."""
+    grid = (int(classifier.grid[0]), int(classifier.grid[1]))
+    fovea = min(3, 2 * ((min(grid) + 1) // 2) - 1)
+    windows = geometry.fovea_windows(grid, fovea, torch.device("cpu"))
+    draw = torch.Generator().manual_seed(0)
+    fixations = torch.randint(len(windows), (3, count), generator=draw)
+    revealed = [windows[fixations[0]]]
+    for fixation in fixations[1:]:
+        revealed.append(revealed[-1] | windows[fixation])
+    return revealed
