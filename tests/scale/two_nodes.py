@@ -37,6 +37,7 @@ def main(root: str, out: str) -> None:
         limit=60,
         batch_size=4,
         out=out,
+        map_entropy=True,  # as the command does
         engine=RayEngine(cluster.address),
         progress=False,
     )
