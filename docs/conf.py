@@ -6,6 +6,7 @@ python -m sphinx -W -n -j auto docs site   (needs the extra docs; no network)
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import pkgutil
 from typing import Any
 
@@ -27,6 +28,7 @@ myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 4
 
 # The tutorials are executed, on the sample pictures; what fails there fails the build.
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # several run side by side
 nb_execution_mode = "force"
 nb_execution_in_temp = True
 nb_execution_timeout = 300

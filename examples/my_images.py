@@ -3,6 +3,7 @@
 python examples/my_images.py [FOLDER]
 """
 
+import hashlib
 import sys
 
 import torch
@@ -16,7 +17,7 @@ class Noise:
     name = "noise"
     image_size = (224, 224)
     labels = "none"
-    identity = "noise-seeded-by-index"
+    identity = hashlib.sha256(b"noise seeded by index").hexdigest()
     preprocess = None
     description: dict[str, str] = {}  # noqa: RUF012
     class_names: list[str] = []  # noqa: RUF012
@@ -27,13 +28,14 @@ class Noise:
 
     def __getitem__(self, index: int) -> images.Picture:
         """Picture ``index``, uint8 [3, H, W]."""
-        generator = torch.Generator().manual_seed(index)
+        place = range(100)[index]  # there is no picture 100: an IndexError
+        generator = torch.Generator().manual_seed(place)
         pixels = torch.randint(0, 256, (3, 224, 224), generator=generator, dtype=torch.uint8)
         return images.Picture(pixels, None, self.id(index))
 
     def id(self, index: int) -> str:
         """What records call the picture."""
-        return f"noise-{index}"
+        return f"noise-{range(100)[index]}"
 
 
 def main(folder: str | None = None) -> None:

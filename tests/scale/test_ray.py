@@ -25,7 +25,6 @@ pytestmark = [
 ]
 HERE = Path(__file__).parent
 SAME = ("records.parquet", "summary.json", "figures/accuracy.png")
-MACHINE = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
 
 
 def command(*words: str) -> list[str]:
@@ -40,7 +39,7 @@ def evaluate(images_: Path | str, out: Path, *more: str) -> list[str]:
 
 
 def run(words: list[str]) -> str:
-    found = subprocess.run(words, capture_output=True, text=True, timeout=400, env=MACHINE)
+    found = subprocess.run(words, capture_output=True, text=True, timeout=400)
     assert found.returncode == 0, found.stderr
     return found.stdout
 
@@ -79,7 +78,7 @@ def test_a_node_is_killed_while_it_works(plain: Path, many: Path, tmp_path: Path
 
 def test_the_driver_is_killed_and_goes_on(plain: Path, many: Path, tmp_path: Path) -> None:
     call = evaluate(many, tmp_path, "--limit", "60", "--engine", "ray")
-    process = subprocess.Popen(call, env=MACHINE, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(call, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 200
     while len(kept := list((tmp_path / "parts").glob("*.parquet"))) < 3:
         assert time.monotonic() < deadline
@@ -99,7 +98,7 @@ def test_errors_of_workers_are_the_users(tmp_path: Path) -> None:
         whole = path.read_bytes()
         (pictures / f"{number}.jpg").write_bytes(whole if number != 5 else whole[:200])
     call = evaluate(pictures, tmp_path / "out", "--engine", "ray")
-    found = subprocess.run(call, capture_output=True, text=True, timeout=400, env=MACHINE)
+    found = subprocess.run(call, capture_output=True, text=True, timeout=400)
     assert found.returncode == 1
     assert "5.jpg" in found.stderr.splitlines()[-1]
     assert "Traceback" not in found.stderr
@@ -112,7 +111,7 @@ def test_what_kills_its_worker_and_what_cannot_be_sent_end(tmp_path: Path) -> No
     assert "odd: RuntimeError OddError('a', 'b')" in said, said
     assert "held: ValueError the engine 'ray' cannot send" in said, said
     call = evaluate("sample", tmp_path, "--engine", "ray", "--address", "127.0.0.1:1")
-    found = subprocess.run(call, capture_output=True, text=True, timeout=100, env=MACHINE)
+    found = subprocess.run(call, capture_output=True, text=True, timeout=100)
     assert "error: there is no Ray cluster at 127.0.0.1:1" in found.stderr
 
 
