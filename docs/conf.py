@@ -8,7 +8,10 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import pkgutil
+import re
 from typing import Any
+
+from docutils import nodes
 
 project = "saccade-env"
 author = "The saccade-env developers"
@@ -53,6 +56,9 @@ nitpick_ignore_regex = [
 ]
 
 
+_ESCAPES = re.compile(r"\x1b(\][^\x1b\x07]*(\x1b\\|\x07)|\[[0-9;?]*[A-Za-z])")  # of terminals
+
+
 def exists(app: Any, env: Any, node: Any, text: Any) -> Any:
     """Show a name of ours that has no entry here as it is, if there is such a thing."""
     name, module = node.get("reftarget", ""), node.get("py:module") or ""
@@ -70,5 +76,14 @@ def _found(name: str) -> bool:
         return False
 
 
+def plain(app: Any, doctree: nodes.document) -> None:
+    """Take the colours out of what commands print in the tutorials."""
+    for block in doctree.findall(nodes.literal_block):
+        if "\x1b" in (text := block.astext()):
+            block.children = [nodes.Text(_ESCAPES.sub("", text))]
+            block.rawsource = block.astext()  # what the highlighter reads
+
+
 def setup(app: Any) -> None:
     app.connect("missing-reference", exists)
+    app.connect("doctree-read", plain)
