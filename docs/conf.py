@@ -51,7 +51,10 @@ _OTHERS = (
 )
 nitpick_ignore_regex = [
     ("py:.*", rf"({_OTHERS})(\..*)?"),
-    ("py:.*", "Tensor|ndarray|Float|Int|Bool|UInt8|Shaped|Path|DependencyNotInstalled|ResetNeeded"),
+    (
+        "py:.*",
+        "Tensor|ndarray|Float|Int|Bool|UInt8|Shaped|Path|Module|DependencyNotInstalled|ResetNeeded",
+    ),
     ("py:.*", r".*'.*|tuple\[str"),  # names of axes, and types that were split at a comma
 ]
 
