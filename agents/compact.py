@@ -3,11 +3,11 @@
 >>> from sb3_contrib import QRDQN
 >>> from saccade_env import SaccadeVectorEnv
 >>> from saccade_env.agents import CompactExtractor, PatchCache, SB3VecEnv
->>> envs = SaccadeVectorEnv(num_envs=8, observation="compact")
+>>> envs = SaccadeVectorEnv(8, "sample", "efficientnet_lite0", observation="compact")
 >>> pictures = PatchCache(envs.source, envs.patch_size, megabytes=512)
 >>> extractor = {"features_extractor_class": CompactExtractor,
 ...              "features_extractor_kwargs": {"pictures": pictures}}
->>> model = QRDQN("MultiInputPolicy", SB3VecEnv(envs), buffer_size=100_000, policy_kwargs=extractor)
+>>> model = QRDQN("MultiInputPolicy", SB3VecEnv(envs), buffer_size=1_000, policy_kwargs=extractor)
 """
 
 from __future__ import annotations

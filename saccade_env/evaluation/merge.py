@@ -56,11 +56,12 @@ def put(
     overwrite: bool = False,
     stop_at: Sequence[float] = THRESHOLDS,
     patience: int = 1,
+    draw: bool = True,
 ) -> Evaluation:
-    """Write what was gathered; see :func:`merge`."""
+    """Write what was gathered; see :func:`merge` and, for ``draw``, :func:`.evaluate`."""
     with Store(out, plan.run, overwrite, WRITTEN) as store:
         plan.write(store)
-        return plan.end(parts, store, stop_at, patience)
+        return plan.end(parts, store, stop_at, patience, draw)
 
 
 def gather(folders: Sequence[Path], out: Path) -> tuple[Plan, list[Part]]:

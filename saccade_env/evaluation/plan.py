@@ -166,9 +166,14 @@ class Plan:
         return Evaluation(records, {**self.run, "skipped": broken}, store.folder if store else None)
 
     def end(
-        self, parts: list[Part], store: Store | None, stop_at: Sequence[float], patience: int
+        self,
+        parts: list[Part],
+        store: Store | None,
+        stop_at: Sequence[float],
+        patience: int,
+        draw: bool = True,
     ) -> Evaluation:
-        """Put the parts together, and write what a run ends with.
+        """Put the parts together, and write what a run ends with, its figures if they are wanted.
 
         Raises:
             BrokenImageError: There is no record.
@@ -190,6 +195,7 @@ class Plan:
         if store:
             store.finish(whole)
             store.write_json(SUMMARY, summary)
+        if store and draw:
             with store.keeping():
                 _draw(summary, store.folder)
         return Evaluation(whole.records, summary, store.folder if store else None)

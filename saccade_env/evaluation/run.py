@@ -48,6 +48,7 @@ def evaluate(
     map_entropy: bool = False,
     files: Sequence[str] = (),
     check_labels: bool = True,
+    draw: bool = True,
     shard: Shard = WHOLE,
     engine: Engine = here,
 ) -> Evaluation:
@@ -87,6 +88,7 @@ def evaluate(
         files: Names of further files that the caller will write into ``out``: a run's own then, and
             refused now if there are such files already.
         check_labels: Warn once if labels seem to mean something else than the classifier's classes.
+        draw: Draw the figures into ``out``; one who draws others may do without.
         shard: Do this share of the batches alone; others do the rest, in ``out`` or in folders of
             their own, and :func:`saccade_env.evaluation.merge` puts them together.
         engine: Does the work, here or elsewhere; see :mod:`saccade_env.scale`.
@@ -147,7 +149,7 @@ def evaluate(
         if not told:
             label_check.tell(parts, source, enough=1)
         if shard.is_whole:
-            return plan.end(parts, store, stop_at, patience)
+            return plan.end(parts, store, stop_at, patience, draw)
         return plan.share(parts, {source.id(i) for block in mine for i in block}, store)
 
 

@@ -50,7 +50,7 @@ def merge_paper(folders: Sequence[str | Path], out: str | Path, overwrite: bool 
     gathered = _gather(homes, target, runs)
     with Store(target, run, overwrite, names_of(runs)) as store:
         for name in runs:
-            put(*gathered.pop(name), target / RUNS / name, overwrite)
+            put(*gathered.pop(name), target / RUNS / name, overwrite, draw=False)
         store.write_json(RESULTS, described)
         folder = Output(target, store.claim)
         _copy_pictures(described, homes, folder)

@@ -169,6 +169,7 @@ def _run(built: Programme, line: Line, spent: Callable[[float], None]) -> None:
         progressed=lambda scanpaths: spent(scanpaths * share),
         map_entropy=run.name == MAIN,
         check_labels=False,  # said before
+        draw=False,  # the report has figures of its own
         shard=built.shard(run),
         engine=settings.engine,
     )

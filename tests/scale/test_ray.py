@@ -91,22 +91,11 @@ def test_the_driver_is_killed_and_goes_on(plain: Path, many: Path, tmp_path: Pat
     same(tmp_path, plain)
 
 
-def test_errors_of_workers_are_the_users(tmp_path: Path) -> None:
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    for number, path in enumerate(sorted(images.SAMPLE.rglob("*.jpg"))[:9]):
-        whole = path.read_bytes()
-        (pictures / f"{number}.jpg").write_bytes(whole if number != 5 else whole[:200])
-    call = evaluate(pictures, tmp_path / "out", "--engine", "ray")
-    found = subprocess.run(call, capture_output=True, text=True, timeout=400)
-    assert found.returncode == 1
-    assert "5.jpg" in found.stderr.splitlines()[-1]
-    assert "Traceback" not in found.stderr
-    assert "skipped" in run([*call, "--on-error", "skip"])
-
-
-def test_what_kills_its_worker_and_what_cannot_be_sent_end(tmp_path: Path) -> None:
-    said = run([sys.executable, str(HERE / "bad_policies.py")])
+def test_what_goes_wrong_in_workers_is_the_users(tmp_path: Path) -> None:
+    said = run([sys.executable, str(HERE / "bad_work.py"), str(tmp_path / "pictures")])
+    assert "broken: BrokenImageError" in said, said
+    assert "2.jpg" in said, said
+    assert "left out: 1" in said, said
     assert "exits: RuntimeError SystemExit(3)" in said, said
     assert "odd: RuntimeError OddError('a', 'b')" in said, said
     assert "held: ValueError the engine 'ray' cannot send" in said, said
@@ -115,29 +104,24 @@ def test_what_kills_its_worker_and_what_cannot_be_sent_end(tmp_path: Path) -> No
     assert "error: there is no Ray cluster at 127.0.0.1:1" in found.stderr
 
 
-def test_demonstrations_are_the_same(tmp_path: Path) -> None:
-    train = command(
-        "train", "--images", "sample", "--classifier", "efficientnet_lite0", "--timesteps", "8",
-        "--n-envs", "2", "--saccades", "3", "--warm-start", "greedy-oracle",
-        "--warm-start-steps", "12", "--set", "warm-start.asked=0.5", "--set", "n_steps=4",
-        "--set", "batch_size=8", "--out",
-    )  # fmt: skip
-    run([*train, str(tmp_path / "plain")])
-    run([*train, str(tmp_path / "ray"), "--engine", "ray"])
-    folders = [sorted((tmp_path / n / "demonstrations").glob("*.npz")) for n in ("plain", "ray")]
-    assert len(folders[0]) == 2
-    for left, right in zip(*folders, strict=True):
-        assert left.read_bytes() == right.read_bytes()
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training and the paper's third figure, each with Ray and without."""
+    folder = tmp_path_factory.mktemp("both")
+    run([sys.executable, str(HERE / "as_without.py"), str(folder)])
+    return folder
 
 
-def test_the_papers_analyses(tmp_path: Path) -> None:
-    call = command(
-        "paper", "--images", "sample", "--classifier", "efficientnet_lite0", "--limit", "8",
-        "--only", "3", "--policies", "random", "--policies", "centre", "--out",
-    )  # fmt: skip
-    run([*call, str(tmp_path / "plain")])
-    run([*call, str(tmp_path / "ray"), "--engine", "ray"])
-    tables = sorted((tmp_path / "plain" / "tables").iterdir())
+def test_demonstrations_are_the_same(both: Path) -> None:
+    folders = [both / "train" / name / "demonstrations" for name in ("plain", "ray")]
+    left, right = (sorted(folder.glob("*.npz")) for folder in folders)
+    assert len(left) == 2
+    for one, other in zip(left, right, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_the_papers_analyses(both: Path) -> None:
+    tables = sorted((both / "paper" / "plain" / "tables").iterdir())
     assert tables
     for table in tables:
-        assert table.read_bytes() == (tmp_path / "ray" / "tables" / table.name).read_bytes()
+        assert table.read_bytes() == (both / "paper" / "ray" / "tables" / table.name).read_bytes()

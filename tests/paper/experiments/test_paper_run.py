@@ -289,9 +289,9 @@ run_paper(asked, lambda name, grid: policies.create(name, grid=grid))
 
 
 @pytest.mark.slow
-def test_a_run_killed_five_times_ends_with_the_same_tables(tmp_path: Path) -> None:
+def test_a_run_killed_three_times_ends_with_the_same_tables(tmp_path: Path) -> None:
     call, out = [sys.executable, "-c", KILLED], tmp_path / "killed"
-    for kill in range(5):
+    for kill in range(3):
         process = subprocess.Popen([*call, str(out)], stdout=subprocess.DEVNULL)
         begin, deadline = len(list(out.rglob("*.parquet"))), time.monotonic() + 60
         while len(list(out.rglob("*.parquet"))) == begin and time.monotonic() < deadline:
