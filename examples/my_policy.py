@@ -2,9 +2,10 @@
 
 This one looks where the picture has most contrast.
 
-python examples/my_policy.py
+python examples/my_policy.py [LIMIT]
 """
 
+import sys
 from pathlib import Path
 
 import gymnasium as gym
@@ -27,9 +28,9 @@ class ContrastPolicy(policies.SaliencyPolicy):
         return geometry.patchify(grey, patch_size).std(-1).reshape(-1, *self.grid)
 
 
-def main(out: Path = Path("contrast.gif")) -> None:
+def main(limit: int | None = None, out: Path = Path("contrast.gif")) -> None:
     mine, random = ContrastPolicy(), policies.create("random")
-    result = evaluate([mine, random], images="sample", classifier="efficientnet_lite0")
+    result = evaluate([mine, random], images="sample", classifier="efficientnet_lite0", limit=limit)
     for name, values in result.summary["results"].items():
         print(
             f"{name:10s} certainty after each saccade:", [round(c, 2) for c in values["certainty"]]
@@ -44,4 +45,4 @@ def main(out: Path = Path("contrast.gif")) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:2]))

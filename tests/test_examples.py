@@ -28,6 +28,8 @@ BUDGET = {
     ],
     "tune.py": ["--trials", "1", "--timesteps", "128", "--stages", "2", "--n-steps", "8"],
     "distil.py": ["--epochs", "1"],
+    "evaluate.py": ["4"],
+    "my_policy.py": ["4"],
     "learning_curve.py": ["one", "two", "--level", "centre=0.3"],
     "train_dqn.py": ["--timesteps", "48", "--buffer-size", "1000", "--limit", "3"],
     "train_ppo.py": ["--timesteps", "16", "--num-envs", "2", "--n-steps", "8"],

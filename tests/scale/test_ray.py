@@ -62,9 +62,9 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def plain(many: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixty images without Ray."""
+    """Forty images without Ray."""
     out = tmp_path_factory.mktemp("plain")
-    run(evaluate(many, out, "--limit", "60"))
+    run(evaluate(many, out, "--limit", "40"))
     return out
 
 
@@ -77,7 +77,7 @@ def test_a_node_is_killed_while_it_works(plain: Path, many: Path, tmp_path: Path
 
 
 def test_the_driver_is_killed_and_goes_on(plain: Path, many: Path, tmp_path: Path) -> None:
-    call = evaluate(many, tmp_path, "--limit", "60", "--engine", "ray")
+    call = evaluate(many, tmp_path, "--limit", "40", "--engine", "ray")
     process = subprocess.Popen(call, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 200
     while len(kept := list((tmp_path / "parts").glob("*.parquet"))) < 3:
@@ -86,7 +86,7 @@ def test_the_driver_is_killed_and_goes_on(plain: Path, many: Path, tmp_path: Pat
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert 3 <= len(kept) < 15
+    assert 3 <= len(kept) < 10
     run(call)
     same(tmp_path, plain)
 
@@ -104,24 +104,16 @@ def test_what_goes_wrong_in_workers_is_the_users(tmp_path: Path) -> None:
     assert "error: there is no Ray cluster at 127.0.0.1:1" in found.stderr
 
 
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A training and the paper's third figure, each with Ray and without."""
-    folder = tmp_path_factory.mktemp("both")
-    run([sys.executable, str(HERE / "as_without.py"), str(folder)])
-    return folder
-
-
-def test_demonstrations_are_the_same(both: Path) -> None:
-    folders = [both / "train" / name / "demonstrations" for name in ("plain", "ray")]
-    left, right = (sorted(folder.glob("*.npz")) for folder in folders)
-    assert len(left) == 2
-    for one, other in zip(left, right, strict=True):
-        assert one.read_bytes() == other.read_bytes()
-
-
-def test_the_papers_analyses(both: Path) -> None:
-    tables = sorted((both / "paper" / "plain" / "tables").iterdir())
-    assert tables
-    for table in tables:
-        assert table.read_bytes() == (both / "paper" / "ray" / "tables" / table.name).read_bytes()
+def test_demonstrations_are_the_same(tmp_path: Path) -> None:
+    train = command(
+        "train", "--images", "sample", "--classifier", "efficientnet_lite0", "--timesteps", "8",
+        "--n-envs", "2", "--saccades", "3", "--warm-start", "greedy-oracle:stride=5",
+        "--warm-start-steps", "6", "--set", "warm-start.asked=0.5", "--set", "n_steps=4",
+        "--set", "batch_size=8", "--out",
+    )  # fmt: skip
+    run([*train, str(tmp_path / "plain")])
+    run([*train, str(tmp_path / "ray"), "--engine", "ray"])
+    folders = [sorted((tmp_path / n / "demonstrations").glob("*.npz")) for n in ("plain", "ray")]
+    assert len(folders[0]) >= 1
+    for left, right in zip(*folders, strict=True):
+        assert left.read_bytes() == right.read_bytes()

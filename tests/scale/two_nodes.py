@@ -1,4 +1,4 @@
-"""Evaluate sixty images on two nodes of one processor each, and kill one at its work.
+"""Evaluate forty images on two nodes of one processor each, and kill one at its work.
 
 python two_nodes.py IMAGES OUT
 """
@@ -34,7 +34,7 @@ def main(root: str, out: str) -> None:
         [policies.create("random"), policies.create("centre")],
         images.create(root),
         "efficientnet_lite0",
-        limit=60,
+        limit=40,
         batch_size=4,
         out=out,
         map_entropy=True,  # as the command does

@@ -23,6 +23,7 @@ from saccade_env.classifiers.weights import WeightsError
 from saccade_env.config import SaccadeConfig
 from saccade_env.drawing.scanpaths import check_scanpaths
 from saccade_env.evaluation import metrics
+from saccade_env.evaluation.work import here
 from saccade_env.paper import run
 from saccade_env.paper.figures import RECIPES, Output
 from saccade_env.paper.results import ATTENTION, RANDOM, Results
@@ -219,14 +220,14 @@ def test_the_offline_pair_on_the_sample(tmp_path: Path) -> None:
         tmp_path,
         classifier="efficientnet_lite0",
         limit=2,
+        only=(3, 6, 10, 11),  # layers and resolutions combined take as long as all these together
         progress=False,
         config=SaccadeConfig(max_saccades=2),
     )
     results = run.run_paper(asked, lambda name, grid: policies.create(name, grid=grid))
     assert len(results.settings["layers"]) == 12
     assert set(results.records) == {
-        "fovea 3", "fovea 5", "layers", "resolutions", "layers and resolutions",
-        "unisal 224x384", "unisal 288x384", "crops",
+        "fovea 3", "fovea 5", "layers", "resolutions", "unisal 224x384", "unisal 288x384", "crops",
     }  # fmt: skip
     assert results.settings["resolutions"]["tokens"].tolist() == [16, 10, 8, 6]
 
@@ -283,7 +284,7 @@ from saccade_env.paper.run import run_paper
 from saccade_env.paper.settings import PaperSettings
 asked = PaperSettings("sample", sys.argv[1], classifier="efficientnet_lite0", only=(7, 10),
                       policies=("gbvs", "random"), config=SaccadeConfig(max_saccades=2),
-                      batch_size=1, limit=7, progress=False)
+                      batch_size=1, limit=5, progress=False)
 run_paper(asked, lambda name, grid: policies.create(name, grid=grid))
 """
 
@@ -302,3 +303,20 @@ def test_a_run_killed_three_times_ends_with_the_same_tables(tmp_path: Path) -> N
     for folder in (out, tmp_path / "whole"):
         subprocess.run([*call, str(folder)], check=True, capture_output=True)
     same(run.load_results(out), run.load_results(tmp_path / "whole"))
+
+
+@pytest.mark.slow
+def test_an_engine_does_all_of_it(settings: Any, make_policy: Any, tmp_path: Path) -> None:
+    """What tests of engines show of an evaluation is so of the paper's, which are handed over."""
+    done = []
+
+    def engine(work: Any, items: Any, tell: Any) -> Any:
+        done.append(len(items))
+        return here(work, items, tell)
+
+    few = {"only": (3,), "policies": ("random", "centre"), "batch_size": 2}
+    run.run_paper(settings(out=tmp_path / "plain", **few), make_policy)
+    run.run_paper(settings(out=tmp_path / "engine", engine=engine, **few), make_policy)
+    same(run.load_results(tmp_path / "engine"), run.load_results(tmp_path / "plain"))
+    assert len(done) == 2, "both foveas"
+    assert min(done) > 1
