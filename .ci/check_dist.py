@@ -1,6 +1,7 @@
 """Refuse a wheel or sdist that lacks a file of the package, holds another, or is too large.
 
-The files of the package are those that git tracks. ``check_dist.py FOLDER [TAG]``, in the checkout:
+The files of the package are those that git tracks, or where there is no git, as in an unpacked
+sdist, all but caches. ``check_dist.py FOLDER [TAG]``, in the checkout:
 FOLDER holds one wheel and one sdist, and TAG is ``v`` and their version.
 """
 
@@ -19,11 +20,13 @@ SDIST = {"CHANGELOG.md", "CITATION.cff", "LICENSE", "README.md", "pyproject.toml
 
 
 def package_files() -> set[str]:
-    """Tracked files of the package, by their paths in the checkout."""
-    asked = ["git", "ls-files", PACKAGE, *BESIDE]
-    return set(
-        subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split("\n")[:-1]
-    )
+    """Files of the package, by their paths in the checkout."""
+    rooms = [PACKAGE, *BESIDE]
+    asked = subprocess.run(["git", "ls-files", *rooms], capture_output=True, text=True)
+    if asked.returncode == 0 and asked.stdout:
+        return set(asked.stdout.split("\n")[:-1])
+    found = {path for room in rooms for path in Path(room).rglob("*") if path.is_file()}
+    return {path.as_posix() for path in found if "__pycache__" not in path.parts}
 
 
 def installed(path: str) -> str:
