@@ -5,13 +5,16 @@ python -m sphinx -W -n -j auto docs site   (needs the extra docs; no network)
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
 import pkgutil
 import re
 from typing import Any
 
+import nbclient
 from docutils import nodes
+from jupyter_cache.executors import utils as executors
 
 project = "saccade-env"
 author = "The saccade-env developers"
@@ -36,7 +39,8 @@ nb_execution_mode = "force"
 nb_execution_in_temp = True
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
-nb_merge_streams = True
+# What a command prints comes in pieces: they are put together, or MyST-NB would show each alone.
+executors.executenb = functools.partial(nbclient.execute, coalesce_streams=True)
 
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
