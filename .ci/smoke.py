@@ -14,6 +14,7 @@ from pathlib import Path
 
 import gymnasium
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from typer.testing import CliRunner
 
 import saccade_env
@@ -42,9 +43,10 @@ def check_lowest(path: str) -> None:
 def excluded(name: str, pinned: dict[str, str]) -> list[str]:
     """What of the pinned versions an installed package cannot do with."""
     needs = map(Requirement, metadata.requires(name) or [])
-    held = [need for need in needs if need.name in pinned and not need.marker]
-    bad = [need for need in held if not need.specifier.contains(pinned[need.name])]
-    return [f"{name} needs {need}, not {pinned[need.name]}" for need in bad]
+    versions = {canonicalize_name(one): version for one, version in pinned.items()}
+    held = [(need, versions.get(canonicalize_name(need.name))) for need in needs if not need.marker]
+    bad = [(need, found) for need, found in held if found and not need.specifier.contains(found)]
+    return [f"{name} needs {need}, not {found}" for need, found in bad]
 
 
 def episode() -> None:

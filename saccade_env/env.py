@@ -29,7 +29,8 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
     """Classify a picture by moving a fovea over it, one saccade at a time.
 
     Args:
-        images: ``"sample"``, ``"imagenette"``, ``"imagenet:ROOT"``, a folder or an ImageSource;
+        images: ``"sample"``, ``"imagenette"``, ``"imagenet:ROOT"``, a folder, tar shards,
+            ``"hf:REPO"`` or an ImageSource, see :func:`saccade_env.images.create`;
             by default ``$SACCADE_IMAGENET`` if set, else the sample.
         classifier: A name, ``"auto"`` or a Classifier, see :func:`saccade_env.classifiers.create`.
         render_mode: ``"human"`` (a window, drawn by reset and step themselves; needs pygame),
@@ -43,7 +44,7 @@ class SaccadeEnv(TaskHolder, gym.Env[spaces.Observation, Any]):
         device: Where the classifier runs ("cpu").
         on_error: ``"raise"`` for a picture that cannot be read, or ``"skip"`` to draw another.
         classifier_mode: For DINO, ``"recompute"`` (the paper's) or ``"kv_cache"``, faster and
-            another model: see ``classifiers/dino/kv_cache.py``. By default as the classifier's name
+            another model: see ``classifiers/vit/kv_cache.py``. By default as the classifier's name
             says (``"dino_vits16:mode=kv_cache,refresh_every=5"``), else ``"recompute"``.
         hidden: How frames show hidden tokens, ``"dimmed"``, or plain ``"grey"`` and no label,
             for a person who plays ("dimmed").

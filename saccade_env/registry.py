@@ -1,6 +1,7 @@
 """Names to things: one table an entry a line, built when asked for.
 
-Classifiers and policies each keep a :class:`Registry`. Listing never imports what it lists. What
+Classifiers and policies each keep a :class:`Registry`. Listing never imports what it lists,
+but for what other packages add (see ``entries.py``). What
 builds them has parameters that a name may set first, and those of its surroundings (grid, device,
 image size) after a ``*``, by keyword alone. In a name parameters are text, as in
 ``"dino:layer=5,resolution=160x192"``; what they are is read off the signature.

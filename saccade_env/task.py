@@ -299,7 +299,7 @@ class TaskHolder:
 
     @property
     def class_names(self) -> Sequence[str] | None:
-        """One a class, if the images name them."""
+        """Names of the classifier's classes where they are ImageNet's 1000."""
         return self._task.class_names
 
     @property

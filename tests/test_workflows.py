@@ -33,7 +33,15 @@ def jobs(name: str) -> dict[str, Any]:
 
 
 def steps(name: str) -> list[dict[str, Any]]:
-    return [step for job in jobs(name).values() for step in job["steps"]]
+    """Those of all jobs; a job may be another workflow of ours, which has its own."""
+    return [step for job in jobs(name).values() for step in job.get("steps", ())]
+
+
+def test_workflows_that_are_called_are_there() -> None:
+    called = [job["uses"] for name in WORKFLOWS for job in jobs(name).values() if "uses" in job]
+    assert called
+    for path in called:
+        assert "workflow_call" in read(path.rpartition("/")[2])["on"], path
 
 
 def commands(name: str) -> list[list[str]]:

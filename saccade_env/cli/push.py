@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +12,9 @@ import typer
 from saccade_env.cli.console import note
 from saccade_env.cli.options import as_path
 from saccade_env.cli.root import app
+
+# Begins a word, perhaps quoted or behind a name such as "sb3:".
+_PATH = re.compile(r"(?:(?<![^\s'\"=:(`])(?:/|~/)|\b[A-Za-z]:\\)[^\s'\"`)/][^\s'\"`)]*")
 
 
 @app.command()
@@ -115,17 +118,19 @@ def _refuse_training(run: Path) -> None:
 
 
 def _local_paths(made: Any) -> Iterator[str]:
-    """Absolute paths in the JSON files and so in the metadata of the records."""
+    """Paths in the card, the JSON files and so in the metadata of the records."""
     from saccade_env.files import read_object
 
+    yield from paths_in(made.card)
     for name in made.names:
         if name.endswith(".json"):
-            yield from _paths_in(read_object(made.folder / name))
+            yield from paths_in(read_object(made.folder / name))
 
 
-def _paths_in(value: Any) -> Iterator[str]:
-    if isinstance(value, str) and os.path.isabs(value):
-        yield value
+def paths_in(value: Any) -> Iterator[str]:
+    """Paths of this machine in any text of plain data, also inside of commands."""
+    if isinstance(value, str):
+        yield from _PATH.findall(value)
     elif isinstance(value, dict | list):
         for item in (*value, *value.values()) if isinstance(value, dict) else value:
-            yield from _paths_in(item)
+            yield from paths_in(item)

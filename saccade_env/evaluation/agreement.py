@@ -1,6 +1,6 @@
 """How far a KV cache agrees with recomputing, on the scanpaths of an evaluation.
 
-A cached classifier is another model (``classifiers/dino/kv_cache.py``), so an evaluation with one
+A cached classifier is another model (``classifiers/vit/kv_cache.py``), so an evaluation with one
 also repeats the scanpaths of a sample of its images on one that recomputes: at most
 :data:`CHECKED` images, spread over the run.
 """

@@ -49,4 +49,4 @@ def _expected(file: WeightsFile) -> tuple[str, str]:
         return f"as recorded in {file.record.name}", "its tensors fit the network"
     if file.sha256:
         return f"{file.sha256}…, published", "its tensors fit the network"
-    return "tensors of its network", "they fit; no hash of it is published, this one came"
+    return "", "its tensors fit the network; no hash of it is published, this one came"

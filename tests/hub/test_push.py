@@ -13,6 +13,7 @@ import yaml
 from fake_hub import FakeHub, Repo
 
 from saccade_env.agents import files
+from saccade_env.cli.push import paths_in
 from saccade_env.evaluation.plan import FIGURES
 from saccade_env.hub.download import fetch
 from saccade_env.hub.manifest import MANIFEST, README, Publication
@@ -185,3 +186,12 @@ def test_what_cannot_be_pushed_is_told_why(
 def test_a_name_that_leads_out_or_may_hold_code_is_never_pushed(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected the name of a file inside the folder"):
         Publication("agent", tmp_path, (name,), "")
+
+
+def test_paths_inside_of_texts_are_found_too() -> None:
+    """Commands, quoted names and names behind a colon; addresses and relative paths are none."""
+    card = "saccade-env paper --images /home/me/val --out '/data/out'\n![a](figures/a.png)"
+    held = {"policy": "sb3:/home/me/run", "paper": "https://arxiv.org/abs/2603.09613", "n": [3]}
+    assert [*paths_in([card, held, "PATH/TO/val", "3/4", r"C:\data\x"])] == [
+        "/home/me/val", "/data/out", "/home/me/run", r"C:\data\x"
+    ]  # fmt: skip
