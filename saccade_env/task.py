@@ -69,8 +69,8 @@ class Task:
         self.source, self.classifier = open_pair(images, classifier, device, classifier_mode)
         self.config = SaccadeConfig(self.classifier.grid, **rules)
         self.on_error = check_on_error(on_error)
-        self.hidden = check_hidden(hidden)
-        self.observation = check_observation(observation)
+        self.hidden = check_choice("hidden", hidden, "dimmed", "grey")
+        self.observation = check_choice("observation", observation, "tokens", "compact")
         self._blank: Tensor | None = None
         self._refuse_unlabelled()
 
@@ -215,37 +215,24 @@ def check_options(options: Any, *known: str) -> dict[str, Any]:
     return dict(options or {})
 
 
+def check_choice(name: str, value: Any, *choices: str) -> Any:
+    """Pass a value through that is one of a few.
+
+    Raises:
+        ValueError: It is none of them.
+    """
+    if value not in choices:
+        raise ValueError(f"{name} must be {' or '.join(map(repr, choices))}; got {value!r}")
+    return value
+
+
 def check_on_error(on_error: str) -> Literal["raise", "skip"]:
     """Pass ``"raise"`` or ``"skip"`` through.
 
     Raises:
         ValueError: It is neither.
     """
-    if on_error not in ("raise", "skip"):
-        raise ValueError(f"on_error must be 'raise' or 'skip'; got {on_error!r}")
-    return on_error  # type: ignore[return-value]
-
-
-def check_hidden(hidden: str) -> Literal["dimmed", "grey"]:
-    """Pass ``"dimmed"`` or ``"grey"`` through.
-
-    Raises:
-        ValueError: It is neither.
-    """
-    if hidden not in ("dimmed", "grey"):
-        raise ValueError(f"hidden must be 'dimmed' or 'grey'; got {hidden!r}")
-    return hidden  # type: ignore[return-value]
-
-
-def check_observation(observation: str) -> Literal["tokens", "compact"]:
-    """Pass ``"tokens"`` or ``"compact"`` through.
-
-    Raises:
-        ValueError: It is neither.
-    """
-    if observation not in ("tokens", "compact"):
-        raise ValueError(f"observation must be 'tokens' or 'compact'; got {observation!r}")
-    return observation  # type: ignore[return-value]
+    return check_choice("on_error", on_error, "raise", "skip")  # type: ignore[no-any-return]
 
 
 class TaskHolder:

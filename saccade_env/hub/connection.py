@@ -24,9 +24,10 @@ def connect() -> Any:
     """
     try:
         from huggingface_hub import HfApi
+        from huggingface_hub.errors import RemoteEntryNotFoundError  # noqa: F401 - of version 1
     except ImportError as error:
         raise ImportError(
-            "the Hub needs the package huggingface_hub: pip install 'saccade-env[hub]'"
+            "the Hub needs the package huggingface_hub ≥ 1: pip install 'saccade-env[hub]'"
         ) from error
     return HfApi(
         library_name="saccade-env", library_version=importlib.metadata.version("saccade-env")

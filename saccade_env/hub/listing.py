@@ -20,7 +20,9 @@ class Remote(NamedTuple):
 
 
 def agents() -> list[Remote]:
-    """Agents with our tag, by name; private ones among them if the token may see them.
+    """The 500 agents with our tag that were changed last, by name; private ones among them too.
+
+    These are shown to whom the token allows it.
 
     Raises:
         ConnectionError: The Hub cannot be reached, or must not be.
@@ -29,7 +31,9 @@ def agents() -> list[Remote]:
     api = connect()
     with in_words(api, "the list of agents"):
         refuse_offline()
-        found = list(api.list_models(filter=TAG, full=True, cardData=True, limit=_MOST))
+        found = list(
+            api.list_models(filter=TAG, full=True, cardData=True, limit=_MOST, sort="last_modified")
+        )
     return sorted(
         Remote(str(one.id), bool(one.private), _day(one.last_modified), _results(one.card_data))
         for one in found
