@@ -232,7 +232,7 @@ def check_on_error(on_error: str) -> Literal["raise", "skip"]:
     Raises:
         ValueError: It is neither.
     """
-    return check_choice("on_error", on_error, "raise", "skip")  # type: ignore[no-any-return]
+    return check_choice("on_error", on_error, "raise", "skip")
 
 
 class TaskHolder:
