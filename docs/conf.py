@@ -39,6 +39,7 @@ nb_execution_mode = "force"
 nb_execution_in_temp = True
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
+nb_output_stderr = "remove"  # progress bars
 # What a command prints comes in pieces: they are put together, or MyST-NB would show each alone.
 executors.executenb = functools.partial(nbclient.execute, coalesce_streams=True)
 
