@@ -21,7 +21,7 @@ from torch import Tensor
 
 from saccade_env.images import ImageSource
 from saccade_env.images.patch_cache import PatchCache
-from saccade_env.observe.compact import config_of, expand
+from saccade_env.observe.compact import PARTS, config_of, expand
 from saccade_env.spaces import observation_space
 
 _LARGEST = 2**24  # whole numbers up to it are exact in the float32 that SB3 makes of observations
@@ -88,8 +88,7 @@ def whole_space(compact: spaces.Dict, pictures: PatchCache) -> spaces.Dict:
             f"apart; {pictures.name!r} has {found[0]}"
         )
     whole = observation_space(config, pictures.patch_size).spaces
-    added = compact.spaces.keys() - {"image", "revealed", "fixations", "saccades_left"}
-    return spaces.Dict({**whole, **{key: compact[key] for key in compact if key in added}})
+    return spaces.Dict({**whole, **{key: compact[key] for key in compact if key not in PARTS}})
 
 
 def open_pictures(model: Any, source: ImageSource) -> None:

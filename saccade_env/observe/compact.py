@@ -21,6 +21,7 @@ from saccade_env.images.patch_cache import PatchCache
 from saccade_env.spaces import Observation
 
 _BITS = 8
+PARTS = ("image", "revealed", "fixations", "saccades_left")
 
 
 def compact_space(config: SaccadeConfig, pictures: int) -> spaces.Dict:
@@ -67,8 +68,7 @@ def config_of(space: spaces.Space) -> SaccadeConfig:
         ValueError: It is no compact space.
     """
     parts = space.spaces if isinstance(space, spaces.Dict) else {}
-    wanted = {"image", "revealed", "fixations", "saccades_left"}
-    if missing := wanted - parts.keys():
+    if missing := {*PARTS} - parts.keys():
         raise ValueError(
             f"a compact observation has {sorted(missing)}: make the environment with "
             f"observation='compact'; got {list(parts) or space}"

@@ -13,6 +13,7 @@ from saccade_env.card import plain
 from saccade_env.classifiers import base
 from saccade_env.classifiers.base import Classifier, Convolutional, Weights
 from saccade_env.images import Spec
+from saccade_env.observe.activation import logits_of
 from saccade_env.rows import replace_rows, take_rows
 from saccade_env.testing.contract import Contract, far_apart, kind
 from saccade_env.testing.material import pictures, random_path, with_others_hidden
@@ -71,19 +72,17 @@ class Trial:
         return found
 
     def begin(self, images: Tensor) -> Any:
-        given = images.clone()
-        with self.contract.doing(f"begin(images) on {kind(images)}"):
+        what = f"begin(images) on {kind(images)}"
+        changed = "begin(images) changed the images in place; copy them"
+        with self.contract.lending(images, what, changed) as given:
             memory = self.classifier.begin(given)
-        same = torch.equal(given, images)
-        self.contract.require(same, "begin(images) changed the images in place; copy them")
         return memory
 
     def classify(self, memory: Any, revealed: Tensor) -> tuple[Tensor, Any]:
-        given = revealed.clone()
-        with self.contract.doing(f"classify(memory, revealed) on {kind(revealed)}"):
+        what = f"classify(memory, revealed) on {kind(revealed)}"
+        changed = "classify changed revealed in place; copy it"
+        with self.contract.lending(revealed, what, changed) as given:
             answer = self.classifier.classify(memory, given)
-        same = torch.equal(given, revealed)
-        self.contract.require(same, "classify changed revealed in place; copy it")
         pair = isinstance(answer, tuple) and len(answer) == 2
         told = f"classify returned {kind(answer)}; expected a tuple (logits, memory)"
         self.contract.require(pair, told)
@@ -223,13 +222,13 @@ def _check_recomputing(trial: Trial, path: list[Tensor], logits: list[Tensor]) -
 @torch.no_grad()
 def _check_convolutional(trial: Trial, network: Convolutional) -> None:
     with trial.contract.doing(f"features(images) on {kind(trial.images)}"):
-        features = network.features(trial.images).cpu()
+        features = network.features(trial.images)
     channels = features.shape[1]
     shapes = [list(t.shape) for t in (network.class_weights, network.class_biases)]
     wanted = [[network.num_classes, channels], [network.num_classes]]
     told = f"class_weights and class_biases are {shapes}; expected {wanted}"
     trial.contract.require(shapes == wanted, f"{told}: [classes, channels of features], [classes]")
-    expected = features.mean((2, 3)) @ network.class_weights.cpu().T + network.class_biases.cpu()
+    expected = logits_of(network, features).cpu()
     everything = torch.ones(len(trial.images), *network.grid, dtype=torch.bool)
     trial.same(
         trial.logits([everything])[0],

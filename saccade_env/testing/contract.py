@@ -59,6 +59,18 @@ class Contract:
             told = f"{what} raised {type(error).__name__}: {error}{end}"
             raise ContractError(f"{self.subject}: {told}") from error
 
+    @contextmanager
+    def lending(self, tensor: Tensor, what: str, broken: str) -> Iterator[Tensor]:
+        """A copy for what is called in this block, which may neither raise nor change it.
+
+        Raises:
+            ContractError: It did; ``broken`` says that it changed the copy.
+        """
+        lent = tensor.clone()
+        with self.doing(what):
+            yield lent
+        self.require(torch.equal(lent, tensor), broken)
+
     def attribute(self, thing: Any, name: str, kind: type | tuple[type, ...], wanted: str) -> Any:
         """An attribute of the right type; bools are no numbers."""
         missing = object()

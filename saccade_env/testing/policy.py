@@ -209,14 +209,14 @@ def _check_sight(trial: Trial, policy: core.Policy, states: list[core.State]) ->
 def _check_maps(trial: Trial, policy: core.Policy) -> None:
     if not isinstance(policy, core.HasMaps):
         return
-    images, wanted = trial.images.clone(), (len(trial.images), *trial.config.grid)
-    with trial.contract.doing("saliency_map(images)"):
-        maps = policy.saliency_map(images)
+    what, wanted = "saliency_map(images)", (len(trial.images), *trial.config.grid)
+    with trial.contract.lending(
+        trial.images, what, f"{what} changed the images; copy them"
+    ) as given:
+        maps = policy.saliency_map(given)
     right = isinstance(maps, Tensor) and maps.is_floating_point() and tuple(maps.shape) == wanted
     trial.contract.require(
         right and bool(maps.isfinite().all()),
         f"saliency_map(images) returned {kind(maps)}; expected finite floats {list(wanted)}: "
         "bring it to the grid by saccade_env.geometry.resize_map(maps, grid)",
     )
-    untouched = torch.equal(images, trial.images)
-    trial.contract.require(untouched, "saliency_map(images) changed the images; copy them")
