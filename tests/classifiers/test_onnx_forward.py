@@ -74,11 +74,12 @@ def test_other_sizes_and_copies() -> None:
     assert len(forward._models) == 3
     for other in (copy.deepcopy(forward), pickle.loads(pickle.dumps(forward))):
         torch.testing.assert_close(other(images), forward(images))
-    torch.set_num_threads(1)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
     try:
         torch.testing.assert_close(forward(images), conv(images), atol=1e-5, rtol=1e-5)
     finally:
-        torch.set_num_threads(2)
+        torch.set_num_threads(threads)
 
 
 FORKS = """

@@ -209,6 +209,7 @@ def test_goldens_are_a_row_a_network() -> None:
 def test_speed_is_measured_and_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
     cost = costs.Cost("dino_vits16", once=50, saccade=8)
     monkeypatch.setattr(costs, "of_classifiers", lambda *_: iter([cost]))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     whole, saccades = speed.check()
     assert (whole.verdict, whole.found) == ("measured", "20.0 a second")
     assert (saccades.verdict, saccades.found) == ("measured", "125.0 a second")
